@@ -1,0 +1,257 @@
+"""Which layers of a model can be named, what they put out, and which one a class activation map should read."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.network import Call, Embedded, Network, Pass, named_layers, operations_ahead, operations_behind
+
+Layer = Any  # None (chosen), a layer, its name, its path, or its index in model.layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerInfo:
+    """One layer: its path as methods take it, its class, the shape it puts out, and whether it is the default."""
+
+    path: str
+    kind: str
+    shape: tuple[int | None, ...]
+    spatial: bool
+    chosen: bool
+
+
+class LayerTable(list[LayerInfo]):
+    """The layers of a model in the order in which they run; prints as a table."""
+
+    @property
+    def chosen(self) -> str | None:
+        """Path of the layer that class activation maps read unless told otherwise; None if there is none."""
+        return next((info.path for info in self if info.chosen), None)
+
+    def __repr__(self) -> str:
+        width = max((len(info.path) for info in self), default=5)
+        kinds = max((len(info.kind) for info in self), default=5)
+        lines = [f"  {'layer':{width}}  {'kind':{kinds}}  output shape"]
+        for info in self:
+            shape = (
+                "(" + ", ".join("N" if i == 0 else str(n or "any") for i, n in enumerate(info.shape)) + ")"
+            )
+            lines.append(f"{'*' if info.chosen else ' '} {info.path:{width}}  {info.kind:{kinds}}  {shape}")
+        lines.append("* read by class activation maps unless another layer is named" if self.chosen else
+                     "no layer has spatial maps that a class activation map could read")  # fmt: skip
+        return "\n".join(lines)
+
+
+def layers(model: Any, inputs: Any = None) -> LayerTable:
+    """Lists the layers of a model, however deep, that `layer=` can name.
+
+    inputs: a batch, or a single one; only needed where the model does not say what it takes (subclassed models that
+            were not built by a call, models of inputs of any size).
+
+    Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
+    """
+    network = Network(model, sample_inputs(model) if inputs is None else inputs)
+    if network.kind == "callable":
+        raise ValueError("A plain callable has no layers. Give a Keras model.")
+
+    def body(facts: dict[str, Any], *tensors: Any) -> Any:
+        trace = network.forward(tensors)
+        outputs = [tensor for tensor in tf.nest.flatten(trace.outputs) if tensor.dtype.is_floating]
+        best = _default(network, trace, outputs)
+        seen = {call.path: call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))}
+        facts["layers"] = [
+            LayerInfo(path, type(call.layer).__name__, tuple(_first(call.output).shape),
+                      _space(network, trace, _first(call.output)) is not None, best is not None and path == best.path)
+            for path, call in seen.items()
+        ]  # fmt: skip
+        return [tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in outputs]
+
+    return LayerTable(network.compiled("layers", body, network.arrays).facts["layers"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """A layer's activation maps, lined up with the input they explain.
+
+    path:   of the layer.
+    tensor: the activations as the layer puts them out.
+    which:  number of the input.
+    grid:   (h, w ...) of the maps.
+    extra:  tokens in front of the grid (class token), for layers of tokens of an image.
+    """
+
+    path: str
+    tensor: Any
+    which: int
+    grid: tuple[Any, ...]
+    extra: int
+
+    def spread(self, tensor: Any) -> Any:
+        """Activations, or their gradients, as float32 maps (B, h, w ..., channels)."""
+        tensor = tf.cast(tensor, tf.float32)[:, self.extra :] if self.extra else tf.cast(tensor, tf.float32)
+        return (
+            tf.reshape(tensor, (-1, *self.grid, tensor.shape[-1]))
+            if len(self.grid) + 2 != tensor.shape.rank
+            else tensor
+        )
+
+
+def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -> Maps:
+    """Inside a trace: the named layer's maps, or those of the last spatial layer that the score depends on.
+
+    Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
+    """
+    if network.kind == "callable":
+        raise ValueError(
+            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model."
+        )
+    call = _default(network, trace, [score]) if layer is None else _named(network, trace, layer)
+    if call is None:
+        raise ValueError(
+            f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
+            f"This model has none: {_listed(trace)}."
+        )
+    tensor = _first(call.output)
+    space = _space(network, trace, tensor)
+    if space is None:
+        raise ValueError(
+            f"Layer {call.path!r} puts out {tuple(tensor.shape)}, which has no spatial maps that line up with an input. "
+            f"{method} can read: {_listed(trace, lambda t: _space(network, trace, t) is not None)}."
+        )
+    return Maps(call.path, tensor, *space)
+
+
+def sample_inputs(model: Any) -> Any:
+    """Zeros of the shape and in the structure that a model says it takes, one example."""
+    specs = getattr(model, "inputs", None)
+    if specs:
+        arrays = [
+            np.zeros([1, *(n or 224 for n in spec.shape[1:])], tf.as_dtype(spec.dtype).as_numpy_dtype)
+            for spec in specs
+        ]
+        return arrays if len(arrays) > 1 else arrays[0]
+    config = model.get_build_config() if hasattr(model, "get_build_config") else None
+    shapes = (config or {}).get("shapes_dict") or {"input_shape": (config or {}).get("input_shape")}
+    shape = next(iter(shapes.values()), None)
+    if isinstance(shape, dict):
+        return {name: np.zeros([1, *(n or 224 for n in one[1:])], np.float32) for name, one in shape.items()}
+    if shape is None or not all(n is None or isinstance(n, int) for n in shape):
+        raise ValueError("The model does not say what it takes. Give a batch: tfxai.layers(model, inputs).")
+    return np.zeros([1, *(n or 224 for n in shape[1:])], np.float32)
+
+
+def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | None:
+    """The last layer with spatial maps that a score depends on, pooling apart: it only makes maps coarser.
+
+    Where the score reads a class token, its last layer sees no grid: then the one before the last attention.
+    """
+    behind = operations_behind(scores, differentiable=True)
+    seen: set[str] = set()  # a model, and a dropout at rest, put out the tensor of a layer inside or before
+    candidates: list[Call] = []
+    attention = [call.path for call in trace.calls if "Attention" in type(call.layer).__name__]
+    for call in trace.calls:
+        tensor = _first(call.output)
+        if (
+            not tf.is_tensor(tensor)
+            or not call.path
+            or any(call.path.startswith(path + "/") for path in attention)
+        ):
+            continue
+        source = _source(tensor)
+        if source.name in seen:
+            continue
+        seen.add(source.name)
+        pooling = "Pool" in type(call.layer).__name__
+        if source.op in behind and not pooling and _space(network, trace, tensor) is not None:
+            candidates.append(call)
+    if candidates and attention:
+        space = _space(network, trace, _first(candidates[-1].output))
+        if space is not None and space[2]:
+            order = [call.path for call in trace.calls]
+            before = [call for call in candidates if order.index(call.path) < order.index(attention[-1])]
+            candidates = before or candidates
+    return candidates[-1] if candidates else None
+
+
+def _space(network: Network, trace: Pass, tensor: Any) -> tuple[int, tuple[Any, ...], int] | None:
+    """(number of the input, grid, extra tokens) with which an activation lines up, or None."""
+    shape = tensor.shape
+    if not tensor.dtype.is_floating or shape.rank is None or shape.rank < 3 or shape[-1] is None:
+        return None
+    grid = tuple(shape[1:-1])
+    for which, (array, place) in enumerate(zip(network.arrays, network.places, strict=True)):
+        if place is None or not _reaches(trace.points[which], tensor):
+            continue
+        rank = array.ndim + 1 if isinstance(place, Embedded) else array.ndim
+        if rank == shape.rank and any(n is None or n > 1 for n in grid):
+            known = tuple(tf.shape(tensor)[i + 1] if n is None else n for i, n in enumerate(grid))
+            return which, known, 0
+        if rank == 4 and shape.rank == 3 and grid[0] is not None:
+            height, width = array.shape[1:3]
+            for extra in (0, 1, 2):
+                rows = round(((grid[0] - extra) * height / width) ** 0.5) if grid[0] > extra else 0
+                columns = (grid[0] - extra) // rows if rows else 0
+                if rows * columns == grid[0] - extra > 1 and rows * width == columns * height:
+                    return which, (rows, columns), extra
+    return None
+
+
+def _named(network: Network, trace: Pass, layer: Layer) -> Call:
+    calls = [call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))]
+    if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
+        listed = network.model.layers
+        if not -len(listed) <= layer < len(listed):
+            raise ValueError(
+                f"layer={layer}: the model has {len(listed)} layers, counted from 0 or from the end."
+            )
+        layer = listed[layer]
+    if isinstance(layer, str):
+        found = [call for call in calls if call.path == layer] or [
+            c for c in calls if c.path.split("/")[-1] == layer
+        ]
+        paths = sorted({call.path for call in found})
+        if len(paths) > 1:
+            raise ValueError(
+                f"There are {len(paths)} layers named {layer!r}: {', '.join(paths)}. Give the whole path."
+            )
+    else:
+        found = [call for call in calls if call.layer is layer]
+    if not found:
+        name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
+        near = difflib.get_close_matches(str(name), [call.path for call in calls], n=3, cutoff=0.5)
+        nearest = f" Nearest: {', '.join(near)}." if near else ""
+        unused = any(path == name or other is layer for path, other in named_layers(network.model))
+        problem = "is not used when the model is called" if unused else "does not exist"
+        raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {_listed(trace)}.")
+    return found[-1]
+
+
+def _listed(trace: Pass, wanted: Any = lambda tensor: True) -> str:
+    seen = {
+        call.path: _first(call.output)
+        for call in trace.calls
+        if call.path and tf.is_tensor(_first(call.output))
+    }
+    names = [f"{path} {tuple(tensor.shape)}" for path, tensor in seen.items() if wanted(tensor)]
+    return "; ".join(names) or "no layers"
+
+
+def _reaches(point: Any, tensor: Any) -> bool:
+    return tensor is point or tensor.op in operations_ahead([point])
+
+
+def _first(output: Any) -> Any:
+    flat = tf.nest.flatten(output)
+    return flat[0] if flat else None
+
+
+def _source(tensor: Any) -> Any:
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return tensor

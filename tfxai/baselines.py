@@ -1,0 +1,94 @@
+"""What "absent" looks like: functions inputs -> inputs for the `baseline` setting of methods and metrics.
+
+Each takes an array (N, ...) and returns one of the same shape; the inputs are not changed. A method's `baseline` may
+also be a number or an array that broadcasts to the inputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.filters import gaussian
+
+Baseline = (
+    Any  # float | ArrayLike | Callable[[NDArray], NDArray], and a list or dict of them for several inputs
+)
+Function = Callable[[NDArray], NDArray]
+
+
+def blur(sigma: float = 10.0) -> Function:
+    """Each image, series or volume blurred by a Gaussian of `sigma` pixels; channels are kept apart."""
+    return Blur(float(sigma))
+
+
+def mean() -> Function:
+    """The example's own mean colour (mean over space, for each channel)."""
+    return Mean()
+
+
+def noise(low: float = 0.0, high: float = 1.0, seed: int = 0) -> Function:
+    """Uniform noise between `low` and `high`, the same for every example."""
+    return Noise(float(low), float(high), seed)
+
+
+def several(*baselines: Baseline) -> Several:
+    """Explain against each of these baselines and average; for path methods."""
+    return Several(baselines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    baselines: tuple[Baseline, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blur:
+    sigma: float
+
+    def __call__(self, inputs: NDArray) -> NDArray:
+        if inputs.ndim < 3:
+            raise ValueError(
+                f"blur needs series, images or volumes (N, ..., C), not an array of shape {inputs.shape}."
+            )
+        blurred = [gaussian(x, self.sigma, channel_axis=-1, preserve_range=True) for x in inputs]
+        return np.stack(blurred).astype(inputs.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    def __call__(self, inputs: NDArray) -> NDArray:
+        space = tuple(range(1, max(inputs.ndim - 1, 2)))
+        return np.broadcast_to(inputs.mean(axis=space, keepdims=True), inputs.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    low: float
+    high: float
+    seed: int
+
+    def __call__(self, inputs: NDArray) -> NDArray:
+        draw = np.random.default_rng(self.seed).uniform(self.low, self.high, inputs.shape[1:])
+        return np.broadcast_to(draw.astype(inputs.dtype), inputs.shape)
+
+
+def filled(baseline: Baseline, inputs: NDArray) -> NDArray:
+    """The baseline as an array of the inputs' shape and type.
+
+    Raises ValueError if it does not broadcast, or is not finite.
+    """
+    value: ArrayLike = baseline(inputs) if callable(baseline) else baseline
+    try:
+        array = np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"baseline has shape {np.shape(value)}, which does not broadcast to the inputs {inputs.shape}. Give a "
+            "number, one example, one per input, or a function from tfxai.baselines."
+        ) from error
+    if not np.isfinite(array).all():
+        raise ValueError("baseline holds NaN or infinite numbers. Give finite ones.")
+    return array

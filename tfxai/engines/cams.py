@@ -1,0 +1,78 @@
+"""Class activation maps: weigh a layer's maps, keep what is positive, enlarge to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.activations import Layer, maps
+from tfxai.engines.method import Answer, Question, each
+from tfxai.network import Embedded, Network
+
+Weigh = Callable[[Any, Any], Any]
+"""(activations, gradients), each (B, h, w ..., channels) -> map (B, h, w ...)."""
+
+
+def activation_map(
+    question: Question, layer: Layer, weigh: Weigh, *settings: Hashable, gradients: bool = True
+) -> Answer:
+    """Explains every row by the weighed maps of one layer."""
+    network = question.network
+
+    def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+        trace = network.forward(inputs)
+        scores, targets = question.scored(trace, codes, facts)
+        found = maps(network, trace, scores, layer, question.name)
+        activations = found.spread(found.tensor)
+        slopes = found.spread(trace.gradients(scores, of=[found.tensor])[0]) if gradients else None
+        heat = tf.nn.relu(weigh(activations, slopes))
+        return lined_up(network, inputs, found.which, heat), targets, scores
+
+    return Answer(*each(question, [layer_key(layer), *settings], body))
+
+
+def lined_up(network: Network, inputs: Sequence[Any], which: int, heat: Any) -> list[Any]:
+    """For each input None, but for one the maps (B, h, w ...) enlarged to it, with one channel."""
+    values: list[Any] = [None] * len(inputs)
+    tokens = isinstance(network.places[which], Embedded)
+    size = inputs[which].shape[1:] if tokens else inputs[which].shape[1:-1]
+    dynamic = tf.shape(inputs[which])
+    large = enlarged(heat, [n if n is not None else dynamic[i + 1] for i, n in enumerate(size)])
+    values[which] = large if tokens else large[..., None]
+    return values
+
+
+def enlarged(heat: Any, size: Sequence[Any]) -> Any:
+    """Maps (B, h, w ...) resized to (B, *size) by linear interpolation along each axis, with any number of axes."""
+    for axis, length in enumerate(size, start=1):
+        matrix = _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length)
+        rest = [i for i in range(heat.shape.rank) if i != axis]
+        moved = tf.tensordot(heat, matrix, [[axis], [1]])  # the axis goes to the end ...
+        heat = tf.transpose(moved, np.argsort([*rest, axis]))  # ... and back
+    return heat
+
+
+def _interpolation(small: Any, large: Any) -> Any:
+    """(large, small) weights; pixels are squares, so their centres line up, and the border is repeated."""
+    scale = tf.cast(small, tf.float32) / tf.cast(large, tf.float32)
+    centre = (tf.range(large, dtype=tf.float32) + 0.5) * scale - 0.5
+    centre = tf.clip_by_value(centre, 0.0, tf.cast(small, tf.float32) - 1)
+    distance = tf.abs(centre[:, None] - tf.range(small, dtype=tf.float32)[None])
+    return tf.nn.relu(1 - distance)
+
+
+def grad_cam(activations: Any, gradients: Any) -> Any:
+    """Each channel weighs as much as its gradient, averaged over space (arXiv:1610.02391, equations 1 and 2)."""
+    return tf.einsum("b...c,bc->b...", activations, tf.reduce_mean(gradients, space(gradients)))
+
+
+def space(tensor: Any) -> list[int]:
+    return list(range(1, tensor.shape.rank - 1))
+
+
+def layer_key(layer: Layer) -> Hashable:
+    """A layer in a key: an instance by its identity, so that the key does not keep the model alive."""
+    return layer if layer is None or isinstance(layer, (str, int)) else ("instance", id(layer))

@@ -1,0 +1,133 @@
+"""What comes back from every method: raw values and what is needed to read them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = 1  # of the .npz file
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """How much each part of each input spoke for (positive) or against (negative) a class.
+
+    values:  float32, raw and signed, never normalised; `targets.shape + inputs.shape[1:]`. CAM and mask
+             methods give one channel. The same dict / list / tuple as the inputs where there are several;
+             an input that was not explained gets None. Token ids get one value per token.
+    inputs:  what was explained, (N, ...), in the structure that was given.
+    targets: int, (N,) or (N, K): the class explained in each map. -1 where a score needs no class.
+    scores:  float32, shape of targets: the explained score of each input.
+    delta:   float32, shape of targets: sum of values - (score(inputs) - score(baseline)), the true error of
+             methods that promise completeness; None for the others.
+    method:  repr of the method with its settings.
+    score:   what was explained: "logit", "probability" or the name of a score function.
+    """
+
+    values: Any
+    inputs: Any
+    targets: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    delta: NDArray[np.float32] | None = None
+    method: str = ""
+    score: str = "logit"
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.method or 'unnamed method'} of the {self.score}: "
+            f"values {_shapes(self.values)}, targets {self.targets.shape})"
+        )
+
+    def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
+        """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.
+
+        input: which of several inputs (key or position); unless given, the first explained image, else the
+               first explained input.
+        """
+        values, inputs = self.one(input)
+        lead = self.targets.ndim
+        if inputs.ndim >= 3 and values.ndim - lead == inputs.ndim - 1:
+            values = values.sum(axis=-1)
+        return values
+
+    def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
+        """Values and input array of one of several inputs; without a choice the first explained image."""
+        if isinstance(self.inputs, np.ndarray):
+            return self.values, self.inputs
+        if input is not None:
+            return self.values[input], self.inputs[input]
+        keys = list(self.inputs) if isinstance(self.inputs, dict) else range(len(self.inputs))
+        explained = [key for key in keys if self.values[key] is not None]
+        images = [key for key in explained if self.inputs[key].ndim == 4]
+        key = (images or explained)[0]
+        return self.values[key], self.inputs[key]
+
+    def save(self, path: str | Path) -> Path:
+        """Writes one compressed .npz file, readable by NumPy alone, and returns its path."""
+        path = Path(path)
+        arrays: dict[str, NDArray] = {}
+        fields = {}
+        for field in dataclasses.fields(self):
+            fields[field.name] = _pack(getattr(self, field.name), arrays)
+        header = {"format": FORMAT, "fields": fields}
+        arrays["header"] = np.array(json.dumps(header))
+        with path.open("wb") as file:  # a file object: NumPy would add .npz to other names
+            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Explanation:
+        """Reads what `save` wrote; nothing in the file is ever executed (no pickle).
+
+        Raises ValueError if the file is not a saved explanation.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            header = json.loads(str(arrays["header"]))
+            fields = {name: _unpack(value, arrays) for name, value in header["fields"].items()}
+            return cls(**fields)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{path} is not a saved explanation ({error}). Give a file written by save()."
+            ) from error
+
+
+def _pack(value: Any, arrays: dict[str, NDArray]) -> Any:
+    """JSON that mirrors the structure, arrays replaced by their names in the file."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        name = f"array_{len(arrays)}"
+        arrays[name] = np.asarray(value)
+        return {"array": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, _pack(item, arrays)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_pack(item, arrays) for item in value]}
+    return {"plain": value}
+
+
+def _unpack(packed: Any, arrays: dict[str, NDArray]) -> Any:
+    ((kind, value),) = packed.items()
+    if kind == "array":
+        return arrays[value]
+    if kind == "dict":
+        return {key: _unpack(item, arrays) for key, item in value}
+    if kind in ("list", "tuple"):
+        items = [_unpack(item, arrays) for item in value]
+        return items if kind == "list" else tuple(items)
+    return value
+
+
+def _shapes(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _shapes(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_shapes(value) for value in values]
+    return None if values is None else tuple(values.shape)

@@ -1,0 +1,37 @@
+"""One file per method or close family; they never import each other."""
+
+from tfxai.methods.blur_ig import BlurIG
+from tfxai.methods.cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from tfxai.methods.deeplift import DeepLIFT
+from tfxai.methods.expected_gradients import ExpectedGradients
+from tfxai.methods.gradient import Gradient, InputXGradient
+from tfxai.methods.guided_backprop import Deconvnet, GuidedBackprop
+from tfxai.methods.guided_grad_cam import GuidedGradCAM
+from tfxai.methods.guided_ig import GuidedIG
+from tfxai.methods.integrated_gradients import IntegratedGradients
+from tfxai.methods.lrp import LRP
+from tfxai.methods.smoothgrad import SmoothGrad, SquareGrad, VarGrad
+from tfxai.methods.xrai import XRAI
+
+__all__ = [
+    "LRP",
+    "XRAI",
+    "BlurIG",
+    "DeepLIFT",
+    "Deconvnet",
+    "EigenCAM",
+    "ExpectedGradients",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "Gradient",
+    "GuidedBackprop",
+    "GuidedGradCAM",
+    "GuidedIG",
+    "HiResCAM",
+    "InputXGradient",
+    "IntegratedGradients",
+    "LayerCAM",
+    "SmoothGrad",
+    "SquareGrad",
+    "VarGrad",
+]

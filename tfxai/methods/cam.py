@@ -1,0 +1,123 @@
+"""Class activation maps from one forward and one backward pass, told apart by how channels are weighed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfxai.activations import Layer
+from tfxai.engines.cams import activation_map, grad_cam, space
+from tfxai.engines.method import Answer, Method, Question
+
+
+@dataclasses.dataclass(frozen=True)
+class GradCAM(Method):
+    """Which places does the class lean on, as far as a layer can tell them apart?
+
+    One channel, never negative, in units of score; enlarged bilinearly to the input. Coarse by nature. Images,
+    series, volumes, token sequences and the token grids of vision transformers. Cost: one forward pass and a backward
+    pass to the layer.
+
+    layer: path, name, instance or index of a layer with maps (N, h, w, channels); unless given, the last one before
+           the score that is not a pooling layer. `tfxai.layers(model)` lists them.
+
+    Raises ValueError if the layer does not exist or has no maps.
+    Selvaraju et al.: Grad-CAM, 2016. arXiv:1610.02391, equations 1 and 2
+    """
+
+    layer: Layer = None
+
+    def answer(self, question: Question) -> Answer:
+        return activation_map(question, self.layer, grad_cam)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradCAMPlusPlus(Method):
+    """Grad-CAM that also sees the second and third object of a class.
+
+    A channel weighs by its positive gradients, each place by how much it alone could explain the score. Without the
+    factor exp(score), which only scales the map. Cost: as GradCAM.
+
+    layer: as for GradCAM.
+
+    Chattopadhyay, Sarkar, Howlader, Balasubramanian: Grad-CAM++, 2017. arXiv:1710.11063, equation 19
+    """
+
+    layer: Layer = None
+
+    def answer(self, question: Question) -> Answer:
+        return activation_map(question, self.layer, _plus_plus)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCAM(Method):
+    """Which places does the class lean on, also in early, finer layers?
+
+    Every place weighs by its own positive gradient. Cost: as GradCAM.
+
+    layer: as for GradCAM; earlier layers give finer maps.
+
+    Jiang, Zhang, Hou, Cheng, Wei: LayerCAM, IEEE TIP 2021, equations 6 and 7. doi:10.1109/TIP.2021.3089943
+    """
+
+    layer: Layer = None
+
+    def answer(self, question: Question) -> Answer:
+        return activation_map(question, self.layer, lambda a, g: tf.reduce_sum(a * tf.nn.relu(g), -1))
+
+
+@dataclasses.dataclass(frozen=True)
+class HiResCAM(Method):
+    """Which places raised the score? Gradient x activation, place by place.
+
+    Exact where the layer is followed by one linear layer; Grad-CAM's averaging may blame places that did not count.
+    Cost: as GradCAM.
+
+    layer: as for GradCAM.
+
+    Draelos, Carin: Use HiResCAM instead of Grad-CAM, 2020. arXiv:2011.08891, equation 5
+    """
+
+    layer: Layer = None
+
+    def answer(self, question: Question) -> Answer:
+        return activation_map(question, self.layer, lambda a, g: tf.reduce_sum(a * g, -1))
+
+
+@dataclasses.dataclass(frozen=True)
+class EigenCAM(Method):
+    """Which places stand out in a layer, whatever the class?
+
+    The maps' first principal component (not centred, as in the paper), signed to agree with the mean activation. The
+    same map for every class: not an explanation of one. Cost: one forward pass.
+
+    layer: as for GradCAM.
+
+    Muhammad, Yeasin: Eigen-CAM, 2020. arXiv:2008.00299, equation 4
+    """
+
+    layer: Layer = None
+
+    def answer(self, question: Question) -> Answer:
+        return activation_map(question, self.layer, _first_component, gradients=False)
+
+
+def _plus_plus(activations: Any, gradients: Any) -> Any:
+    axes = space(activations)
+    # The *sum* over all places of the map, not the mean.
+    total = tf.reduce_sum(activations, axes, keepdims=True)
+    alpha = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
+    weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axes)
+    return tf.einsum("b...c,bc->b...", activations, weights)
+
+
+def _first_component(activations: Any, gradients: Any) -> Any:
+    shape = tf.shape(activations)
+    places = tf.reshape(activations, (shape[0], tf.reduce_prod(shape[1:-1]), shape[-1]))
+    # A v1 = s1 u1, from the smaller of the two Gram matrices in most layers.
+    values, vectors = tf.linalg.eigh(tf.matmul(places, places, transpose_b=True))
+    component = vectors[..., -1] * tf.sqrt(tf.nn.relu(values[..., -1:]))
+    agreement = tf.reduce_sum(component * tf.reduce_mean(places, -1), -1, keepdims=True)
+    return tf.reshape(component * tf.where(agreement < 0, -1.0, 1.0), shape[:-1])

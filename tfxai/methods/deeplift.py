@@ -1,0 +1,123 @@
+"""DeepLIFT: contributions of the difference to a baseline, in one backward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfxai.baselines import Baseline
+from tfxai.engines.backward import Rules, again, gradients
+from tfxai.engines.method import Answer, Method, Question, each, per_token, total
+from tfxai.engines.paths import both_ends, starts_and_ends
+from tfxai.engines.rescale import elementwise, products
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepLIFT(Method):
+    """How much of the score's difference to a baseline comes from each value?
+
+    The rescale rule: a nonlinearity hands the gradient on with the slope between its values at baseline and input.
+    Complete: the values add up to score(input) - score(baseline), and `delta` is the true gap. Products (gates,
+    attention), max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
+    gradient, and a warning names it. Cost: one forward and one backward pass over inputs and baselines.
+
+    baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines.
+
+    Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation Differences, 2017.
+    arXiv:1704.02685, section 3.5.1; as a changed chain rule: arXiv:1711.06104
+    """
+
+    baseline: Baseline = 0.0
+
+    def answer(self, question: Question) -> Answer:
+        network = question.network
+
+        def body(facts: dict[str, Any], inputs: Any, codes: Any, *baselines: Any) -> Any:
+            starts, ends = starts_and_ends(network, list(inputs), list(baselines))
+            trace, targets, scores, base = both_ends(question, list(inputs), starts, ends, codes, facts)
+            multipliers = gradients(trace, scores, RULES, question.name, facts)
+            values = [
+                None if m is None else _value(m) * tf.cast(end - start, m.dtype)
+                for m, start, end in zip(multipliers, starts, ends, strict=True)
+            ]
+            return per_token(values, network), targets, scores, total(values) - (scores - base)
+
+        return Answer(*each(question, [], body, question.baselines_of(self.baseline)))
+
+
+# Inputs and baselines go through the model as one batch, [inputs; baselines]; only the first half has gradients.
+
+
+def _value(tensor: Any) -> Any:
+    return tensor[: tf.shape(tensor)[0] // 2]
+
+
+def _reference(tensor: Any) -> Any:
+    return tensor[tf.shape(tensor)[0] // 2 :]
+
+
+def _both(tensor: Any) -> Any:
+    return tf.concat([tensor, tensor], 0)
+
+
+def _middle(tensor: Any) -> Any:
+    return _both((_value(tensor) + _reference(tensor)) / 2)
+
+
+def _quotient(rise: Any, step: Any, otherwise: Any, smallest: Any) -> Any:
+    """rise / step, except where the step is so small that the quotient is mostly rounding."""
+    small = tf.abs(step) <= tf.cast(smallest, step.dtype)
+    return tf.where(small, otherwise, rise / tf.where(small, tf.ones_like(step), step))
+
+
+def _slope(argument: Any, value: Any, function: Any) -> Any:
+    middle = (_value(argument) + _reference(argument)) / 2
+    # The derivative in the middle differs from the slope by the step squared.
+    smallest = 1e-4 * (1 + tf.abs(tf.cast(middle, tf.float32)))
+    otherwise = tf.gradients(function(middle), middle)[0]
+    rise, step = (_value(tensor) - _reference(tensor) for tensor in (value, argument))
+    return _both(_quotient(rise, step, otherwise, smallest))
+
+
+def _pooled(op: Any, incoming: Any) -> Any:
+    """Max pooling: a rise goes to the place of the input's maximum, a fall to that of the baseline's."""
+    new, old = _value(op.outputs[0]), _reference(op.outputs[0])
+    higher = tf.maximum(new, old)
+    both = tf.identity(op.inputs[0])
+    change = tf.concat([higher - old, new - higher], 0) * _both(_value(incoming))
+    placed = tf.gradients(again(op, both, *op.inputs[1:]), both, grad_ys=change)[0]
+    step = _value(both) - _reference(both)
+    shared = _quotient(_value(placed) + _reference(placed), step, tf.zeros_like(step), 0.0)
+    return [tf.concat([shared, tf.zeros_like(shared)], 0), *(None for _ in op.inputs[1:])]
+
+
+def _softmax(op: Any, incoming: Any) -> Any:
+    """exp(x) / sum(exp(x)): slopes for exp and 1 / sum, the product rule for their product."""
+    x, x0 = _value(op.inputs[0]), _reference(op.inputs[0])
+    shift = tf.reduce_max(
+        tf.maximum(x, x0), axis=-1, keepdims=True
+    )  # a shift of both does not change the softmax
+    e, e0 = tf.exp(x - shift), tf.exp(x0 - shift)
+    total, total0 = (tf.reduce_sum(t, axis=-1, keepdims=True) for t in (e, e0))
+    middle_of_exp, middle_of_inverse = (e + e0) / 2, (1 / total + 1 / total0) / 2
+    dy = _value(incoming)
+    to_sum = tf.reduce_sum(dy * middle_of_exp, axis=-1, keepdims=True) * (-1 / (total * total0))
+    slope = _quotient(e - e0, x - x0, tf.exp((x + x0) / 2 - shift), 1e-4)
+    result = (dy * middle_of_inverse + to_sum) * slope
+    return tf.concat([result, tf.zeros_like(result)], 0)
+
+
+RULES = Rules(
+    "deeplift",
+    {
+        **elementwise(_slope),
+        **products(_middle),
+        "MaxPool": _pooled,
+        "MaxPool3D": _pooled,
+        "Max": _pooled,
+        "Softmax": _softmax,
+    },
+    warn=True,
+)

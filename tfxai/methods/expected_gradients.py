@@ -1,0 +1,93 @@
+"""Integrated gradients against a whole background of baselines, by sampling."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.paths import Block, Moments, Paths, Table, answered
+from tfxai.explanation import Explanation
+from tfxai.network import Network
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SampledExplanation(Explanation):
+    """An explanation that was sampled, with how sure it is.
+
+    standard_error: shape of values; of each value, from the spread of the samples.
+    """
+
+    standard_error: Any = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExpectedGradients(Method):
+    """How much does each value contribute to the difference from what the model usually sees?
+
+    Integrated gradients averaged over a background, each sample with an example of it and a place on the way to the
+    input, both drawn at random. Complete on average: `delta` is sum(values) - (score(input) - mean score of the
+    drawn background). The result also carries `standard_error`.
+
+    Cost: `samples` forward and backward passes per input and target, and a forward pass per drawn example and class.
+
+    background: data (M, ...) in the structure of the inputs, such as some training examples.
+    samples:    draws for each input.
+    seed:       of the draws; they are the same for every input.
+
+    Erion, Janizek, Sturmfels, Lundberg, Lee: Improving performance of deep learning models with axiomatic attribution
+    priors and expected gradients, 2019. arXiv:1906.10670, section 3
+    """
+
+    background: Any
+    samples: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"samples is {self.samples}. Give 2 or more, to know the standard error.")
+
+    def __repr__(self) -> str:
+        return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
+
+    def answer(self, question: Question) -> Answer:
+        background = Network(question.network.model, self.background)
+        if len(background.arrays) != len(question.network.arrays):
+            raise ValueError(
+                f"background has {len(background.arrays)} arrays for {len(question.network.arrays)} inputs."
+            )
+        generator = np.random.default_rng(self.seed)
+        drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
+        positions = generator.uniform(size=self.samples)
+        paths = Paths(question, (), starts=[array[drawn] for array in background.arrays], shared=True)
+        errors: list[NDArray] = []
+
+        def values_of(block: Block) -> list[NDArray]:
+            block.base_scores[:] = self._mean_scores(paths, block, number)
+            table = Table.of(len(block.targets), positions, np.full(self.samples, 1 / self.samples), number)
+            _, *both = paths.run(block, table, Moments(contributions=True))
+            half = len(both) // 2
+            errors.extend(np.sqrt(squares / (self.samples - 1) / self.samples) for squares in both[half:])
+            return both[:half]
+
+        answer = answered(paths, values_of, complete=True)
+        explained = [value is not None for value in answer.values]
+        found = [np.concatenate(errors[i :: sum(explained)]) for i in range(sum(explained))]
+        rest = iter(found)
+        shaped = question.shaped([next(rest) if there else None for there in explained])
+        return dataclasses.replace(answer, kind=SampledExplanation, more={"standard_error": shaped})
+
+    def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
+        """Mean score of the drawn background for each row's class; rows of the same class share the passes."""
+        _, first, of_row = np.unique(block.targets, return_index=True, return_inverse=True)
+        count = number.max() + 1
+        rows, starts = (
+            np.repeat(first, count).astype(np.int32),
+            np.tile(np.arange(count, dtype=np.int32), len(first)),
+        )
+        zeros = np.zeros(len(rows), np.float32)
+        scores = paths.scores_at(block, Table(rows, zeros[:, None], zeros, starts)).reshape(len(first), count)
+        return (scores @ np.bincount(number) / len(number))[of_row]

@@ -1,0 +1,57 @@
+"""Gradients that are cut where they turn negative: guided backprop and the deconvnet."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfxai.engines.backward import GUIDED, RELU_LIKE, Rules, gradients
+from tfxai.engines.method import Answer, Method, Question, each, per_token
+
+
+@dataclasses.dataclass(frozen=True)
+class GuidedBackprop(Method):
+    """Which fine structures excite the units that lead to the score?
+
+    The gradient, but at every ReLU (also ReLU6, leaky ReLU, ELU, SELU) only its positive part goes on, and only
+    where the unit is open. Sharp pictures that depend little on the upper layers (arXiv:1810.03292): not a measure
+    of importance. Warns if the model has nothing to guide. Cost: as Gradient.
+
+    Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2014. arXiv:1412.6806, section 3.4
+    """
+
+    def answer(self, question: Question) -> Answer:
+        return _explain(question, GUIDED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deconvnet(Method):
+    """Which structures would a decoder run backwards draw for this score?
+
+    The gradient, but at every ReLU only its positive part goes on, whether the unit is open or not. Max pooling
+    goes back to the place of the maximum. Warns if the model has no ReLU. Cost: as Gradient.
+
+    Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013. arXiv:1311.2901, section 2.1
+    """
+
+    def answer(self, question: Question) -> Answer:
+        return _explain(question, DECONVNET)
+
+
+def rectified(op: Any, incoming: Any) -> Any:
+    return tf.nn.relu(incoming)
+
+
+DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified))
+
+
+def _explain(question: Question, rules: Rules) -> Answer:
+    def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+        trace = question.network.forward(inputs)
+        scores, targets = question.scored(trace, codes, facts)
+        values = gradients(trace, scores, rules, question.name, facts)
+        return per_token(values, question.network), targets, scores
+
+    return Answer(*each(question, [], body))

@@ -1,0 +1,106 @@
+"""Integrated gradients along a path that the model itself chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.baselines import Baseline
+from tfxai.engines.method import Answer, Method, Question, each, per_token, total
+from tfxai.engines.paths import both_ends, starts_and_ends
+
+
+@dataclasses.dataclass(frozen=True)
+class GuidedIG(Method):
+    """How much does each value contribute, on a way that avoids the model's noisy regions?
+
+    Signed. At every step the values with the smallest gradients move towards the input first, as far as the step's
+    share of the whole way; so no value is more than `max_distance` of the way off the straight path. `delta` is the
+    true gap to score(input) - score(baseline). Cost: `steps` forward and backward passes per input and target, and
+    two forward passes; the steps follow one another, so only inputs are batched.
+
+    steps:        points on the path.
+    fraction:     of the values that move together, those with the smallest gradients first, between 0 and 1.
+    max_distance: how far a value may lag behind or run ahead of the straight path, as a fraction of it; 0 is
+                  integrated gradients.
+    baseline:     as for IntegratedGradients.
+
+    Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients, 2021. arXiv:2106.09788,
+    algorithm 1
+    """
+
+    steps: int = 200
+    fraction: float = 0.1
+    max_distance: float = 0.02
+    baseline: Baseline = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}. Give 1 or more.")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction is {self.fraction}. Give a number above 0, up to 1.")
+        if not 0 <= self.max_distance <= 1:
+            raise ValueError(f"max_distance is {self.max_distance}. Give a number from 0 to 1.")
+
+    def answer(self, question: Question) -> Answer:
+        network = question.network
+
+        def body(facts: dict[str, Any], inputs: Any, codes: Any, *baselines: Any) -> Any:
+            starts, ends = starts_and_ends(network, list(inputs), list(baselines))
+            _, targets, scores, base = both_ends(question, list(inputs), starts, ends, codes, facts)
+            explained = [i for i, end in enumerate(ends) if end is not None]
+            starts, ends = (
+                [tf.cast(tensors[i], tf.float32) for i in explained] for tensors in (starts, ends)
+            )
+
+            def step(number: Any, *state: Any) -> Any:
+                points, sums = state[: len(explained)], state[len(explained) :]
+                given: list[Any] = [None] * len(inputs)
+                for i, point in zip(explained, points, strict=True):
+                    given[i] = point
+                trace = network.forward(list(inputs), given)
+                score, _ = question.scored(trace, targets, facts)
+                slopes = [gradient for gradient in trace.gradients(score) if gradient is not None]
+                share = tf.cast(number + 1, tf.float32) / self.steps
+                moved = [self._moved(*each, share) for each in zip(points, slopes, starts, ends, strict=True)]
+                sums = [
+                    s + g * (new - old) for s, g, new, old in zip(sums, slopes, moved, points, strict=True)
+                ]
+                return (number + 1, *moved, *sums)
+
+            state = (tf.constant(0), *starts, *(tf.zeros_like(start) for start in starts))
+            state = tf.while_loop(lambda number, *_: number < self.steps, step, state, parallel_iterations=1)
+            values: list[Any] = [None] * len(inputs)
+            for i, value in zip(explained, state[1 + len(explained) :], strict=True):
+                values[i] = value
+            return per_token(values, network), targets, scores, total(values) - (scores - base)
+
+        settings = [self.steps, self.fraction, self.max_distance]
+        return Answer(*each(question, settings, body, question.baselines_of(self.baseline)))
+
+    def _moved(self, point: Any, slope: Any, start: Any, end: Any, share: Any) -> Any:
+        """The next point: the flattest values first, until the way still to go is (1 - share) of the whole."""
+        shape, width = tf.shape(point), int(np.prod(point.shape[1:]))
+        point, slope, start, end = (tf.reshape(t, (shape[0], width)) for t in (point, slope, start, end))
+        lower = start + tf.maximum(share - self.max_distance, 0.0) * (end - start)
+        upper = start + tf.minimum(share + self.max_distance, 1.0) * (end - start)
+        way = tf.abs(end - start)
+        point = tf.where(
+            tf.abs(end - point) > tf.abs(end - lower), lower, point
+        )  # who lags too far catches up
+        needed = tf.reduce_sum(tf.abs(end - point), 1) - (1 - share) * tf.reduce_sum(way, 1)
+        free = tf.abs(upper - point)
+        order = tf.argsort(tf.where(free > 0, tf.abs(slope), np.inf), axis=1, stable=True)
+        reach = tf.gather(free, order, axis=1, batch_dims=1)
+        # Values move in groups: whole groups while the step allows it, then a part of the next one.
+        size = max(int(self.fraction * (width - 1)) + 1, 1)
+        padded = tf.pad(reach, [[0, 0], [0, -width % size]])
+        groups = tf.reduce_sum(tf.reshape(padded, (shape[0], padded.shape[1] // size, size)), 2)
+        before = tf.cumsum(groups, axis=1, exclusive=True)
+        part = tf.clip_by_value(tf.math.divide_no_nan(tf.nn.relu(needed)[:, None] - before, groups), 0.0, 1.0)
+        part = tf.repeat(part, size, axis=1)[:, :width]
+        part = tf.gather(part, tf.argsort(order, axis=1), axis=1, batch_dims=1)
+        return tf.reshape(point + part * (upper - point), shape)

@@ -1,0 +1,119 @@
+"""Layer-wise relevance propagation: the score is handed back, layer by layer, to what it was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from tfxai.engines.backward import Rule, Rules, again, gradients
+from tfxai.engines.method import Answer, Method, Question, each, per_token, total
+from tfxai.engines.rescale import elementwise, products
+
+
+@dataclasses.dataclass(frozen=True)
+class LRP(Method):
+    """Which parts does the score come from, if every unit hands its relevance back to its inputs in proportion?
+
+    Signed. `delta` is the sum of the values minus the score: what biases and the stabiliser keep for themselves.
+    Written as gradient x input with f(z) / z in place of f'(z), so it works on any architecture; operations without
+    a rule keep their gradient, and a warning names them. Cost: one forward pass, one backward pass ("epsilon") or
+    about three ("alpha_beta").
+
+    rule:    "epsilon": in proportion to x w. "alpha_beta": positive and negative contributions are shared out apart,
+             alpha of the one minus beta of the other. "composite": alpha_beta with alpha 1, beta 0 in convolutions,
+             epsilon in dense layers.
+    epsilon: stabiliser added to the magnitude of denominators, in units of the activations.
+    alpha, beta: of alpha_beta; alpha - beta must be 1, so that relevance is kept.
+
+    Bach et al.: On Pixel-Wise Explanations, 2015, equations 58 and 60; arXiv:1604.00825; arXiv:1711.06104, table 1;
+    composite: Kohlbrenner et al., 2019. arXiv:1910.09840
+    """
+
+    rule: Literal["epsilon", "alpha_beta", "composite"] = "epsilon"
+    epsilon: float = 1e-6
+    alpha: float = 2.0
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("epsilon", "alpha_beta", "composite"):
+            raise ValueError(f'LRP rule is {self.rule!r}. Give "epsilon", "alpha_beta" or "composite".')
+        if not self.epsilon > 0:
+            raise ValueError(f"LRP epsilon is {self.epsilon}. Give a number above 0.")
+        if abs(self.alpha - self.beta - 1) > 1e-6 or self.beta < 0:
+            raise ValueError(
+                f"LRP alpha {self.alpha} and beta {self.beta}: expected alpha - beta = 1 and beta >= 0."
+            )
+
+    def answer(self, question: Question) -> Answer:
+        network, rules = question.network, self._rules()
+
+        def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+            trace = network.forward(inputs)
+            scores, targets = question.scored(trace, codes, facts)
+            values = [
+                None if m is None else m * tf.cast(point, m.dtype)
+                for m, point in zip(
+                    gradients(trace, scores, rules, question.name, facts), trace.points, strict=True
+                )
+            ]
+            return per_token(values, network), targets, scores, total(values) - scores
+
+        return Answer(*each(question, [self], body))
+
+    def _rules(self) -> Rules:
+        def slope(argument: Any, value: Any, function: Any) -> Any:
+            return value / _stabilised(argument, self.epsilon)
+
+        by_type = {**elementwise(slope), **products(lambda tensor: tensor / 2), **WINNERS}
+        if self.rule == "epsilon":
+            linear = {}
+        elif self.rule == "composite":
+            linear = dict.fromkeys(CONVOLUTIONS, _alpha_beta(1.0, 0.0, self.epsilon))
+        else:
+            linear = dict.fromkeys((*CONVOLUTIONS, *DENSE), _alpha_beta(self.alpha, self.beta, self.epsilon))
+        return Rules(repr(self), by_type, linear, warn=True)
+
+
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
+DENSE = ("MatMul", "BatchMatMulV2")
+
+
+def _stabilised(tensor: Any, epsilon: float) -> Any:
+    away = tf.where(tensor >= 0, tf.ones_like(tensor), -tf.ones_like(tensor))
+    return tensor + tf.cast(epsilon, tensor.dtype) * away
+
+
+def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
+    """Equation 60 as a multiplier: relevance per unit of output comes in, relevance per unit of input goes out."""
+
+    def rule(op: Any, incoming: Any) -> list[Any]:
+        x, weight = op.inputs
+        relevance = incoming * op.outputs[0]
+        up, down = tf.nn.relu(x), -tf.nn.relu(-x)
+        plus, minus = tf.nn.relu(weight), -tf.nn.relu(-weight)
+        positive = again(op, up, plus) + again(op, down, minus)
+        negative = again(op, up, minus) + again(op, down, plus)
+        supports = alpha * relevance / _stabilised(positive, epsilon)
+        opposes = beta * relevance / _stabilised(-negative, epsilon)
+
+        def back(kernel: Any, outputs: Any) -> Any:
+            point = tf.identity(x)
+            return tf.gradients(again(op, point, kernel), point, grad_ys=outputs)[0]
+
+        of_up = back(plus, supports) + back(minus, opposes)
+        of_down = back(minus, supports) + back(plus, opposes)
+        return [tf.where(x >= 0, of_up, of_down), None]
+
+    return rule
+
+
+def _winner(op: Any, *incoming: Any) -> Any:
+    """Max pooling hands everything to the winner, which is its gradient."""
+    point = tf.identity(op.inputs[0])
+    gradient = tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming[0])[0]
+    return [gradient, *(None for _ in op.inputs[1:])]
+
+
+WINNERS = dict.fromkeys(("MaxPool", "MaxPool3D", "Max"), _winner)

@@ -1,0 +1,111 @@
+"""Gradients at noisy copies of the input: their mean, variance and mean square."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.paths import Moments, Paths, Sum, Table, answered
+
+
+@dataclasses.dataclass(frozen=True)
+class NoisyGradients(Method):
+    """Shared settings of the three.
+
+    samples: noisy copies of each input.
+    noise:   standard deviation of the noise, as a fraction of each example's own range (largest - smallest value).
+    seed:    of the noise; it is the same for every example, so each is explained as if it were alone.
+    """
+
+    samples: int = 50
+    noise: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples is {self.samples}. Give 1 or more noisy copies.")
+        if self.noise < 0:
+            raise ValueError(f"noise is {self.noise}. Give a fraction of the input's range, 0 or more.")
+
+    def paths(self, question: Question) -> Paths:
+        return Paths(question, (self.noise, self.seed), self.noisy)
+
+    def table(self, rows: int) -> Table:
+        return Table.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
+
+    def noisy(self, start: Any, end: Any, parameters: Any, which: int) -> Any:
+        """The example plus the noise of its number; in a chunk the numbers are in order, so few are drawn."""
+        numbers = tf.cast(parameters[:, 0], tf.int32)
+        draws = tf.map_fn(
+            lambda number: tf.random.stateless_normal(
+                tf.shape(end)[1:], tf.stack([self.seed, 64 * number + which])
+            ),
+            tf.range(numbers[0], numbers[-1] + 1),
+            fn_output_signature=tf.float32,
+        )
+        space = list(range(1, end.shape.rank))
+        spread = tf.reduce_max(end, space, keepdims=True) - tf.reduce_min(end, space, keepdims=True)
+        return end + self.noise * spread * tf.cast(tf.gather(draws, numbers - numbers[0]), end.dtype)
+
+    def moments(self, question: Question, combined: Callable[[NDArray, NDArray], NDArray]) -> Answer:
+        """An answer made of the mean and the variance of the gradients."""
+        paths = self.paths(question)
+
+        def values_of(block: Any) -> list[NDArray]:
+            _, *both = paths.run(block, self.table(len(block.targets)), Moments())
+            half = len(both) // 2
+            return [
+                combined(m, squares / self.samples)
+                for m, squares in zip(both[:half], both[half:], strict=True)
+            ]
+
+        return answered(paths, values_of)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothGrad(NoisyGradients):
+    """Which values matter, once the fine wiggles of the gradient are averaged away?
+
+    Mean signed gradient at noisy copies. Cost: `samples` forward and backward passes per input and target.
+
+    samples, noise, seed: see `tfxai.methods.smoothgrad.NoisyGradients`.
+
+    Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017. arXiv:1706.03825
+    """
+
+    def answer(self, question: Question) -> Answer:
+        paths = self.paths(question)
+        return answered(paths, lambda block: paths.run(block, self.table(len(block.targets)), Sum()))
+
+
+@dataclasses.dataclass(frozen=True)
+class VarGrad(NoisyGradients):
+    """Where does the gradient depend most on small noise?
+
+    Variance of the gradient (over `samples`, not `samples - 1`) at noisy copies; never negative. Cost: as SmoothGrad.
+
+    Adebayo, Gilmer, Goodfellow, Kim: Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
+    Parameter Values, 2018. arXiv:1810.03307
+    """
+
+    def answer(self, question: Question) -> Answer:
+        return self.moments(question, lambda mean, variance: variance)
+
+
+@dataclasses.dataclass(frozen=True)
+class SquareGrad(NoisyGradients):
+    """Where is the gradient large, whatever its sign, around this input?
+
+    Mean squared gradient at noisy copies; never negative. Cost: as SmoothGrad.
+
+    Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods, 2018. arXiv:1806.10758
+    """
+
+    def answer(self, question: Question) -> Answer:
+        return self.moments(question, lambda mean, variance: mean**2 + variance)

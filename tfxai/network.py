@@ -1,0 +1,529 @@
+"""The only thing that touches a user's model: its inputs, its traced graph, its inner layers.
+
+Everything happens inside a graph that is traced once and kept. Inner activations are found by watching the live layers
+while the model is being traced, so nested and subclassed models need no rebuilding; the model is left as it was.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
+_KEPT = 64  # compiled functions kept per model
+
+
+class State:
+    """What is kept for a model for as long as the user keeps it."""
+
+    def __init__(self) -> None:
+        self.functions: collections.OrderedDict[Hashable, Compiled] = collections.OrderedDict()
+        self.traces = 0
+
+
+_states: weakref.WeakKeyDictionary[Any, State] = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A traced function, and the facts that its tracing found out (number of classes, chosen layer ...)."""
+
+    function: Callable[..., Any]
+    facts: dict[str, Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*tf.nest.map_structure(tf.convert_to_tensor, arguments))
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of one layer, seen while the model was traced."""
+
+    path: str
+    layer: Any
+    inputs: Any
+    output: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """One forward pass in a graph that is being traced.
+
+    outputs: as the model returns them.
+    points:  for each input what it is explained at: itself, the embedding of its tokens, or None.
+    calls:   every layer call, in order of completion.
+    """
+
+    outputs: Any
+    points: list[Any]
+    calls: list[Call]
+
+    def gradients(self, score: Any, of: Sequence[Any] | None = None) -> list[Any]:
+        """d score / d points (or of the given tensors), zero where the score does not depend on one."""
+        tensors = list(self.points if of is None else of)
+        wanted = [tensor for tensor in tensors if tensor is not None]
+        found = tf.gradients(score, wanted)
+        if all(gradient is None for gradient in found):
+            raise ValueError(
+                "The score does not depend on the inputs in a way that TensorFlow can differentiate. Use a score and a "
+                "model made of TensorFlow operations, or a method that only hides parts (Occlusion, RISE, LIME ...)."
+            )
+        dense = iter(
+            tf.zeros_like(tensor) if gradient is None else tf.convert_to_tensor(gradient)
+            for tensor, gradient in zip(wanted, found, strict=True)
+        )
+        return [None if tensor is None else tf.cast(next(dense), tf.float32) for tensor in tensors]
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """Token ids cannot be differentiated; they are explained at the `index`-th call of their embedding layer."""
+
+    layer: Any
+    index: int
+
+
+class Network:
+    """A user's model together with a batch of inputs for it.
+
+    arrays:    the inputs as a flat list of arrays (N, ...), in the types that the model takes.
+    structure: the inputs as they were given: array, dict, list or tuple.
+    places:    for each array where it is explained: "input", an Embedded, or None.
+
+    Raises ValueError if the model is not built, or the inputs are empty, lack the batch axis, differ in length, do
+    not fit the model or hold NaN.
+    """
+
+    def __init__(self, model: Any, inputs: Any) -> None:
+        self.model = model
+        self.kind = _kind(model)
+        self.layers = [] if self.kind == "callable" else named_layers(model)
+        self.structure = inputs
+        self.arrays = _arrays(model, self.kind, inputs, any(_is_embedding(layer) for _, layer in self.layers))
+        try:
+            self.state = _states.setdefault(model, State())
+        except TypeError:  # neither hashable nor weakly referable: nothing can be kept
+            self.state = State()
+        self.fingerprint = self._fingerprint()
+        self.places = self._places()
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def explain_images_only(self, method: str) -> None:
+        """Leaves inputs that are not images (N, H, W, channels) as they are; raises ValueError if there is no image."""
+        self.places = [
+            p if p == "input" and a.ndim == 4 else None for p, a in zip(self.places, self.arrays, strict=True)
+        ]
+        if not any(self.places):
+            shapes = ", ".join(str(array.shape) for array in self.arrays)
+            raise ValueError(
+                f"{method} is for images, (N, H, W, channels); inputs has shape {shapes}. Use another method."
+            )
+
+    def pack(self, flat: Sequence[Any]) -> Any:
+        """A flat list in the structure of the inputs."""
+        return _pack(self.structure, flat)
+
+    # Compiling
+
+    def compiled(self, key: Hashable, body: Callable[..., Any], arguments: Sequence[Any]) -> Compiled:
+        """`body(facts, *tensors)` traced once for this key, model and kind of arguments; every first axis is free.
+
+        body must not depend on anything that is not in the key.
+        """
+        specs = tf.nest.map_structure(_spec, list(arguments))
+        full = (
+            key,
+            self.fingerprint,
+            tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs)),
+        )
+        with _TRACING:
+            kept = self.state.functions
+            if full not in kept:
+                facts: dict[str, Any] = {}
+                traced = tf.function(lambda *tensors: body(facts, *tensors), autograph=False)
+                # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the
+                # model can be collected.
+                kept[full] = Compiled(traced.get_concrete_function(*specs), facts)
+                self.state.traces += 1
+                while len(kept) > _KEPT:
+                    kept.popitem(last=False)
+            kept.move_to_end(full)
+            return kept[full]
+
+    def forward(self, inputs: Sequence[Any], points: Sequence[Any] | None = None) -> Pass:
+        """Calls the model on tensors of a graph that is being traced, in inference mode, and watches its layers.
+
+        points: replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
+        """
+        fed, replaced = list(inputs), {}
+        for i, point in enumerate(points or ()):
+            place = self.places[i]
+            if point is not None and place == "input":
+                fed[i] = tf.cast(point, inputs[i].dtype)
+            elif point is not None and isinstance(place, Embedded):
+                replaced[id(place.layer), place.index] = point
+        with self._watched(replaced) as calls:
+            outputs = self._call(fed)
+        where: list[Any] = []
+        for i, place in enumerate(self.places):
+            if isinstance(place, Embedded):
+                where.append([call.output for call in calls if call.layer is place.layer][place.index])
+            else:
+                where.append(fed[i] if place == "input" else None)
+        return Pass(outputs, where, calls)
+
+    def _call(self, flat: Sequence[Any]) -> Any:
+        inputs = self.pack(flat)
+        try:
+            if self.kind == "keras":
+                # Nothing that the model does while it is traced (losses, seeds, statistics) may reach its own state.
+                with keras.StatelessScope(state_mapping=[]):
+                    return self.model(inputs, training=False)
+            return self.model(inputs, training=False) if self.kind == "tf_keras" else self.model(inputs)
+        except Exception as error:
+            shapes = [tuple(tensor.shape) for tensor in flat]
+            if self.kind == "callable" and isinstance(
+                error, (NotImplementedError, AttributeError, TypeError)
+            ):
+                raise ValueError(
+                    f"This callable does not run on TensorFlow tensors ({_first_line(error)}). Gradients need a model "
+                    "written with TensorFlow operations; methods that only hide parts (Occlusion, RISE, LIME, "
+                    "KernelSHAP ...) take any callable."
+                ) from error
+            raise ValueError(
+                f"The model cannot be called on a batch of shape {shapes[0] if len(shapes) == 1 else shapes}: "
+                f"{_first_line(error)}"
+            ) from error
+
+    def named(self, outputs: Any) -> Any:
+        """A list of outputs as a dict under the names that a functional model gives them."""
+        names = getattr(self.model, "output_names", None)
+        if isinstance(outputs, (list, tuple)) and names is not None and len(names) == len(outputs):
+            return dict(zip(names, outputs, strict=True))
+        return outputs
+
+    # Layers
+
+    @contextlib.contextmanager
+    def _watched(self, replaced: dict[tuple[int, int], Any]) -> Iterator[list[Call]]:
+        """Swaps each layer's `call` for one that notes its output (or replaces it), and puts it back."""
+        calls: list[Call] = []
+        swapped: dict[int, tuple[Any, Any]] = {}
+        counts: collections.Counter[int] = collections.Counter()
+
+        def watching(path: str, layer: Any) -> Callable[..., Any]:
+            call = _uncompiled(layer)
+
+            def watched(*args: Any, **kwargs: Any) -> Any:
+                output = call(*args, **kwargs)
+                point = replaced.get((id(layer), counts[id(layer)]))
+                counts[id(layer)] += 1
+                if point is not None:
+                    output = tf.cast(point, output.dtype)
+                inputs = args[0] if args else next(iter(kwargs.values()), None)
+                calls.append(Call(path, layer, inputs, output))
+                return output
+
+            return watched
+
+        try:
+            if self.kind != "callable":
+                for path, layer in [("", self.model), *self.layers]:
+                    if id(layer) not in swapped:
+                        own = vars(layer).get("call")
+                        swapped[id(layer)] = (layer, own)
+                        # Around Keras' own attribute tracking, which would change the layer.
+                        vars(layer)["call"] = watching(path, layer)
+            yield calls
+        finally:
+            for layer, own in swapped.values():
+                del vars(layer)["call"]
+                if own is not None:
+                    vars(layer)["call"] = own
+
+    def _fingerprint(self) -> Hashable:
+        """Changes when the model is rebuilt, gets another layer, activation or set of weights: then trace again."""
+        if self.kind == "callable":
+            return ()
+        layers = tuple((id(layer), id(getattr(layer, "activation", None))) for _, layer in self.layers)
+        return hash(
+            (
+                layers,
+                tuple(id(variable) for variable in self.model.variables),
+                repr(_skeleton(self.structure)),
+            )
+        )
+
+    def _places(self) -> list[Any]:
+        floating = [array.dtype.kind == "f" for array in self.arrays]
+        if any(_is_embedding(layer) for _, layer in self.layers):
+            return self._embedded_places()
+        return ["input" if is_float else None for is_float in floating]
+
+    def _embedded_places(self) -> list[Any]:
+        """Traces the model once to see which inputs are looked up in which embedding."""
+
+        def body(facts: dict[str, Any], *inputs: Any) -> Any:
+            with self._watched({}) as calls:
+                outputs = self._call(inputs)
+            tensors = [t for t in tf.nest.flatten(outputs) if t.dtype.is_floating]
+            places: list[Any] = []
+            for tensor in inputs:
+                direct = tensor.dtype.is_floating and tf.gradients(tensors, tensor)[0] is not None
+                places.append("input" if direct else _embedding_of(tensor, calls))
+            # By position in the list of layers: the layer itself would keep the model alive.
+            layers = [layer for _, layer in self.layers]
+            facts["places"] = [p if p in ("input", None) else (_position(layers, p[0]), p[1]) for p in places]
+            return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tensors]
+
+        self.places = ["input"] * len(self.arrays)
+        places = self.compiled("places", body, self.arrays).facts["places"]
+        return [
+            place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
+            for place in places
+        ]
+
+
+def traces(model: Any) -> int:
+    """How many functions have been traced for a model so far."""
+    return _states[model].traces if model in _states else 0
+
+
+def named_layers(model: Any) -> list[tuple[str, Any]]:
+    """Every layer inside a Keras model, however deep, with its path: `backbone/block_1/conv`."""
+    found: list[tuple[str, Any]] = []
+    taken: set[str] = set()
+
+    def walk(parent: Any, prefix: str) -> None:
+        # A functional model also runs operations that are no layers, such as the + of a residual sum. Other models
+        # list their layers, and other layers keep their children where only this method looks.
+        children = getattr(parent, "operations", None) or getattr(parent, "layers", None)
+        if not isinstance(children, (list, tuple)):
+            if not hasattr(parent, "_flatten_layers"):
+                return
+            children = list(parent._flatten_layers(include_self=False, recursive=False))
+        for child in children:
+            path, count = prefix + child.name, 2
+            while path in taken:
+                path, count = f"{prefix}{child.name}#{count}", count + 1
+            taken.add(path)
+            found.append((path, child))
+            walk(child, path + "/")
+
+    walk(model, "")
+    return found
+
+
+def _kind(model: Any) -> str:
+    if isinstance(model, keras.layers.Layer):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"This model runs on Keras' {keras.backend.backend()} backend; tfxai reads TensorFlow graphs. Set "
+                "KERAS_BACKEND=tensorflow before keras is imported and load the model again."
+            )
+        return "keras"
+    legacy = sys.modules.get("tf_keras")
+    if legacy is not None and isinstance(model, legacy.layers.Layer):
+        return "tf_keras"
+    if not callable(model):
+        raise ValueError(
+            f"model is a {type(model).__name__}. Give a Keras model, or a callable from a batch to scores."
+        )
+    return "callable"
+
+
+def _arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDArray]:
+    flat, names = _flatten(inputs)
+    if not flat:
+        raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
+    if kind != "callable" and not model.built:
+        raise ValueError(
+            f"The model {model.name!r} is not built: it has no weights yet. Call it once on a batch, or load weights, "
+            "before explaining it."
+        )
+    wanted = _wanted(model, inputs, names)
+    arrays = [_array(x, want, name, embeds) for x, want, name in zip(flat, wanted, names, strict=True)]
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"The inputs have {lengths} examples. Give the same number for each input.")
+    if lengths[0] == 0:
+        raise ValueError("inputs has no examples. Give at least one, shape (1, ...).")
+    return arrays
+
+
+def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
+    array = np.asarray(x)
+    shape = (
+        None
+        if want is None or want.shape is None or getattr(want.shape, "rank", 0) is None
+        else tuple(want.shape)
+    )
+    if shape is not None and not _fits(array.shape, shape):
+        taken = (
+            "("
+            + ", ".join("N" if i == 0 else "any" if n is None else str(n) for i, n in enumerate(shape))
+            + ")"
+        )
+        hint = " The batch axis is missing: give inputs[None]." if _fits((1, *array.shape), shape) else ""
+        raise ValueError(f"{name} has shape {array.shape}, the model takes {taken}.{hint}")
+    if array.ndim == 0:
+        raise ValueError(f"{name} is a single value. Give an array with a batch axis, (N, ...).")
+    kept = array.dtype.kind in "OUS"
+    if array.dtype.kind in "iub":
+        integers = (want is None and embeds) or (want is not None and not _is_float(want.dtype))
+        array, kept = (array.astype(np.int32), True) if integers else (array, False)
+    if kept:
+        return array.astype(object) if array.dtype.kind in "US" else array
+    try:
+        array = array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} has type {array.dtype}; expected numbers.") from error
+    if not np.isfinite(array).all():
+        bad = np.unique(np.nonzero(~np.isfinite(array))[0])
+        raise ValueError(
+            f"{name} holds NaN or infinite numbers, in example {bad[0]} first ({len(bad)} examples). Clean them."
+        )
+    if want is not None and not _is_float(want.dtype):
+        array = array.astype(np.int32)
+    return array
+
+
+def _wanted(model: Any, inputs: Any, names: list[str]) -> list[Any]:
+    """What a functional model says it takes, for each flat input; None where it is not known."""
+    try:
+        specs = tf.nest.flatten(model.inputs) if getattr(model, "inputs", None) is not None else []
+    except (AttributeError, TypeError, ValueError):
+        specs = []
+    if not specs:
+        return [None] * len(names)
+    if isinstance(inputs, dict):
+        known = {spec.name: spec for spec in specs}
+        missing, extra = [k for k in known if k not in inputs], [k for k in inputs if k not in known]
+        if missing or extra:
+            raise ValueError(
+                f"inputs has the keys {list(inputs)}, the model takes {list(known)}. Give just those."
+            )
+        return [known[name] for name in names]
+    if len(specs) != len(names):
+        taken = ", ".join(f"{spec.name} {tuple(spec.shape)}" for spec in specs)
+        raise ValueError(
+            f"{len(names)} input arrays came, the model takes {len(specs)}: {taken}. Give a list or dict of them."
+        )
+    return specs
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        w is None or n == w for n, w in zip(shape[1:], wanted[1:], strict=True)
+    )
+
+
+def _flatten(inputs: Any) -> tuple[list[Any], list[str]]:
+    if isinstance(inputs, dict):
+        return list(inputs.values()), list(inputs)
+    if isinstance(inputs, (list, tuple)) and all(np.ndim(x) > 0 for x in inputs):
+        return list(inputs), [f"inputs[{i}]" for i in range(len(inputs))]
+    return [inputs], ["inputs"]
+
+
+def _pack(structure: Any, flat: Sequence[Any]) -> Any:
+    if isinstance(structure, dict):
+        return dict(zip(structure, flat, strict=True))
+    if isinstance(structure, (list, tuple)):
+        return list(flat) if isinstance(structure, list) else tuple(flat)
+    return flat[0]
+
+
+def _skeleton(structure: Any) -> Any:
+    return _pack(structure, ["*"] * len(_flatten(structure)[0]))
+
+
+def _spec(argument: Any) -> tf.TensorSpec:
+    array = argument if tf.is_tensor(argument) else np.asarray(argument)
+    dtype = tf.string if array.dtype == object else array.dtype
+    return tf.TensorSpec([None, *array.shape[1:]] if len(array.shape) else [], dtype)
+
+
+def _is_float(dtype: Any) -> bool:
+    return tf.as_dtype(dtype).is_floating
+
+
+def _is_embedding(layer: Any) -> bool:
+    legacy = sys.modules.get("tf_keras")
+    return isinstance(layer, keras.layers.Embedding) or (
+        legacy is not None and isinstance(layer, legacy.layers.Embedding)
+    )
+
+
+def _embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
+    """The first embedding call that looks this input up, and which call of its layer that is."""
+    counts: collections.Counter[int] = collections.Counter()
+    for call in calls:
+        if _is_embedding(call.layer):
+            if tensor is call.inputs or tensor.op in operations_behind([call.inputs]):
+                return call.layer, counts[id(call.layer)]
+            counts[id(call.layer)] += 1
+    return None
+
+
+def operations_behind(tensors: Sequence[Any], differentiable: bool = False) -> set[Any]:
+    """Every operation that the tensors are computed from, their own included.
+
+    differentiable: only what a gradient can go back to, so not through shapes and indices.
+    """
+    found, waiting = set(), [tensor.op for tensor in tensors]
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting += [tensor.op for tensor in op.inputs if not differentiable or tensor.dtype.is_floating]
+    return found
+
+
+def operations_ahead(tensors: Sequence[Any]) -> set[Any]:
+    """Every operation that depends on one of the tensors."""
+    found, waiting = set(), [op for tensor in tensors for op in tensor.consumers()]
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting += [consumer for tensor in op.outputs for consumer in tensor.consumers()]
+    return found
+
+
+def _position(layers: list[Any], layer: Any) -> int:
+    return next(i for i, other in enumerate(layers) if other is layer)
+
+
+def _uncompiled(layer: Any) -> Callable[..., Any]:
+    """The layer's `call`; if it is a tf.function, its Python code, so that its operations land in our graph."""
+    call = layer.call
+    python = getattr(call, "python_function", None)
+    if python is None:
+        return call
+    try:
+        converted = tf.autograph.to_graph(getattr(type(layer).call, "python_function", python))
+    except (
+        Exception
+    ):  # no source to convert (a shell, a notebook that was closed): stay with the compiled call
+        return call
+    return converted.__get__(layer)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Exception encountered")] or lines
+    return lines[0].replace("\x1b[1m", "").replace("\x1b[0m", "")[:300] if lines else type(error).__name__

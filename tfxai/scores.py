@@ -1,0 +1,221 @@
+"""What is explained: one number per example, made from a model's outputs and a class.
+
+A score is any callable `(outputs, targets) -> (N,)` of TensorFlow tensors: outputs as the model returns them, targets
+(N,) ints or None. The factories here cover classes, chosen outputs, single numbers, image regions and boxes.
+
+    tfxai.GradCAM()(model, images, score=tfxai.scores.logit(output="species"))
+    tfxai.Gradient()(segmenter, images, score=tfxai.scores.region(mask, channel=3))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+Score = Callable[[Any, Any], Any]
+"""(outputs, targets) -> (N,): one differentiable number per example."""
+
+Unit = Literal["logit", "probability", "output"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Top:
+    """The `k` classes that the model ranks highest for each input; made by `tfxai.top`."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, (int, np.integer)) or self.k < 1:
+            raise ValueError(f"top({self.k!r}): expected the number of classes to explain, 1 or more.")
+
+
+def top(k: int) -> Top:
+    """As `targets`: explain each input for the k classes that the model ranks highest, best first."""
+    return Top(k)
+
+
+def logit(output: str | int | None = None) -> Score:
+    """The unnormalised score of the target class, found behind a final softmax or sigmoid.
+
+    output: name or position of the output, for models with several.
+    """
+    return ClassScore("logit", output)
+
+
+def probability(output: str | int | None = None) -> Score:
+    """The probability of the target class, 0 to 1; of the output's softmax where the model does not end in one.
+
+    output: name or position of the output, for models with several.
+    """
+    return ClassScore("probability", output)
+
+
+def regression(index: int = 0, output: str | int | None = None) -> Score:
+    """One number of an output (N, M) or (N,), as it is; needs no target.
+
+    index: which of the M numbers.
+    """
+    return Component(index, output)
+
+
+def region(mask: ArrayLike, channel: int | None = None, output: str | int | None = None) -> Score:
+    """Mean of a dense output (N, H, W, C) inside a region: why is this area of that class?
+
+    mask:    (H, W), of the output's size; non-zero inside.
+    channel: the class; unless given, the target.
+    """
+    return Region(np.asarray(mask) != 0, channel, output)
+
+
+def box(
+    corners: tuple[int, int, int, int], channel: int | None = None, output: str | int | None = None
+) -> Score:
+    """Like `region`, for a box of the output.
+
+    corners: y0, x0, y1, x1 in cells of the output, ends excluded.
+    """
+    return Box(corners, channel, output)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScore:
+    """The target's entry of one output with class scores, (N, C), (N, 1) or (N,)."""
+
+    unit: Unit
+    output: str | int | None = None
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        classes = self.classes(outputs)
+        if targets is None:
+            targets = tf.argmax(classes, axis=1, output_type=tf.int32)
+        return tf.gather(classes, tf.cast(targets, tf.int32), axis=1, batch_dims=1)
+
+    def classes(self, outputs: Any) -> Any:
+        """Scores of all classes, float32 (N, C). A sigmoid unit has two: its complement and itself."""
+        tensor = chosen(outputs, self.output, f"tfxai.scores.{self.unit}(output=NAME)")
+        if tensor.shape.rank not in (1, 2):
+            raise ValueError(
+                f"The output has shape {tuple(tensor.shape)}, not class scores (N, C), (N, 1) or (N,). Say what to "
+                "explain of it with score=tfxai.scores.region(...) or a callable (outputs, targets) -> (N,)."
+            )
+        logits, ending = before_ending(tensor)
+        single = tensor.shape.rank == 1 or tensor.shape[1] == 1
+        logits, tensor = (tf.reshape(tf.cast(t, tf.float32), (-1, 1)) if single else tf.cast(t, tf.float32)
+                          for t in (logits, tensor))  # fmt: skip
+        if single and ending == "Sigmoid":
+            logits, tensor = tf.concat([-logits, logits], 1), tf.concat([1 - tensor, tensor], 1)
+        if self.unit == "logit":
+            return logits
+        if self.unit == "output" or ending in ("Softmax", "Sigmoid"):
+            return tensor
+        return tf.sigmoid(logits) if single else tf.nn.softmax(logits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    index: int
+    output: str | int | None
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        tensor = chosen(outputs, self.output, "tfxai.scores.regression(output=NAME)")
+        numbers = tf.reshape(tensor, (tf.shape(tensor)[0], int(np.prod(tensor.shape[1:]))))
+        if not -numbers.shape[1] <= self.index < numbers.shape[1]:
+            raise ValueError(
+                f"regression({self.index}): the output has {numbers.shape[1]} numbers, counted from 0."
+            )
+        return numbers[:, self.index]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Region:
+    mask: np.ndarray
+    channel: int | None
+    output: str | int | None
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        maps = channel_maps(
+            chosen(outputs, self.output, "tfxai.scores.region(mask, output=NAME)"), self.channel, targets
+        )
+        if tuple(maps.shape[1:]) != self.mask.shape or not self.mask.any():
+            raise ValueError(
+                f"region got a mask of shape {self.mask.shape} with {self.mask.sum()} cells inside, for output maps of "
+                f"{tuple(maps.shape[1:])}. Give a mask (H, W) of the output's size with at least one cell inside."
+            )
+        return tf.reduce_mean(tf.boolean_mask(maps, self.mask, axis=1), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    corners: tuple[int, int, int, int]
+    channel: int | None
+    output: str | int | None
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        maps = channel_maps(
+            chosen(outputs, self.output, "tfxai.scores.box(corners, output=NAME)"), self.channel, targets
+        )
+        y0, x0, y1, x1 = self.corners
+        if not (0 <= y0 < y1 <= maps.shape[1] and 0 <= x0 < x1 <= maps.shape[2]):
+            raise ValueError(
+                f"box{self.corners} does not lie inside output maps of {tuple(maps.shape[1:])} (y0, x0, y1, x1)."
+            )
+        return tf.reduce_mean(maps[:, y0:y1, x0:x1], axis=(1, 2))
+
+
+def channel_maps(tensor: Any, channel: int | None, targets: Any) -> Any:
+    """(N, H, W) of one class of a dense output (N, H, W, C)."""
+    if tensor.shape.rank != 4:
+        raise ValueError(f"The output has shape {tuple(tensor.shape)}; a region or box needs (N, H, W, C).")
+    if channel is not None:
+        return tensor[..., channel]
+    if targets is None and tensor.shape[-1] > 1:
+        raise ValueError(
+            f"Which of the {tensor.shape[-1]} classes? Give channel=, or targets= with the call."
+        )
+    return (
+        tensor[..., 0]
+        if targets is None
+        else tf.gather(tf.transpose(tensor, (0, 3, 1, 2)), targets, axis=1, batch_dims=1)
+    )
+
+
+def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
+    """One tensor of a model's outputs. Raises ValueError, with the names, if it is not clear which."""
+    if isinstance(outputs, dict):
+        named = outputs
+    elif isinstance(outputs, (list, tuple)):
+        named = dict(enumerate(outputs))
+    else:
+        named = {0: outputs}
+    if output is None and len(named) == 1:
+        return next(iter(named.values()))
+    names = ", ".join(f"{name!r} {tuple(tensor.shape)}" for name, tensor in named.items())
+    if output is None:
+        raise ValueError(f"The model has {len(named)} outputs: {names}. Say which one with score={how}.")
+    if output in named:
+        return named[output]  # pyright: ignore[reportArgumentType]
+    if isinstance(output, int) and -len(named) <= output < len(named):
+        return list(named.values())[output]
+    raise ValueError(f"The model has no output {output!r}. It has: {names}.")
+
+
+# Operations that hand their input on, apart from shape and type.
+PASSING = {"Identity", "Cast", "Reshape", "Squeeze", "ExpandDims"}
+
+
+def before_ending(tensor: Any) -> tuple[Any, str | None]:
+    """The tensor in front of a final softmax or sigmoid, in the output's shape, and that ending's name."""
+    if tf.is_tensor(tensor) and not hasattr(
+        tensor, "numpy"
+    ):  # only a traced tensor knows where it comes from
+        op = tensor.op
+        while op.type in PASSING:
+            op = op.inputs[0].op
+        if op.type in ("Softmax", "Sigmoid", "LogSoftmax"):
+            return tf.reshape(op.inputs[0], tf.shape(tensor)), op.type
+    return tensor, None
