@@ -8,5 +8,4 @@ from tfxai.methods import __all__ as _methods
 from tfxai.scores import top
 from tfxai.version import __version__
 
-
 __all__ = ["Explanation", "baselines", "layers", "__version__", "scores", "top", *_methods]

@@ -1,6 +1,6 @@
-"""Pictures of explanations: red speaks for a class, blue against it; maps without sign are heat over the input.
+"""Pictures of explanations: red speaks for a class, blue against it; maps without sign glow over the input.
 
-Everything here draws arrays that are already computed; scaling and clipping are for the eye only. The figures are
+Everything here draws what is already computed; scaling and clipping are for the eye only. The figures are
 unknown to pyplot: they show themselves in a notebook, and `savefig` works everywhere.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Labels = Sequence[str] | Mapping[int, str]
 
-INK, GREY = "#222222", "#777777"
+INK, GREY, RED, BLUE = "#222222", "#777777", "#c9102f", "#0f4fbd"
 MARGIN, GAP, TITLE, TICKS, KEY = 0.15, 0.1, 0.25, 0.35, 0.75  # inches
 TEXT, SMALL = 8.5, 7  # points
 
@@ -42,8 +42,8 @@ def show(
 ) -> Figure:
     """One row per example: the input, then a map for each target with its name and score.
 
-    The maps of a row share one scale, so classes can be compared: symmetric around zero for signed maps, from zero
-    for an explanation that is never negative. Of a volume, the slice with the most evidence.
+    The maps of a row share one scale, so classes can be compared: symmetric around zero, or from zero for an
+    explanation that is never negative. Of a volume, the slice with most evidence.
 
     labels:      class names, by class index.
     true_labels: (N,) class indices or names, written over the inputs.
@@ -56,7 +56,7 @@ def show(
     maps, inputs = _maps_and_inputs(explanation, input)
     if true_labels is not None and len(true_labels) != len(inputs):
         raise ValueError(
-            f"true_labels has {len(true_labels)} entries for {len(inputs)} inputs. Give one class per input."
+            f"true_labels has {len(true_labels)} entries for {len(inputs)} inputs. Give one each."
         )
     targets, scores = explanation.targets.reshape(maps.shape[:2]), explanation.scores.reshape(maps.shape[:2])
     pictures = _pictures(inputs[:limit])
@@ -70,11 +70,11 @@ def show(
         scale = _scale(row_maps, picture, percentile)
         for ax, values, target, score in zip(axes[1:], row_maps, targets[row], scores[row], strict=True):
             heatmap(values, picture, ax, signed=signed, scale=scale)
+            ax.tick_params(labelleft=False, labelright=ax is axes[-1] and picture.ndim == 1)
             name = _class_name(target, labels) or explanation.score
             _title(ax, name, _score_text(score, explanation.score), values)
         _colour_key(axes[-1], signed, scale)
-    first = f"First {limit} of {len(inputs)} examples" if limit < len(inputs) else ""
-    _footnote(figure, first, explanation.method, f"score: {explanation.score}")
+    _footnote(figure, _drawn(inputs, limit), explanation.method, f"score: {explanation.score}")
     return figure
 
 
@@ -95,10 +95,8 @@ def compare(
 
     Raises ValueError if there is nothing to compare, or if inputs or targets differ.
     """
-    _check_comparable(explanations, input)
+    all_maps, inputs = _comparable(explanations, input)
     first = next(iter(explanations.values()))
-    all_maps = [_maps_and_inputs(explanation, input)[0] for explanation in explanations.values()]
-    inputs = first.one(input)[1]
     classes = all_maps[0].shape[1]
     targets, scores = first.targets.reshape(-1), first.scores.reshape(-1)
     pictures = _pictures(inputs[:limit])
@@ -111,10 +109,10 @@ def compare(
         _title(axes[0], _class_name(targets[row], labels), _score_text(scores[row], first.score))
         for ax, name, values, has_sign in zip(axes[1:], explanations, row_maps, signed, strict=True):
             heatmap(values, picture, ax, signed=has_sign, percentile=percentile)
-            ax.tick_params(labelright=False)
+            ax.tick_params(left=False, right=False, labelleft=False, labelright=False)
             _title(ax, name if row == 0 else "", "", values)
-    few = f"First {limit} of {len(inputs)} examples" if limit < len(inputs) else ""
-    _footnote(figure, few, "Each map on its own scale", "red: for the class, blue: against it, heat: no sign")
+    key = "red: for the class, blue: against it" if any(signed) else ""
+    _footnote(figure, _drawn(inputs, limit), "Each map on its own scale", key)
     return figure
 
 
@@ -136,83 +134,73 @@ def heatmap(
 
     Raises ValueError if image and values do not lie on each other.
     """
-    values, image = np.asarray(values), None if image is None else np.asarray(image)
-    if image is not None and image.shape[: values.ndim] != values.shape:
-        raise ValueError(
-            f"image has shape {image.shape}, values {values.shape}. Give the input that was explained."
-        )
-    if image is not None and values.ndim > 1:
-        image = _pictures((image[..., None] if image.ndim == values.ndim else image)[None])[0]
-    elif image is None and values.ndim == 1:
-        image = values
-    image, (values,), _ = _flat(image, values[None])
+    heat, picture = _on_each_other(values, image)
+    signed = bool((heat < 0).any()) if signed is None else signed
+    scale = _scale(heat, picture, percentile) if scale is None else scale
     ax = Picture(figsize=(4, 4), dpi=150, layout="constrained").add_subplot() if ax is None else ax
-    signed = bool((values < 0).any()) if signed is None else signed
-    scale = _scale(values, image, percentile) if scale is None else scale
-    if image is not None and image.ndim == 1:
-        _draw_bars(ax, values, image, scale)
-    elif image is not None and image.ndim == 2:
-        _draw_series(ax, image)
-        box = (-0.5, len(values) - 0.5, *ax.get_ylim())
-        ax.imshow(values[None], **_colours(signed, scale), extent=box, aspect="auto", interpolation="nearest")
+    if picture.ndim == 1:
+        _draw_bars(ax, heat, picture, scale)
+    elif picture.ndim == 2:
+        _draw_series(ax, picture)
+        box = (-0.5, len(heat) - 0.5, *ax.get_ylim())
+        ax.imshow(heat[None], **_colours(signed, scale), extent=box, aspect="auto", interpolation="nearest")
     else:
-        _draw_picture(ax, image, faint=signed)
-        ax.imshow(values, **_colours(signed, scale))
+        grey = picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+        ax.imshow(0.75 + 0.25 * grey if signed else grey)  # red and blue need a pale ground
+        ax.imshow(heat, **_colours(signed, scale))
+        ax.set_axis_off()
     return ax
 
 
-# What the maps look like. ------------------------------------------------------------------------------------------
+def _on_each_other(values: ArrayLike, image: ArrayLike | None) -> tuple[NDArray, NDArray]:
+    """A flat map and the picture under it; a map without image lies on white."""
+    heat = np.asarray(values)
+    picture = (heat if heat.ndim == 1 else np.ones((*heat.shape, 3))) if image is None else np.asarray(image)
+    if picture.shape[: heat.ndim] != heat.shape:
+        raise ValueError(f"image has shape {picture.shape}, values {heat.shape}. Give what was explained.")
+    if picture.ndim == heat.ndim > 1:
+        picture = picture[..., None]
+    picture, (heat,), _ = _flat(_pictures(picture[None])[0], heat[None])
+    return heat, picture
 
 
-def _see_through(name: str, positions: NDArray, alpha: NDArray) -> ListedColormap:
-    colours = matplotlib.colormaps[name](positions)
-    colours[:, 3] = alpha
-    return ListedColormap(colours, name)
+def _see_through(colours: NDArray, alpha: NDArray) -> ListedColormap:
+    return ListedColormap(np.column_stack([colours[:, :3], alpha]))
 
 
 RAMP = np.linspace(0, 1, 256)
-SIGNED = _see_through("RdBu_r", np.linspace(0.06, 0.94, 255), np.abs(np.linspace(-1, 1, 255)) ** 0.6)
-HEAT = _see_through("inferno", 0.15 + 0.85 * RAMP, 0.9 * RAMP**0.7)
+SIGNED = _see_through(np.repeat([to_rgb(BLUE), to_rgb(RED)], 256, axis=0), np.append(RAMP[::-1], RAMP) ** 1.2)
+HEAT = _see_through(matplotlib.colormaps["inferno"](0.15 + 0.8 * RAMP), 0.9 * RAMP**0.7)
 
 
 def _colours(signed: bool, scale: float) -> dict[str, Any]:
     scale = scale or 1.0  # an all-zero map
-    return (
-        {"cmap": SIGNED, "vmin": -scale, "vmax": scale}
-        if signed
-        else {"cmap": HEAT, "vmin": 0, "vmax": scale}
-    )
+    return {"cmap": SIGNED if signed else HEAT, "norm": Normalize(-scale if signed else 0.0, scale)}
 
 
-def _scale(maps: NDArray, picture: NDArray | None, percentile: float) -> float:
-    """|value| where the colours end: the percentile, or the largest where that is zero. Bars are never cut."""
+def _scale(maps: NDArray, picture: NDArray, percentile: float) -> float:
+    """|value| where the colours end: the percentile, or the largest if that is zero. Bars are never cut."""
     size = np.abs(maps[np.isfinite(maps)])
-    bars = picture is not None and picture.ndim == 1
-    return float((0 if bars else np.percentile(size, percentile)) or size.max()) if size.size else 0.0
+    return (
+        float((0 if picture.ndim == 1 else np.percentile(size, percentile)) or size.max())
+        if size.size
+        else 0.0
+    )
 
 
 def _draw_input(ax: Axes, picture: NDArray) -> None:
     if picture.ndim == 3:
-        _draw_picture(ax, picture)
+        ax.imshow(picture)
+        ax.set_axis_off()
     elif picture.ndim == 2:
         _draw_series(ax, picture)
     elif np.issubdtype(picture.dtype, np.integer):
-        text = textwrap.shorten("tokens " + " ".join(map(str, picture)), 150, placeholder=" …")
-        ax.text(0.5, 0.5, textwrap.fill(text, 28), size=SMALL, color=GREY, ha="center", va="center")
+        text = textwrap.shorten(" ".join(map(str, picture)), 150, placeholder=" …")
+        ax.text(0, 1, textwrap.fill(text, 24), size=SMALL, color=GREY, va="top", linespacing=1.5)
         ax.set_axis_off()
     else:
         _draw_bars(ax, picture, picture)
         ax.yaxis.tick_left()
-
-
-def _draw_picture(ax: Axes, picture: NDArray | None, faint: bool | None = None) -> None:
-    """faint: None for the colours, False for grey under heat, True for the pale grey that red and blue need."""
-    if picture is not None:
-        if faint is not None:
-            grey = picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
-            picture = 0.72 + 0.28 * grey if faint else grey
-        ax.imshow(picture)
-    ax.set_axis_off()
 
 
 def _draw_series(ax: Axes, series: NDArray) -> None:
@@ -240,9 +228,6 @@ def _quiet(ax: Axes) -> None:
     ax.grid(False)
 
 
-# What is drawn. -----------------------------------------------------------------------------------------------------
-
-
 def _maps_and_inputs(explanation: Explanation, input: str | int | None) -> tuple[NDArray, NDArray]:
     """Maps (N, K, ...) and what they explain (N, ...)."""
     values, inputs = explanation.one(input)
@@ -252,30 +237,30 @@ def _maps_and_inputs(explanation: Explanation, input: str | int | None) -> tuple
     return (maps[:, None] if explanation.targets.ndim == 1 else maps), np.asarray(inputs)
 
 
-def _flat(picture: NDArray | None, maps: NDArray) -> tuple[NDArray | None, NDArray, str]:
+def _flat(picture: NDArray, maps: NDArray) -> tuple[NDArray, NDArray, str]:
     """Of volumes (K, D, H, W) the slice with most evidence, with its place; all else as it is."""
     if maps.ndim < 4:
         return picture, maps, ""
     evidence = np.abs(maps).sum(axis=(2, 3))
     most = int((evidence / (evidence.max(axis=1, keepdims=True) + 1e-30)).sum(axis=0).argmax())
-    return None if picture is None else picture[most], maps[:, most], f"slice {most + 1} of {maps.shape[1]}"
+    return picture[most], maps[:, most], f"slice {most + 1} of {maps.shape[1]}"
 
 
-# How models take pictures: (offset, scale, channel order) give colours in 0..1 back. The last two are those of
-# keras.applications, "torch" (DenseNet) and "caffe" (VGG, ResNet: BGR less the mean).
+# How models take colours: (offset, scale, channel order) bring them back to 0..1 if the darkest value lies
+# below the last number. The fourth and fifth are the modes "torch" and "caffe" of keras.applications.
 CODES = [
-    (0.0, 1.0, 1),
-    (1.0, 1 / 2, 1),
-    (0.0, 1 / 255, 1),
-    (np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], np.array([0.229, 0.224, 0.225]), 1),
-    (np.array([103.939, 116.779, 123.68]), 1 / 255, -1),
+    (0.0, 1.0, 1, np.inf),
+    (1.0, 1 / 2, 1, -0.75),
+    (0.0, 1 / 255, 1, np.inf),
+    (np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], np.array([0.229, 0.224, 0.225]), 1, -1.0),
+    (np.array([103.939, 116.779, 123.68]), 1 / 255, -1, -30.0),
 ]
 
 
 def _pictures(inputs: NDArray) -> NDArray:
     """Images (N, H, W, C) and volumes (N, D, H, W, C) as RGB in 0..1; anything else unchanged.
 
-    The range tells how the colours were coded. Where nothing fits, each picture is stretched over its own range.
+    The range tells how colours were coded. Where nothing fits, each picture is stretched over its own range.
     """
     if inputs.ndim < 4:
         return inputs
@@ -283,36 +268,29 @@ def _pictures(inputs: NDArray) -> NDArray:
     codes = CODES if pictures.shape[-1] == 3 else CODES[:3]
     if pictures.shape[-1] != 3:
         pictures = pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
-    for offset, scale, order in codes:
+    for offset, scale, order, darkest in codes:
         colours = (pictures + offset) * scale
-        near_zero = order < 0 and pictures.min() > -30  # fits "caffe" too, but as an even grey
-        if -1e-3 <= colours.min() and colours.max() <= 1.001 and not near_zero:
+        if colours.min() >= -1e-3 and colours.max() <= 1.001 and pictures.min() < darkest:
             return colours[..., ::order].clip(0, 1)
     axes = tuple(range(1, pictures.ndim))
     low, high = pictures.min(axis=axes, keepdims=True), pictures.max(axis=axes, keepdims=True)
     return (pictures - low) / np.maximum(high - low, 1e-12)
 
 
-def _check_comparable(explanations: Mapping[str, Explanation], input: str | int | None) -> None:
+def _comparable(explanations: Mapping[str, Explanation], input: str | int | None) -> tuple[list, NDArray]:
+    """The maps of each explanation and the inputs of all."""
     if not explanations:
-        raise ValueError(
-            "compare got no explanations. Give {name: explanation}, for the same inputs and targets."
-        )
-    (first, reference), *others = explanations.items()
-    inputs = _maps_and_inputs(reference, input)[1]
-    for name, explanation in others:
-        if not np.array_equal(_maps_and_inputs(explanation, input)[1], inputs):
+        raise ValueError("compare got no explanations. Give {name: explanation} of the same inputs.")
+    all_maps, all_inputs = zip(*(_maps_and_inputs(e, input) for e in explanations.values()), strict=True)
+    first, *others = explanations
+    for name, inputs in zip(others, all_inputs[1:], strict=True):
+        if not np.array_equal(inputs, all_inputs[0]):
             raise ValueError(
-                f"{name!r} and {first!r} explain different inputs. Explain the same inputs with both."
+                f"{name!r} and {first!r} explain different inputs. Give explanations of the same."
             )
-        if not np.array_equal(explanation.targets, reference.targets):
-            raise ValueError(
-                f"{name!r} explains targets {explanation.targets.tolist()}, {first!r} {reference.targets.tolist()}. "
-                "Give both methods the same targets=."
-            )
-
-
-# Words. -------------------------------------------------------------------------------------------------------------
+        if not np.array_equal(explanations[name].targets, explanations[first].targets):
+            raise ValueError(f"{name!r} and {first!r} explain different classes. Give both the same targets.")
+    return list(all_maps), all_inputs[0]
 
 
 def _class_name(target: int | str, labels: Labels | None) -> str:
@@ -324,29 +302,24 @@ def _class_name(target: int | str, labels: Labels | None) -> str:
     try:
         return str(labels[int(target)])
     except (IndexError, KeyError):
-        raise ValueError(
-            f"labels has {len(labels)} names, none for class {target}. Give one per class."
-        ) from None
+        raise ValueError(f"labels has {len(labels)} names, none for class {target}. Give them all.") from None
 
 
 def _score_text(score: float, kind: str) -> str:
     if kind == "probability":
-        return (
-            f"{100 * score:.0f} %"
-            if score >= 0.1
-            else f"{100 * score:.2g} %"
-            if score >= 0.001
-            else "< 0.1 %"
-        )
-    text = f"{score:.2f}" if 0.1 <= abs(score) < 1000 or score == 0 else f"{score:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+        return "< 0.1 %" if score < 0.001 else f"{100 * score:.{0 if score >= 0.1 else 1}f} %"
+    return _number(score, ".2f" if 0.1 <= abs(score) < 1000 or score == 0 else ".3g")
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
 
 
 def _title(ax: Axes, name: str, note: str, values: NDArray | None = None) -> None:
     """Name on the left, as much of it as there is room for, and a quiet note on the right."""
     if values is not None and not values.any():
         note = f"{note} · no evidence" if note else "no evidence"
-    room = 72 * ax.get_position().width * ax.figure.get_size_inches()[0] - _width(note, SMALL) - 5
+    room = 72 * _inches(ax) - _width(note, SMALL) - 8
     ax.set_title(_cut(name, room, TEXT), loc="left", size=TEXT, color=INK, pad=4, parse_math=False)
     ax.set_title(note, loc="right", size=SMALL, color=GREY, pad=4, parse_math=False)
 
@@ -357,18 +330,24 @@ def _footnote(figure: Figure, *parts: str) -> None:
     figure.text(MARGIN / width, MARGIN / height, text, size=SMALL, color=GREY, parse_math=False)
 
 
+def _drawn(inputs: NDArray, limit: int) -> str:
+    return f"First {limit} of {len(inputs)} examples" if limit < len(inputs) else ""
+
+
 def _cut(text: str, room: float, size: float) -> str:
-    while len(text) > 1 and _width(text, size) > room:
-        text = text[:-2].rstrip(" ,(") + "…"
+    """As much of the text as fits into `room` points."""
+    while len(text) > 2 and (width := _width(text, size)) > room:
+        text = text[: max(int(len(text) * room / width) - 1, 1)].rstrip(" ,(…") + "…"
     return text
+
+
+def _inches(ax: Axes) -> float:
+    return ax.bbox.width / ax.figure.dpi
 
 
 def _width(text: str, size: float) -> float:
     """In points."""
     return TextPath((0, 0), text.replace("$", "S"), size=size).get_extents().width if text.strip() else 0.0
-
-
-# Where it goes. -----------------------------------------------------------------------------------------------------
 
 
 class Picture(Figure):
@@ -400,13 +379,13 @@ def _colour_key(ax: Axes, signed: bool, scale: float) -> None:
     """A slim colour bar beside the last map of a row; bars carry their own axis."""
     if not ax.images or not scale:
         return
-    box, width = ax.get_position(), ax.figure.get_size_inches()[0]
-    key = ax.figure.add_axes((box.x1 + 0.09 / width, box.y0, 0.08 / width, box.height))
-    colours = ScalarMappable(Normalize(-scale if signed else 0, scale), SIGNED if signed else HEAT)
+    key = ax.inset_axes((1 + 0.09 / _inches(ax), 0, 0.08 / _inches(ax), 1))
+    colours = ScalarMappable(**_colours(signed, scale))
     bar = ax.figure.colorbar(colours, cax=key, extend="both" if signed else "max", extendfrac=0.04)
     ticks = [-scale, 0, scale] if signed else [0, scale]
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
+    bar.set_ticks(ticks, labels=[_number(tick, ".2g") for tick in ticks])
     bar.outline.set_visible(False)
     _quiet(key)
-    if signed:
-        bar.set_label("against      for", size=SMALL, color=GREY, labelpad=2)
+    for word, height in [("for", 0.75), ("against", 0.25)] if signed else []:
+        place = {"rotation": 90, "va": "center", "transform": key.transAxes}
+        key.text(5.5, height, word, size=SMALL, color=GREY, **place)

@@ -24,7 +24,7 @@ def read(path: str | Path) -> dict[str, NDArray]:
     Raises ValueError if the file is something else, is cut short, or asks for any other code to run.
     """
     size = Path(path).stat().st_size
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         try:
             if _Weights(file, size).load() != MAGIC:
                 raise ValueError("it does not start like one")

@@ -27,14 +27,12 @@ class Table:
     parameters: (M, P) what the path makes of it: position, number of the noise ...
     weights:    (M,) of its gradient.
     starts:     (M,) which of the path's starts it belongs to, where these are not one for each row.
-    unit:       points that must stay in one chunk.
     """
 
     rows: NDArray
     parameters: NDArray
     weights: NDArray
     starts: NDArray | None = None
-    unit: int = 1
 
     @classmethod
     def of(cls, rows: int, parameters: NDArray, weights: NDArray, starts: NDArray | None = None) -> Table:
@@ -49,9 +47,8 @@ class Table:
 
     def chunk(self, batch_size: int) -> tuple[int, int]:
         """Number and size of chunks: as even as possible, since the last one is padded."""
-        largest = max(batch_size // self.unit, 1) * self.unit
-        count = -(-len(self.rows) // largest)
-        size = -(-len(self.rows) // (count * self.unit)) * self.unit
+        count = -(-len(self.rows) // batch_size)
+        size = -(-len(self.rows) // count)
         return count, size
 
 

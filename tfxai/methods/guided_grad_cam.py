@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import tensorflow as tf
+
 from tfxai.activations import Layer, maps
 from tfxai.engines.backward import GUIDED, gradients
 from tfxai.engines.cams import grad_cam, layer_key, lined_up
 from tfxai.engines.method import Answer, Method, Question, each
-
-import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,6 +78,7 @@ class LRP(Method):
 
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
 DENSE = ("MatMul", "BatchMatMulV2")
+AFFINE = ("BiasAdd", "AddV2", "Add", "Sub", "Mul", "FusedBatchNormV3")
 
 
 def _stabilised(tensor: Any, epsilon: float) -> Any:
@@ -90,23 +91,48 @@ def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
 
     def rule(op: Any, incoming: Any) -> list[Any]:
         x, weight = op.inputs
-        relevance = incoming * op.outputs[0]
+        output, after = op.outputs[0], _preactivation(op)
+        # Bias and batch norm belong to their layer, after = scale * output + shift: the shift is one more contribution.
+        scale = tf.ones_like(output) if after is output else tf.gradients(after, output)[0]
+        shift = after - scale * output
+        relevance = tf.math.divide_no_nan(incoming, scale) * after
         up, down = tf.nn.relu(x), -tf.nn.relu(-x)
         plus, minus = tf.nn.relu(weight), -tf.nn.relu(-weight)
-        positive = again(op, up, plus) + again(op, down, minus)
-        negative = again(op, up, minus) + again(op, down, plus)
-        supports = alpha * relevance / _stabilised(positive, epsilon)
-        opposes = beta * relevance / _stabilised(-negative, epsilon)
+        one = scale * (again(op, up, plus) + again(op, down, minus))
+        other = scale * (again(op, up, minus) + again(op, down, plus))
+        upright = scale >= 0
+        positive = tf.where(upright, one, other) + tf.nn.relu(shift)
+        negative = tf.where(upright, other, one) - tf.nn.relu(-shift)
+        supports = scale * alpha * relevance / _stabilised(positive, epsilon)
+        opposes = scale * beta * relevance / _stabilised(-negative, epsilon)
+        of_one, of_other = tf.where(upright, supports, opposes), tf.where(upright, opposes, supports)
 
         def back(kernel: Any, outputs: Any) -> Any:
             point = tf.identity(x)
             return tf.gradients(again(op, point, kernel), point, grad_ys=outputs)[0]
 
-        of_up = back(plus, supports) + back(minus, opposes)
-        of_down = back(minus, supports) + back(plus, opposes)
+        of_up = back(plus, of_one) + back(minus, of_other)
+        of_down = back(minus, of_one) + back(plus, of_other)
         return [tf.where(x >= 0, of_up, of_down), None]
 
     return rule
+
+
+def _preactivation(op: Any) -> Any:
+    """What a layer's linear operation becomes after its bias and batch norm."""
+    tensor = op.outputs[0]
+    while True:
+        following = [c for c in tensor.consumers() if c.type in AFFINE and _is_per_channel(c, tensor)]
+        if not following:
+            return tensor
+        tensor = following[0].outputs[0]
+
+
+def _is_per_channel(op: Any, tensor: Any) -> bool:
+    others = [other for other in op.inputs if other.name != tensor.name]
+    return bool(others) and all(
+        other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) for other in others
+    )
 
 
 def _winner(op: Any, *incoming: Any) -> Any:

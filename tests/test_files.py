@@ -1,0 +1,57 @@
+import pytest
+
+from tfxai.files import whole, writable
+
+
+def test_a_whole_file_takes_its_place_at_the_end(tmp_path):
+    path = tmp_path / "o.png"
+    path.write_text("old")
+    with whole(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+        assert (part.parent, part.suffix) == (path.parent, ".png")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "o.png"
+    path.write_text("old")
+
+    def half_written():
+        with whole(path) as part:
+            part.write_text("ne")
+            raise error
+
+    pytest.raises(error, half_written)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_keeps_pointing_to_the_file_that_is_written(tmp_path):
+    (tmp_path / "link.png").symlink_to(tmp_path / "o.png")
+    with whole(tmp_path / "link.png") as part:
+        part.write_text("new")
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "o.png").read_text() == "new"
+
+
+def test_a_writable_path_comes_back_and_leaves_no_trace(tmp_path):
+    assert writable(str(tmp_path / "O.PNG"), (".png",)) == tmp_path / "O.PNG"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("o.txt", "ends in .png or .pdf"),
+        ("o", "ends in"),
+        ("no/o.png", "no folder"),
+        ("folder.png", "a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, message):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ValueError, match=message):
+        writable(tmp_path / name, (".png", ".pdf"))

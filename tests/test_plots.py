@@ -1,0 +1,342 @@
+"""What the pictures show: the data under the colours, their limits and the words around them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from skimage import data
+
+from tfxai import plots
+from tfxai.explanation import Explanation
+
+LABELS = ["cat", "dog", "bird", "fish"]
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def explained(values, inputs, targets, scores=None, **fields):
+    targets = np.asarray(targets)
+    scores = np.full(targets.shape, 8.311, "float32") if scores is None else np.asarray(scores, "float32")
+    return Explanation(np.asarray(values, "float32"), inputs, targets, scores, **fields)
+
+
+def photos(n=2):
+    """(n, 32, 40, 3) in 0..1."""
+    return np.stack([data.chelsea()[2 * i : 2 * i + 256 : 8, :320:8] for i in range(n)]) / np.float32(255)
+
+
+def gradients(n=2, **fields):
+    return explained(random(n, 32, 40, 3), photos(n), np.arange(n) % 4, **fields)
+
+
+def drawn(ax):
+    """The map, which lies over the picture."""
+    return ax.images[-1]
+
+
+def rows(figure, columns):
+    return np.array(figure.axes, dtype=object).reshape(-1, columns)
+
+
+def heading(ax):
+    return ax.get_title("left"), ax.get_title("right")
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_show_draws_the_photo_and_the_channel_sum_of_each_example():
+    explanation = gradients()
+    grid = rows(plots.show(explanation), 2)
+    assert grid.shape == (2, 2)
+    for i, (image, map_) in enumerate(grid):
+        np.testing.assert_allclose(image.images[0].get_array(), photos()[i], atol=1e-6)
+        np.testing.assert_array_equal(drawn(map_).get_array(), explanation.values[i].sum(axis=-1))
+
+
+def test_signed_maps_of_a_row_share_a_symmetric_scale_that_ends_at_the_percentile():
+    values = random(2, 3, 32, 40, 3) * np.array([1, 5, 0.1]).reshape(3, 1, 1, 1)
+    explanation = explained(values, photos(), [[0, 1, 2], [3, 1, 0]])
+    grid = rows(plots.show(explanation, percentile=90), 4)
+    for row, maps in zip(grid, explanation.heatmap(), strict=True):
+        end = np.percentile(np.abs(maps), 90)
+        for ax in row[1:]:
+            assert drawn(ax).get_clim() == pytest.approx((-end, end))
+        (bar,) = row[-1].child_axes
+        assert bar.get_ylim() == pytest.approx((-end, end))
+    assert grid[0, 1].images[-1].get_clim() != grid[1, 1].images[-1].get_clim()
+
+
+def test_the_default_percentile_is_99_of_the_absolute_heatmap():
+    explanation = gradients(1)
+    end = np.percentile(np.abs(explanation.heatmap()), 99)
+    (row,) = rows(plots.show(explanation), 2)
+    assert drawn(row[1]).get_clim() == pytest.approx((-end, end))
+
+
+def test_red_supports_blue_opposes_and_zero_is_clear():
+    ax = plots.heatmap(np.array([[-3.0, 0.0, 3.0]]), scale=3)
+    blue, clear, red = drawn(ax).cmap(drawn(ax).norm([-3.0, 0.0, 3.0]))
+    assert blue[2] > 0.6 > blue[0]
+    assert blue[3] == 1
+    assert red[0] > 0.6 > red[2]
+    assert red[3] == 1
+    assert clear[3] < 0.01
+
+
+def test_a_map_without_negative_values_is_heat_from_zero_over_the_grey_photo():
+    cams = np.abs(random(1, 32, 40, 1))
+    (row,) = rows(plots.show(explained(cams, photos(1), [1])), 2)
+    grey, heat = row[1].images
+    assert np.ptp(grey.get_array(), axis=-1).max() == 0
+    np.testing.assert_allclose(grey.get_array()[..., 0], photos(1)[0].mean(axis=-1), atol=1e-6)
+    np.testing.assert_array_equal(heat.get_array(), cams[0, ..., 0])
+    assert heat.get_clim() == pytest.approx((0, np.percentile(cams, 99)))
+    opacity = heat.cmap(heat.norm(np.linspace(0, heat.get_clim()[1], 9)))[:, 3]
+    assert opacity[0] == 0
+    assert (np.diff(opacity) > 0).all()
+
+
+def test_one_channel_with_negative_values_is_drawn_with_signs():
+    (row,) = rows(plots.show(explained(random(1, 32, 40, 1), photos(1), [1])), 2)
+    low, high = drawn(row[1]).get_clim()
+    assert low == -high < 0
+
+
+def test_maps_are_titled_with_class_name_and_score():
+    values, scores = random(1, 4, 32, 40, 1), [[0.389, 0.021, 0.0004, 1.0]]
+    probabilities = explained(values, photos(1), [[0, 1, 2, 3]], scores, score="probability")
+    row = rows(plots.show(probabilities, LABELS), 5)[0]
+    expected = [("cat", "39 %"), ("dog", "2.1 %"), ("bird", "< 0.1 %"), ("fish", "100 %")]
+    assert [heading(ax) for ax in row[1:]] == expected
+    logits = explained(values[:, 0], photos(1), [2], [-8.311])
+    assert heading(plots.show(logits).axes[1]) == ("class 2", "\N{MINUS SIGN}8.31")
+
+
+def test_a_score_without_a_class_is_titled_with_its_own_name():
+    explanation = explained(random(1, 32, 40, 3), photos(1), [-1], [0.5], score="mean_red")
+    assert heading(plots.show(explanation, LABELS).axes[1]) == ("mean_red", "0.50")
+
+
+@pytest.mark.parametrize("true_labels", [[1, 3], ["dog", "fish"], np.array([1, 3])])
+def test_inputs_are_titled_with_their_true_labels(true_labels):
+    grid = rows(plots.show(gradients(), {0: "cat", 1: "dog", 3: "fish"}, true_labels), 2)
+    assert [heading(ax) for ax in grid[:, 0]] == [("dog", "true class"), ("fish", "true class")]
+
+
+def test_long_names_are_cut_to_the_width_of_their_map():
+    names = ["black-and-white Colobus monkey, guereza, Colobus guereza of the forest", "$5 and $9"]
+    figure = plots.show(gradients(), names)
+    name, score = rows(figure, 2)[0, 1]._left_title, rows(figure, 2)[0, 1]._right_title
+    assert name.get_text().endswith("…")
+    assert names[0].startswith(name.get_text()[:-1])
+    figure.draw_without_rendering()
+    assert name.get_window_extent().x1 < score.get_window_extent().x0
+    assert heading(rows(figure, 2)[1, 1])[0] == names[1]
+
+
+def test_a_map_of_zeros_is_calm_and_says_so():
+    values = np.abs(random(2, 32, 40, 1))
+    values[0] = 0
+    figure = plots.show(explained(values, photos(), [0, 1]), LABELS)
+    grid = rows(figure, 2)
+    assert heading(grid[0, 1]) == ("cat", "8.31 · no evidence")
+    assert heading(grid[1, 1]) == ("dog", "8.31")
+    assert drawn(grid[0, 1]).cmap(drawn(grid[0, 1]).norm(0.0))[3] == 0
+    assert not grid[0, 1].child_axes
+    assert grid[1, 1].child_axes
+    figure.draw_without_rendering()
+
+
+def test_a_mostly_zero_map_keeps_its_few_values():
+    values = np.zeros((1, 32, 40, 3))
+    values[0, 3, 4] = -2
+    assert drawn(plots.show(explained(values, photos(1), [0])).axes[1]).get_clim() == (-6, 6)
+
+
+def test_values_that_are_not_finite_do_not_spoil_the_scale():
+    values = random(1, 32, 40, 3)
+    expected = np.percentile(np.abs(values[0, 1:].sum(axis=-1)), 99)
+    values[0, 0] = np.inf
+    assert drawn(plots.show(explained(values, photos(1), [0])).axes[1]).get_clim()[1] == pytest.approx(
+        expected
+    )
+
+
+CODED = {
+    "-1..1": lambda x: 2 * x - 1,
+    "0..255": lambda x: 255 * x,
+    "uint8": lambda x: np.round(255 * x).astype("uint8"),
+    "torch": lambda x: (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
+    "caffe": lambda x: 255 * x[..., ::-1] - [103.939, 116.779, 123.68],
+}
+
+
+@pytest.mark.parametrize("code", CODED)
+def test_photos_have_their_own_colours_however_the_model_takes_them(code):
+    coded = CODED[code](photos())
+    figure = plots.show(explained(random(2, 32, 40, 3), coded, [0, 1]))
+    for ax, photo in zip(rows(figure, 2)[:, 0], photos(), strict=True):
+        np.testing.assert_allclose(ax.images[0].get_array(), photo, atol=1e-5)
+
+
+def test_other_ranges_are_stretched_example_by_example():
+    inputs = photos() * np.array([1000, 5000]).reshape(2, 1, 1, 1) - 300
+    figure = plots.show(explained(random(2, 32, 40, 3), inputs, [0, 1]))
+    for ax, image in zip(rows(figure, 2)[:, 0], inputs, strict=True):
+        expected = (image - image.min()) / np.ptp(image)
+        np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_grey_and_many_channels_are_shown_as_the_mean_over_channels(channels):
+    inputs = np.random.default_rng(0).random((1, 12, 9, channels))
+    shown = plots.show(explained(random(1, 12, 9, channels), inputs, [0])).axes[0].images[0].get_array()
+    np.testing.assert_allclose(shown, inputs[0].mean(axis=-1, keepdims=True).repeat(3, axis=-1), atol=1e-6)
+
+
+def test_a_series_is_drawn_as_lines_over_its_map():
+    series, values = random(2, 50, 2), random(2, 50, 2, seed=1)
+    figure = plots.show(explained(values, series, [0, 1]))
+    for row, lines, map_ in zip(rows(figure, 2), series, values.sum(axis=-1), strict=True):
+        for ax in row:
+            np.testing.assert_array_equal(np.stack([line.get_ydata() for line in ax.lines], axis=1), lines)
+        np.testing.assert_array_equal(drawn(row[1]).get_array(), map_[None])
+        assert drawn(row[1]).get_extent()[:2] == [-0.5, 49.5]
+        assert row[0].get_ylim() == pytest.approx(row[1].get_ylim())
+
+
+def test_a_table_row_is_drawn_as_bars_that_are_never_cut():
+    table, values = random(1, 13), random(1, 2, 13, seed=1)
+    row = rows(plots.show(explained(values, table, [[0, 1]])), 3)[0]
+    for ax, heights in zip(row, [table[0], *values[0]], strict=True):
+        np.testing.assert_array_equal([bar.get_height() for bar in ax.patches], heights)
+    assert row[1].get_ylim() == row[2].get_ylim()
+    assert row[1].get_ylim()[1] > np.abs(values).max()
+    red, blue = ([bar for bar in row[1].patches if sign * bar.get_height() > 0] for sign in (1, -1))
+    assert all(bar.get_facecolor()[0] > bar.get_facecolor()[2] for bar in red)
+    assert all(bar.get_facecolor()[0] < bar.get_facecolor()[2] for bar in blue)
+
+
+def test_bars_of_a_text_are_named_by_its_tokens():
+    tokens = np.array([[17, 4, 99, 3]])
+    figure = plots.show(explained(random(1, 4), tokens, [1]))
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["17", "4", "99", "3"]
+    assert figure.axes[0].texts[0].get_text() == "17 4 99 3"
+
+
+def test_a_volume_is_drawn_at_the_slice_with_most_evidence():
+    values, volumes = random(1, 2, 6, 8, 9, 1), np.random.default_rng(0).random((1, 6, 8, 9, 1))
+    values[0, :, 4] *= 10
+    row = rows(plots.show(explained(values, volumes, [[0, 1]])), 3)[0]
+    assert row[0].get_title("right") == "slice 5 of 6"
+    np.testing.assert_allclose(row[0].images[0].get_array()[..., 0], volumes[0, 4, ..., 0], atol=1e-6)
+    for k in (0, 1):
+        np.testing.assert_array_equal(drawn(row[1 + k]).get_array(), values[0, k, 4, ..., 0])
+
+
+def test_of_several_inputs_the_image_is_drawn_unless_another_is_named():
+    values = {"row": random(2, 5), "photo": random(2, 32, 40, 3), "rest": None}
+    inputs = {"row": random(2, 5, seed=1), "photo": photos(), "rest": random(2, 3)}
+    explanation = Explanation(values, inputs, np.array([0, 1]), np.ones(2, "float32"))
+    np.testing.assert_array_equal(
+        drawn(plots.show(explanation).axes[1]).get_array(), values["photo"][0].sum(-1)
+    )
+    heights = [bar.get_height() for bar in plots.show(explanation, input="row").axes[1].patches]
+    np.testing.assert_array_equal(heights, values["row"][0])
+    with pytest.raises(ValueError, match="'rest' was not explained"):
+        plots.show(explanation, input="rest")
+
+
+def test_only_the_first_examples_are_drawn_and_the_figure_says_so():
+    explanation = gradients(20, method="Gradient()")
+    figure = plots.show(explanation)
+    assert len(figure.axes) == 16 * 2
+    assert "First 16 of 20 examples" in words(figure)
+    assert "Gradient()" in words(figure)
+    assert len(plots.show(explanation, limit=3).axes) == 3 * 2
+    assert "First" not in words(plots.show(explanation, limit=20))
+    assert len(plots.compare({"a": explanation}, limit=2).axes) == 2 * 2
+
+
+def test_compare_has_a_row_per_example_and_a_column_per_method_each_on_its_own_scale():
+    gradient = gradients()
+    cam = dataclasses.replace(gradient, values=np.abs(random(2, 32, 40, 1)) * 50)
+    figure = plots.compare({"Gradient": gradient, "GradCAM": cam}, LABELS)
+    grid = rows(figure, 3)
+    assert heading(grid[0, 0]) == ("cat", "8.31")
+    assert heading(grid[1, 0]) == ("dog", "8.31")
+    assert [ax.get_title("left") for ax in grid[0, 1:]] == ["Gradient", "GradCAM"]
+    assert [ax.get_title("left") for ax in grid[1, 1:]] == ["", ""]
+    assert "own scale" in words(figure)
+    for i in (0, 1):
+        np.testing.assert_array_equal(drawn(grid[i, 2]).get_array(), cam.heatmap()[i])
+        end = np.percentile(np.abs(gradient.heatmap()[i]), 99)
+        assert drawn(grid[i, 1]).get_clim() == pytest.approx((-end, end))
+        assert drawn(grid[i, 2]).get_clim() == pytest.approx((0, np.percentile(cam.heatmap()[i], 99)))
+
+
+def test_compare_gives_each_of_several_targets_a_row():
+    values = random(2, 3, 32, 40, 1)
+    explanation = explained(values, photos(), [[0, 1, 2], [1, 2, 3]])
+    grid = rows(plots.compare({"A": explanation, "B": explanation}, LABELS), 3)
+    assert [ax.get_title("left") for ax in grid[:, 0]] == ["cat", "dog", "bird", "dog", "bird", "fish"]
+    np.testing.assert_array_equal(drawn(grid[4, 1]).get_array(), values[1, 1, ..., 0])
+    np.testing.assert_allclose(grid[4, 0].images[0].get_array(), photos()[1], atol=1e-6)
+
+
+def test_heatmap_draws_on_the_given_axes_and_returns_them():
+    ax = Figure().add_subplot()
+    values = random(6, 7)
+    assert plots.heatmap(values, photos(1)[0, :6, :7], ax, scale=2.0) is ax
+    assert drawn(ax).get_clim() == (-2, 2)
+    np.testing.assert_array_equal(drawn(ax).get_array(), values)
+    assert drawn(plots.heatmap(values, random(6, 7))).get_array().shape == (6, 7)
+    assert drawn(plots.heatmap(random(50), random(50, 1))).get_array().shape == (1, 50)
+    assert len(plots.heatmap(random(9)).patches) == 9
+    assert drawn(plots.heatmap(random(4, 6, 7))).get_array().shape == (6, 7)
+
+
+def test_figures_show_themselves_in_a_notebook_and_stay_out_of_pyplot(tmp_path):
+    before = pyplot.get_fignums()
+    figure = plots.show(gradients(1))
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    figure.savefig(tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").stat().st_size > 1000
+    assert pyplot.get_fignums() == before
+
+
+def test_drawing_leaves_the_explanation_as_it_was():
+    explanation = gradients()
+    values, inputs = explanation.values.copy(), explanation.inputs.copy()
+    plots.compare({"a": explanation}), plots.show(explanation).draw_without_rendering()
+    np.testing.assert_array_equal(explanation.values, values)
+    np.testing.assert_array_equal(explanation.inputs, inputs)
+
+
+def test_labels_and_true_labels_that_do_not_fit_are_errors():
+    with pytest.raises(ValueError, match="labels has 1 names, none for class 1"):
+        plots.show(gradients(), ["cat"])
+    with pytest.raises(ValueError, match="labels has 1 names, none for class 0"):
+        plots.show(gradients(), {1: "dog"})
+    with pytest.raises(ValueError, match="true_labels has 3 entries for 2 inputs"):
+        plots.show(gradients(), true_labels=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"image has shape \(3, 3\), values \(4, 4\)"):
+        plots.heatmap(random(4, 4), random(3, 3))
+
+
+def test_what_cannot_be_compared_is_an_error():
+    explanation = gradients()
+    with pytest.raises(ValueError, match="no explanations"):
+        plots.compare({})
+    with pytest.raises(ValueError, match="'b' and 'a' explain different inputs"):
+        plots.compare({"a": explanation, "b": dataclasses.replace(explanation, inputs=photos() + 1)})
+    with pytest.raises(ValueError, match="'b' and 'a' explain different inputs"):
+        plots.compare({"a": explanation, "b": gradients(3)})
+    with pytest.raises(ValueError, match="'b' and 'a' explain different classes"):
+        plots.compare({"a": explanation, "b": dataclasses.replace(explanation, targets=np.array([3, 2]))})

@@ -1,0 +1,323 @@
+"""The command line: `tfxai demo`, `predict`, `explain`, `layers` and `methods`.
+
+TensorFlow is imported inside the commands, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tfxai.files import PICTURES, whole, writable
+from tfxai.quiet import start_quietly
+from tfxai.version import __version__
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tfxai.explanation import Explanation
+    from tfxai.models import Loaded
+
+DEMO_PICTURE = "tfxai_demo.png"
+DRAWN = 100  # photos in one picture; a longer one is more than most programs show
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit status: 0, 2 for what the user can mend, 130 if interrupted."""
+    try:
+        arguments = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as in `tfxai layers ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, ImportError, OSError) as error:
+        print(f"tfxai: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tfxai: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--preprocess -1..1` as one word, because argparse takes the value for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined[-1:] == ["--preprocess"] and word.startswith("-1"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}. See: {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="tfxai", description="What did a Keras model look at?")
+    parser.add_argument("--version", action="version", version=f"tfxai {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    demo = add(
+        "demo", _demo, "Explain six photos with six methods: a first picture, without a model of your own."
+    )
+    demo.add_argument("--out", default=DEMO_PICTURE, metavar="FILE.png", help="default: %(default)s")
+
+    predict = add("predict", _predict, "List the classes that a model sees in photos.")
+    _add_photos(predict)
+    predict.add_argument("--top", type=int, default=5, metavar="K", help="classes to list (default: 5)")
+
+    explain = add("explain", _explain, "Draw what a model looked at in photos.")
+    _add_photos(explain)
+    explain.add_argument(
+        "--method", required=True, metavar="NAME", help="such as grad_cam; see: tfxai methods"
+    )
+    explain.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+                         help="settings of the method, such as steps=50")  # fmt: skip
+    which = explain.add_mutually_exclusive_group()
+    which.add_argument(
+        "--target", metavar="K", help="class to explain, by number or name (default: the predicted one)"
+    )
+    which.add_argument("--top", type=int, metavar="K", help="explain the K best ranked classes")
+    explain.add_argument("--layer", metavar="PATH", help="layer that the method reads; see: tfxai layers")
+    explain.add_argument(
+        "--out", metavar="FILE.png", help="picture to write (default: PHOTO_METHOD.png, unless --save)"
+    )
+    explain.add_argument("--save", metavar="FILE.npz", help="values to write, for tfxai.Explanation.load")
+
+    layers = add("layers", _layers, "List the layers of a model that --layer can name.")
+    _add_model(layers)
+    add("methods", _methods, "List the methods and their settings.")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", required=True, metavar="M", help=".keras or .h5 file, SavedModel folder, or demo"
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="let a Keras file run Python code that it carries"
+    )
+
+
+def _add_photos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    _add_model(parser)
+    parser.add_argument("--labels", metavar="FILE", help="class names: one a line, or a JSON list or dict")
+    parser.add_argument("--preprocess", default="none", metavar="NAME",
+                        help="how the model takes pixels: none (0..255, the default), 0..1, -1..1, or a module of "
+                        "keras.applications such as resnet50")  # fmt: skip
+    parser.add_argument("--crop", type=float, metavar="F",
+                        help="part of the photo's height and width to keep (default: 1; demo: 0.875)")  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="photos at once (default: 32)"
+    )
+
+
+# Commands. ----------------------------------------------------------------------------------------------------------
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    out = writable(arguments.out, PICTURES)
+    start_quietly()
+    from tfxai import demo
+
+    figure, rows = demo.explained(progress=sys.stderr.isatty())
+    with whole(out) as file:
+        figure.savefig(file)
+    _print_table(None, ("photo", "the model sees"), rows)
+    print(f"Picture: {out}")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.top < 1:
+        raise ValueError(f"--top is {arguments.top}. Give the number of classes to list, 1 or more.")
+    start_quietly()
+    from tfxai.predictions import probabilities
+
+    loaded, _, fed = _model_and_photos(arguments)
+    found = probabilities(loaded.model, fed, batch_size=arguments.batch_size, progress=sys.stderr.isatty())
+    _check_labels(loaded, found.shape[1])
+    for name, row in zip(arguments.images, found, strict=True):
+        best = (-row).argsort(kind="stable")[: arguments.top]
+        _print_table(
+            name, ("class", "name", "probability"), [(k, _label(loaded, k), f"{row[k]:.2%}") for k in best]
+        )
+    print(_how_fed(fed, arguments.preprocess))
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import names, plots, predictions
+
+    layer = [] if arguments.layer is None else [f"layer={arguments.layer}"]
+    method = names.configured(arguments.method, [*arguments.set, *layer])
+    out, save = _outputs(arguments, names.snake_case(type(method).__name__))
+    loaded, photos, fed = _model_and_photos(arguments)
+    if loaded.labels is not None:
+        _check_labels(loaded, predictions.probabilities(loaded.model, fed[:1]).shape[1])
+    explanation = method(
+        loaded.model,
+        fed,
+        _targets(arguments, loaded),
+        batch_size=arguments.batch_size,
+        progress=sys.stderr.isatty(),
+    )
+    with contextlib.ExitStack() as files:  # none is put in its place before all are written
+        if out:
+            # On the picture that people know, whatever the model was fed.
+            seen = dataclasses.replace(explanation, inputs=photos / 255)
+            figure = plots.show(seen, loaded.labels, limit=DRAWN)
+            figure.savefig(files.enter_context(whole(out)))
+        if save:
+            explanation.save(files.enter_context(whole(save)))
+    _print_explained(arguments.images, explanation, loaded)
+    print(_how_fed(fed, arguments.preprocess))
+    for what, path in (("Picture", out), ("Values", save)):
+        if path:
+            print(f"{what}: {path}")
+
+
+def _layers(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import activations, models
+
+    loaded = models.load(arguments.model, arguments.unsafe)
+    print(activations.layers(loaded.model, loaded.sample))
+
+
+def _methods(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import methods, names
+
+    rows = []
+    for name in sorted(methods.__all__, key=names.snake_case):
+        kind = getattr(methods, name)
+        question = (kind.__doc__ or "").strip().splitlines()[0]
+        rows.append((names.snake_case(name), question, "  ".join(names.described_settings(kind))))
+    _print_table(None, ("method", "tells", "settings"), rows)
+
+
+# What goes in. ------------------------------------------------------------------------------------------------------
+
+
+def _model_and_photos(arguments: argparse.Namespace) -> tuple[Loaded, NDArray, NDArray]:
+    """The model, the photos as it sees them in 0..255 for the eye, and as it is fed with them: (N, H, W, C)."""
+    import numpy as np
+
+    from tfxai import models, photos
+
+    missing = [name for name in arguments.images if not Path(name).exists()]
+    if missing:  # before the model is loaded, which takes longer
+        raise ValueError(f"There is no picture {missing[0]}.")
+    loaded = models.load(arguments.model, arguments.unsafe)
+    if arguments.labels is not None:
+        loaded = dataclasses.replace(loaded, labels=models.read_labels(arguments.labels))
+    crop = loaded.crop if arguments.crop is None else arguments.crop
+    height, width, channels = loaded.photo_shape()
+    size = height, width
+    seen = np.stack([photos.fit(photos.read(name, channels), size, crop) for name in arguments.images])
+    return loaded, seen, photos.scale(seen, arguments.preprocess)
+
+
+def _targets(arguments: argparse.Namespace, loaded: Loaded) -> Any:
+    """What --top or --target asks for: a class by its number, or by its name where names are known."""
+    from tfxai import scores
+
+    if arguments.top is not None:
+        return scores.top(arguments.top)
+    if arguments.target is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return int(arguments.target)
+    labels, name = [label.lower() for label in loaded.labels or ()], arguments.target.lower()
+    if labels.count(name) == 1:
+        return labels.index(name)
+    near = difflib.get_close_matches(name, labels)
+    hint = f" Did you mean {' or '.join(near)}?" if near else " Give its number."
+    raise ValueError(f"No single class is called {arguments.target!r}.{hint}")
+
+
+def _check_labels(loaded: Loaded, classes: int) -> None:
+    if loaded.labels is not None and len(loaded.labels) != classes:
+        raise ValueError(
+            f"--labels has {len(loaded.labels)} names, the model has {classes} classes. Give one per class."
+        )
+
+
+# What comes out. ----------------------------------------------------------------------------------------------------
+
+
+def _outputs(arguments: argparse.Namespace, method: str) -> tuple[Path | None, Path | None]:
+    """Where the picture and the values go, checked before the work."""
+    out, save = arguments.out, arguments.save
+    if out is None and save is None:
+        more = f"_and_{len(arguments.images) - 1}_more" if len(arguments.images) > 1 else ""
+        out = f"{Path(arguments.images[0]).stem}{more}_{method}.png"
+    paths = [out and writable(out, PICTURES), save and writable(save, (".npz",))]
+    taken = [Path(name).resolve() for name in (*arguments.images, arguments.model)]
+    for path in paths:
+        if path is not None and path.resolve() in taken:
+            raise ValueError(f"{path} is an input of this command. Name another file to write.")
+    return paths[0], paths[1]
+
+
+def _print_explained(images: Sequence[str], explanation: Explanation, loaded: Loaded) -> None:
+    numbers = {explanation.score: explanation.scores}
+    if explanation.delta is not None:
+        numbers["delta"] = explanation.delta
+    each = explanation.targets.size // len(images)
+    rows = [
+        (
+            "" if i % each else images[i // each],
+            target,
+            _label(loaded, target),
+            *(f"{n.flat[i]:.4g}" for n in numbers.values()),
+        )
+        for i, target in enumerate(explanation.targets.flat)
+    ]
+    _print_table(None, ("photo", "class", "name", *numbers), rows)
+
+
+def _print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for row in rows:
+        table.add_row(*map(str, row))
+    # File and class names may look like markup.
+    console = Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def _label(loaded: Loaded, target: int) -> str:
+    return loaded.labels[target] if loaded.labels is not None and target >= 0 else ""
+
+
+def _how_fed(fed: NDArray, preprocess: str) -> str:
+    pixels = ", pixels as they are" if preprocess == "none" else ""
+    return f"The model was fed numbers from {fed.min():.4g} to {fed.max():.4g} (--preprocess {preprocess}{pixels})."
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"tfxai: warning: {' '.join(str(message).split())}", file=sys.stderr)

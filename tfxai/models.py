@@ -1,0 +1,140 @@
+"""Models by the name that a command gives them: a Keras file, a SavedModel folder, or `demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfxai import zoo
+from tfxai.activations import sample_inputs
+
+ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A model, and what is known of it.
+
+    sample: zeros of the shape and in the structure that it takes, one example.
+    labels: class names, where they are known.
+    crop:   part of a photo's height and width that it was trained to see.
+    """
+
+    name: str
+    model: Any
+    sample: Any
+    labels: list[str] | None = None
+    crop: float = 1.0
+
+    def photo_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the photos that it takes; 224 x 224 where it takes any size.
+
+        Raises ValueError if it does not take photos (N, H, W, 1 or 3).
+        """
+        if not hasattr(self.sample, "shape"):
+            found = f"{len(self.sample)} inputs"
+        elif self.sample.ndim == 4 and self.sample.shape[-1] in (1, 3):
+            return self.sample.shape[1:]
+        else:
+            found = f"arrays of shape (N, {', '.join(map(str, self.sample.shape[1:]))})"
+        raise ValueError(f"{self.name} takes {found}, not photos (N, H, W, 1 or 3). Explain it from Python.")
+
+
+def load(name: str, unsafe: bool = False) -> Loaded:
+    """Loads `demo` (EfficientNet-Lite0), a .keras or .h5 file, or a SavedModel folder.
+
+    unsafe: lets a Keras file run Python code that it carries (Lambda layers). Only for files whose author you trust.
+
+    Raises ValueError if there is no model or it does not load, ImportError if the packages of the demo are missing.
+    """
+    path = Path(name)
+    if name == "demo":
+        model = zoo.efficientnet_lite0()
+        return Loaded(name, model, sample_inputs(model), zoo.imagenet_labels(), crop=0.875)
+    if not path.exists():
+        raise ValueError(
+            f"There is no model {name}. Give a .keras or .h5 file, a SavedModel folder, or demo."
+        )
+    if path.is_dir():
+        return Loaded(name, *_saved_model(path))
+    if path.suffix.lower() not in ENDINGS:
+        raise ValueError(f"{name} is no model: expected a .keras or .h5 file, a SavedModel folder, or demo.")
+    model = _keras_model(path, unsafe)
+    return Loaded(name, model, sample_inputs(model))
+
+
+def _keras_model(path: Path, unsafe: bool) -> Any:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
+    except Exception as error:  # damaged files, missing custom classes and unsafe ones raise nearly anything
+        unsafe_layer = "safe_mode" in str(error) or "unsafe" in str(error)
+        hint = " If you trust its author, add --unsafe." if unsafe_layer else ""
+        raise ValueError(f"{path} does not load as a Keras model: {_first_sentence(error)}{hint}") from error
+
+
+def _saved_model(folder: Path) -> tuple[Callable[[Any], Any], NDArray]:
+    """A callable that lays the signature's operations out in the graph being traced, weights as constants.
+
+    So a final softmax is found and backward rules reach every operation, which a call of the signature would hide.
+    """
+    try:
+        loaded: Any = tf.saved_model.load(
+            str(folder)
+        )  # it owns the variables: needed until they are constants
+        signatures = loaded.signatures
+        signature = signatures.get("serving_default") or next(iter(signatures.values()))
+        frozen = convert_variables_to_constants_v2(signature)
+    except StopIteration:
+        raise ValueError(f"{folder} has no signature to call. Export it with model.export(folder).") from None
+    except Exception as error:
+        raise ValueError(f"{folder} does not load as a SavedModel: {_first_sentence(error)}") from error
+    if len(frozen.inputs) != 1 or frozen.inputs[0].shape.rank is None:
+        takes = ", ".join(f"{tensor.op.name} {tensor.shape}" for tensor in frozen.inputs)
+        raise ValueError(f"{folder} takes {takes}; expected one input of known rank. Explain it from Python.")
+    photo, graph = frozen.inputs[0], frozen.graph.as_graph_def()
+    places = [tensor.name for tensor in frozen.outputs]
+    names = sorted(signature.structured_outputs)
+
+    def call(photos: Any) -> Any:
+        found = tf.graph_util.import_graph_def(
+            graph, input_map={photo.name: tf.cast(photos, photo.dtype)}, return_elements=places
+        )
+        return dict(zip(names, found, strict=True)) if len(found) > 1 else found[0]
+
+    return call, np.zeros([1, *(n or 224 for n in photo.shape[1:])], np.float32)
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """Class names from a file: one a line, a JSON list, or a JSON dict from class index to name.
+
+    The values of the dict may also be [id, name], as in the class index of `keras.applications`.
+
+    Raises ValueError if the file is missing or anything else.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() != ".json":
+            return [line.strip() for line in text.rstrip().splitlines()]
+        names = json.loads(text)
+        if isinstance(names, dict):
+            names = [names[str(i)] for i in range(len(names))]
+        return [name if isinstance(name, str) else str(name[-1]) for name in names]
+    except KeyError as error:
+        raise ValueError(f"{path} names no class {error}. Give the indices 0, 1, 2 ... as keys.") from None
+    except (OSError, TypeError, LookupError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as class names: {_first_sentence(error)}") from error
+
+
+def _first_sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".")[:300] + "."

@@ -1,0 +1,137 @@
+"""Methods and their settings by the names that text gives them: `grad_cam`, `GradCAM` and `gradcam` are one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tfxai import baselines, methods
+from tfxai.engines.method import Method
+
+BASELINES = ("blur", "mean", "noise")  # those of tfxai.baselines that need no argument
+
+
+def snake_case(name: str) -> str:
+    """`GradCAMPlusPlus` -> `grad_cam_plus_plus`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of that name; case, underscores and hyphens do not matter.
+
+    Raises ValueError, with the nearest names and all others, if there is none.
+    """
+    plain = {one.lower(): one for one in methods.__all__}
+    found = plain.get(re.sub(r"[_\-\s]", "", name).lower())
+    if found is None:
+        known = sorted(snake_case(one) for one in methods.__all__)
+        raise ValueError(
+            f"There is no method {name!r}.{_nearest(name, known)} There are: {', '.join(known)}."
+        )
+    return getattr(methods, found)
+
+
+def configured(name: str, settings: Sequence[str] = ()) -> Method:
+    """The method of that name, with settings as text: `configured("smooth_grad", ["samples=20"])`.
+
+    A `baseline` is a number, or the name of a function in tfxai.baselines: blur, mean, noise.
+
+    Raises ValueError if there is no such method or setting, or if a value is none that the setting takes.
+    """
+    kind = method_class(name)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for text in settings:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"The setting {text!r} has no value. Give NAME=VALUE, such as steps=50.")
+        if key not in fields:
+            listed = ", ".join(described_settings(kind)) or "none"
+            raise ValueError(
+                f"{kind.__name__} has no setting {key!r}.{_nearest(key, fields)} It has: {listed}."
+            )
+        values[key] = _baseline(value) if key == "baseline" else _value(key, value, hints[key])
+    missing = [field.name for field in fields.values() if _required(field) and field.name not in values]
+    if missing:
+        raise ValueError(
+            f"{kind.__name__} needs {', '.join(missing)}, which are arrays: call it from Python."
+        )
+    return kind(**values)
+
+
+def described_settings(kind: type[Method]) -> list[str]:
+    """Each setting with its default: `["steps=50", "rule=midpoint"]`."""
+    return [
+        field.name if _required(field) else f"{field.name}={field.default}"
+        for field in dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    ]
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _baseline(text: str) -> Any:
+    try:
+        return _number(text)
+    except ValueError:
+        if text in BASELINES:
+            return getattr(baselines, text)()
+    raise ValueError(f"baseline={text} is neither a number nor one of: {', '.join(BASELINES)}.")
+
+
+def _value(key: str, text: str, hint: Any) -> Any:
+    """The text as the first of the hinted types that it can be."""
+    kinds = _kinds(hint)
+    for kind in kinds:
+        try:
+            return _as(kind, text)
+        except ValueError:
+            pass
+    wanted = " or ".join(WORDS.get(kind, repr(kind)) for kind in kinds)
+    raise ValueError(f"{key}={text}: {key} takes {wanted}.")
+
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """int | None -> int, None; Literal["a", "b"] -> "a", "b". No type at all: a number or a text."""
+    if hint is Any:
+        return [int, float, str]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [kind for one in typing.get_args(hint) for kind in _kinds(one)]
+    return list(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else [hint]
+
+
+def _as(kind: Any, text: str) -> Any:
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind is type(None) and text.lower() == "none":
+        return None
+    if kind is int or kind is str:
+        return kind(text)
+    if kind is float:
+        return _number(text)
+    if text == str(kind) and not isinstance(kind, type):  # one of the values of a Literal
+        return kind
+    raise ValueError(text)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

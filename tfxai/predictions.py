@@ -1,0 +1,33 @@
+"""What a model says about each input, with the same eyes as the methods that explain it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tfxai.engines.method import Question, each
+from tfxai.network import Network
+from tfxai.scores import ClassScore
+
+
+def probabilities(
+    model: Any, inputs: Any, *, output: str | int | None = None, batch_size: int = 32, progress: bool = False
+) -> NDArray:
+    """Probability of every class, float32 (N, C), 0 to 1.
+
+    The model's own where it ends in a softmax or sigmoid, otherwise the softmax of its output. One sigmoid unit has
+    two classes, its complement and itself. Cost: one forward pass per input.
+
+    model, inputs, batch_size, progress: as for every method, see `tfxai.engines.method.Method`.
+    output: name or position of the output, for models with several.
+
+    Raises ValueError if an argument is wrong, or the output holds no class scores.
+    """
+    network, score = Network(model, inputs), ClassScore("probability", output)
+    question = Question.of(network, None, score, batch_size, progress, "Probabilities")
+
+    def body(facts: dict[str, Any], tensors: Any, codes: Any) -> Any:
+        return score.classes(network.named(network.forward(tensors).outputs))
+
+    return each(question, [], body)
