@@ -19,12 +19,9 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "o.png"
     path.write_text("old")
 
-    def half_written():
-        with whole(path) as part:
-            part.write_text("ne")
-            raise error
-
-    pytest.raises(error, half_written)
+    with pytest.raises(error), whole(path) as part:  # noqa: PT012 both happen inside
+        part.write_text("ne")
+        raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai import models
 from tfxai.models import load, read_labels
 from tfxai.predictions import probabilities
 
@@ -81,7 +80,9 @@ class Doubled(keras.layers.Layer):
 
 def test_a_class_of_the_author_is_named_when_it_is_missing(tmp_path):
     keras.Sequential([keras.Input((4, 4, 3)), Doubled()]).save(tmp_path / "own.keras")
-    with pytest.raises(ValueError, match=r"own.keras does not load as a Keras model: .*Doubled"):
+    with pytest.raises(
+        ValueError, match=r"own.keras does not load .*: Could not locate class 'Doubled'\. Load it in Python"
+    ):
         load(str(tmp_path / "own.keras"))
 
 
@@ -114,5 +115,5 @@ def test_files_that_name_no_classes_are_told(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         read_labels(tmp_path / name)
-    with pytest.raises(ValueError, match="no.txt cannot be read"):
-        models.read_labels(tmp_path / "no.txt")
+    with pytest.raises(ValueError, match=r"no\.txt cannot be read"):
+        read_labels(tmp_path / "no.txt")

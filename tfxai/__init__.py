@@ -1,11 +1,38 @@
 """tfxai: what did a TensorFlow model look at, and can the answer be trusted?"""
 
-from tfxai import baselines, scores
-from tfxai.activations import layers
-from tfxai.explanation import Explanation
-from tfxai.methods import *  # noqa: F403
-from tfxai.methods import __all__ as _methods
-from tfxai.scores import top
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tfxai.version import __version__
 
-__all__ = ["Explanation", "baselines", "layers", "__version__", "scores", "top", *_methods]
+if TYPE_CHECKING:
+    from tfxai import baselines, plots, scores, zoo
+    from tfxai.activations import layers
+    from tfxai.explanation import Explanation
+    from tfxai.methods import *  # noqa: F403
+    from tfxai.scores import top
+
+_MODULES = ("baselines", "plots", "scores", "zoo")
+_HOMES = {"Explanation": "explanation", "layers": "activations", "top": "scores"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports TensorFlow at the first use of a name: so the command line answers at once, and starts it quietly."""
+    if name in _MODULES:
+        return importlib.import_module(f"tfxai.{name}")
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module 'tfxai' has no attribute {name!r}")
+    methods = importlib.import_module("tfxai.methods")
+    if name == "__all__":
+        return sorted(["__version__", *_MODULES, *_HOMES, *methods.__all__])
+    home = importlib.import_module(f"tfxai.{_HOMES[name]}") if name in _HOMES else methods
+    if name not in _HOMES and name not in methods.__all__:
+        raise AttributeError(f"module 'tfxai' has no attribute {name!r}. Nearest: see dir(tfxai).")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __getattr__("__all__")

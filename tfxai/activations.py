@@ -56,9 +56,9 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
 
     Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
     """
+    if not hasattr(model, "get_config"):
+        raise ValueError(f"A {type(model).__name__} has no layers. Give a Keras model.")
     network = Network(model, sample_inputs(model) if inputs is None else inputs)
-    if network.kind == "callable":
-        raise ValueError("A plain callable has no layers. Give a Keras model.")
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:
         trace = network.forward(tensors)

@@ -14,9 +14,9 @@ from tfxai.predictions import probabilities
 METHODS = {
     "Grad-CAM": (methods.GradCAM(), 2),
     "LayerCAM, finer layer": (methods.LayerCAM(layer="block5c_add"), 2),
-    "XRAI": (methods.XRAI(steps=20), 20),
-    "VarGrad": (methods.VarGrad(samples=20), 8),
-    "Integrated gradients": (methods.IntegratedGradients(steps=25, baseline=baselines.blur(20)), 10),
+    "XRAI": (methods.XRAI(steps=15), 18),
+    "VarGrad": (methods.VarGrad(samples=15), 6),
+    "Integrated gradients": (methods.IntegratedGradients(steps=20, baseline=baselines.blur(20)), 8),
     "LRP": (methods.LRP("composite"), 7),
 }
 

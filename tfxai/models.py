@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,19 @@ def load(name: str, unsafe: bool = False) -> Loaded:
 
 
 def _keras_model(path: Path, unsafe: bool) -> Any:
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} does not load as a Keras model: the file is damaged, or was made by something else."
+        )
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
     except Exception as error:  # damaged files, missing custom classes and unsafe ones raise nearly anything
-        unsafe_layer = "safe_mode" in str(error) or "unsafe" in str(error)
-        hint = " If you trust its author, add --unsafe." if unsafe_layer else ""
-        raise ValueError(f"{path} does not load as a Keras model: {_first_sentence(error)}{hint}") from error
+        hint = ""
+        if "safe_mode" in str(error):
+            hint = " If you trust its author, add --unsafe."
+        elif "Could not locate" in str(error):
+            hint = " Load it in Python, where its author's code is known, and explain it there."
+        raise ValueError(f"{path} does not load as a Keras model: {_reason(error)}{hint}") from error
 
 
 def _saved_model(folder: Path) -> tuple[Callable[[Any], Any], NDArray]:
@@ -96,7 +104,7 @@ def _saved_model(folder: Path) -> tuple[Callable[[Any], Any], NDArray]:
     except StopIteration:
         raise ValueError(f"{folder} has no signature to call. Export it with model.export(folder).") from None
     except Exception as error:
-        raise ValueError(f"{folder} does not load as a SavedModel: {_first_sentence(error)}") from error
+        raise ValueError(f"{folder} does not load as a SavedModel: {_reason(error)}") from error
     if len(frozen.inputs) != 1 or frozen.inputs[0].shape.rank is None:
         takes = ", ".join(f"{tensor.op.name} {tensor.shape}" for tensor in frozen.inputs)
         raise ValueError(f"{folder} takes {takes}; expected one input of known rank. Explain it from Python.")
@@ -132,9 +140,10 @@ def read_labels(path: str | Path) -> list[str]:
     except KeyError as error:
         raise ValueError(f"{path} names no class {error}. Give the indices 0, 1, 2 ... as keys.") from None
     except (OSError, TypeError, LookupError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as class names: {_first_sentence(error)}") from error
+        raise ValueError(f"{path} cannot be read as class names: {_reason(error)}") from error
 
 
-def _first_sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+def _reason(error: BaseException) -> str:
+    """The first sentence of the innermost of Keras' nested messages."""
+    text = " ".join(str(error).split("Exception encountered:")[-1].split()) or type(error).__name__
     return text.split(". ")[0].rstrip(".")[:300] + "."

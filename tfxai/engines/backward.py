@@ -85,6 +85,9 @@ def again(op: Any, *inputs: Any) -> Any:
 
 def derivative(op: Any, incoming: Any) -> Any:
     """The true gradient of an operation with respect to its first input."""
+    direct = {"Relu": tf.raw_ops.ReluGrad, "Relu6": tf.raw_ops.Relu6Grad}.get(op.type)
+    if direct is not None:  # the common ones without a second forward operation
+        return direct(gradients=incoming, features=op.outputs[0])
     point = tf.identity(op.inputs[0])
     return tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming)[0]
 

@@ -157,14 +157,11 @@ class Question:
         examples = np.arange(block.start, block.stop) // self.targets_each
         return [array[examples] for array in arrays]
 
-    def blocks(self, size: int) -> Iterator[slice]:
-        """Rows in blocks of at most `size`, as even as possible, with a progress bar if it was asked for."""
-        count = -(-self.rows // size)
-        edges = [self.rows * i // count for i in range(count + 1)]
-        with self.bar(self.rows) as advance:
-            for start, stop in itertools.pairwise(edges):
-                yield slice(start, stop)
-                advance(stop - start)
+    def blocks(self) -> Iterator[slice]:
+        """Rows in blocks of at most `batch_size`, as even as possible."""
+        count = -(-self.rows // self.batch_size)
+        for start, stop in itertools.pairwise(self.rows * i // count for i in range(count + 1)):
+            yield slice(start, stop)
 
     @contextlib.contextmanager
     def bar(self, total: float) -> Iterator[Callable[[float], None]]:
@@ -234,24 +231,29 @@ class Question:
 
     # Out of a trace
 
-    def baselines_of(self, baseline: Baseline) -> list[NDArray | None]:
-        """The baseline for each input array; for token ids an array of ids, or None for a number at the embedding."""
+    def baselines_of(self, baseline: Baseline) -> list[NDArray]:
+        """The baseline for each input array, of its shape; (N, 1, 1) where a number is meant at an embedding.
+
+        Raises ValueError if it does not fit.
+        """
         network = self.network
-        several = isinstance(network.structure, (list, tuple, dict)) and len(network.arrays) > 1
-        each = [baseline] * len(network.arrays)
-        if several and isinstance(baseline, dict) and isinstance(network.structure, dict):
-            each = [baseline.get(name, 0.0) for name in network.structure]
-        elif several and isinstance(baseline, (list, tuple)):
+        alone = [baseline] * len(network.arrays)
+        if isinstance(network.structure, dict) and isinstance(baseline, dict):
+            alone = [baseline.get(name, 0.0) for name in network.structure]
+        elif isinstance(network.structure, (list, tuple)) and isinstance(baseline, (list, tuple)):
             if len(baseline) != len(network.arrays):
                 raise ValueError(
                     f"baseline has {len(baseline)} entries for {len(network.arrays)} inputs. Give one for each."
                 )
-            each = list(baseline)
-        return [
-            None if place is None or (isinstance(place, Embedded) and not callable(one) and np.ndim(one) == 0)
-            else filled(one, array)
-            for one, array, place in zip(each, network.arrays, network.places, strict=True)
-        ]  # fmt: skip
+            alone = list(baseline)
+        return [self._baseline_at(*each) for each in zip(alone, network.arrays, network.places, strict=True)]
+
+    def _baseline_at(self, baseline: Baseline, array: NDArray, place: Any) -> NDArray:
+        if place is None:
+            return array
+        if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
+            return np.full((len(array), 1, 1), baseline, np.float32)
+        return filled(baseline, array)
 
     def explanation(self, answer: Answer, method: str) -> Explanation:
         network = self.network
@@ -294,14 +296,16 @@ def each(
 
     joined: list[NDArray] = []
     compiled: Any = None
-    for block in question.blocks(question.batch_size):
-        arguments = [*question.rows_of(question.network.arrays, block), question.codes[block]]
-        arguments += question.rows_of(extras, block)
-        compiled = question.compiled(settings, traced, arguments)
-        parts = [tensor.numpy() for tensor in compiled(*arguments)]
-        joined = joined or [np.empty((question.rows, *part.shape[1:]), part.dtype) for part in parts]
-        for whole, part in zip(joined, parts, strict=True):
-            whole[block] = part
+    with question.bar(question.rows) as advance:
+        for block in question.blocks():
+            arguments = [*question.rows_of(question.network.arrays, block), question.codes[block]]
+            arguments += question.rows_of(extras, block)
+            compiled = question.compiled(settings, traced, arguments)
+            parts = [tensor.numpy() for tensor in compiled(*arguments)]
+            joined = joined or [np.empty((question.rows, *part.shape[1:]), part.dtype) for part in parts]
+            for whole, part in zip(joined, parts, strict=True):
+                whole[block] = part
+            advance(block.stop - block.start)
     for message in compiled.facts.get("warnings", ()):
         warnings.warn(message, stacklevel=5)
     rest = iter(joined)

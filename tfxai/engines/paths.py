@@ -162,6 +162,7 @@ class Block:
     scores, base_scores: (rows,) the target's score at the path's end and start; NaN where the starts are not one for
                  each row, or there is no path.
     zeros:       for each explained input, in the shape in which it is explained.
+    advance:     moves the progress bar on, by a number of rows.
     """
 
     rows: slice
@@ -170,6 +171,7 @@ class Block:
     scores: NDArray
     base_scores: NDArray
     zeros: list[Any]
+    advance: Callable[[float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,17 +197,21 @@ class Paths:
     def blocks(self) -> Iterator[Block]:
         """The question's rows, `batch_size` at a time, with the scores at the ends of their paths."""
         question = self.question
-        for rows in question.blocks(question.batch_size):
-            arguments = question.rows_of(self.network.arrays, rows)
-            if self.starts is not None:
-                arguments += self.starts if self.shared else question.rows_of(self.starts, rows)
-            given = [*arguments, question.codes[rows]]
-            found = question.compiled((*self.settings, "ends"), self._traced_ends, given)(*given)
-            targets, scores, base_scores = (tensor.numpy() for tensor in found[:3])
-            yield Block(rows, arguments, targets, scores, base_scores, found[3:])
+        with question.bar(question.rows) as advance:
+            for rows in question.blocks():
+                arguments = question.rows_of(self.network.arrays, rows)
+                if self.starts is not None:
+                    arguments += self.starts if self.shared else question.rows_of(self.starts, rows)
+                given = [*arguments, question.codes[rows]]
+                found = question.compiled((*self.settings, "ends"), self._traced_ends, given)(*given)
+                targets, scores, base_scores = (tensor.numpy() for tensor in found[:3])
+                yield Block(rows, arguments, targets, scores, base_scores, found[3:], advance)
 
-    def run(self, block: Block, table: Table, statistic: Statistic) -> list[NDArray]:
-        """Evaluates a table's points for a block and returns the statistic's state."""
+    def run(self, block: Block, table: Table, statistic: Statistic, share: float = 1.0) -> list[NDArray]:
+        """Evaluates a table's points for a block and returns the statistic's state.
+
+        share: of the block's work, for the progress bar.
+        """
         question = self.question
         count, size = table.chunk(question.batch_size)
         starts = table.rows if table.starts is None else table.starts
@@ -255,11 +261,10 @@ class Paths:
         # A bar moves chunk by chunk; without one the whole loop is a single call.
         bounds = range(count + 1) if question.progress else (0, count)
         key = (*self.settings, type(statistic).__name__)
-        with question.bar(count) as advance:
-            for first, last in itertools.pairwise(bounds):
-                arguments = [*fixed, np.int32(first), np.int32(last), *state]
-                state = question.compiled(key, body, arguments)(*arguments)
-                advance(last - first)
+        for first, last in itertools.pairwise(bounds):
+            arguments = [*fixed, np.int32(first), np.int32(last), *state]
+            state = question.compiled(key, body, arguments)(*arguments)
+            block.advance(share * len(block.targets) * (last - first) / count)
         return [tensor.numpy() for tensor in state]
 
     def scores_at(self, block: Block, table: Table) -> NDArray:

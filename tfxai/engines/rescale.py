@@ -19,20 +19,23 @@ SMOOTH = (
     "Inv", "Erf", "Erfc", "Abs", "Sin", "Cos", "Atan",
 )  # fmt: skip
 
-Slope = Callable[[Any, Any, Callable[[Any], Any]], Any]
-"""(argument, value, function) -> multiplier of the argument's shape; value is function(argument)."""
+STRAIGHT = ("Relu", "Relu6", "LeakyRelu", "Abs")
+
+Slope = Callable[[Any, Any, Callable[[Any], Any], bool], Any]
+"""(argument, value, function, straight) -> multiplier of the argument's shape; value is function(argument), and
+straight says that the function is made of straight lines."""
 
 
 def elementwise(slope: Slope) -> Mapping[str, Rule]:
     """Rules for all elementwise functions of one tensor."""
 
     def unary(op: Any, incoming: Any) -> Any:
-        return incoming * slope(op.inputs[0], op.outputs[0], lambda x: again(op, x))
+        return incoming * slope(op.inputs[0], op.outputs[0], lambda x: again(op, x), op.type in STRAIGHT)
 
     def wrapped(op: Any, incoming: Any, *others: Any) -> list[Any]:
         """TensorFlow's wrapper of silu and the like, which have a gradient of their own: (value, argument, ...)."""
         value, argument = op.inputs[:2]
-        multiplier = slope(argument, value, lambda x: x * tf.sigmoid(x))
+        multiplier = slope(argument, value, lambda x: x * tf.sigmoid(x), False)
         return [None, incoming * multiplier, *(None for _ in op.inputs[2:])]
 
     return {**dict.fromkeys((*RELU_LIKE, *SMOOTH), unary), "IdentityN": wrapped}

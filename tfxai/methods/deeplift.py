@@ -68,17 +68,19 @@ def _middle(tensor: Any) -> Any:
 
 def _quotient(rise: Any, step: Any, otherwise: Any, smallest: Any) -> Any:
     """rise / step, except where the step is so small that the quotient is mostly rounding."""
-    small = tf.abs(step) <= tf.cast(smallest, step.dtype)
-    return tf.where(small, otherwise, rise / tf.where(small, tf.ones_like(step), step))
+    wide = tf.cast(step, tf.float32)
+    small = tf.abs(wide) <= smallest
+    quotient = tf.cast(rise, tf.float32) / tf.where(small, tf.ones_like(wide), wide)
+    return tf.cast(tf.where(small, tf.cast(otherwise, tf.float32), quotient), step.dtype)
 
 
-def _slope(argument: Any, value: Any, function: Any) -> Any:
+def _slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
     middle = (_value(argument) + _reference(argument)) / 2
-    # The derivative in the middle differs from the slope by the step squared.
-    smallest = 1e-4 * (1 + tf.abs(tf.cast(middle, tf.float32)))
-    otherwise = tf.gradients(function(middle), middle)[0]
+    derivative = tf.gradients(function(middle), middle)[0]
+    # Of a curve the derivative in the middle differs from the slope by the step squared only.
+    smallest = 0.0 if straight else 1e-4 * (1 + tf.abs(tf.cast(middle, tf.float32)))
     rise, step = (_value(tensor) - _reference(tensor) for tensor in (value, argument))
-    return _both(_quotient(rise, step, otherwise, smallest))
+    return _both(_quotient(rise, step, derivative, smallest))
 
 
 def _pooled(op: Any, incoming: Any) -> Any:

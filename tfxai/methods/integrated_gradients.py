@@ -134,7 +134,7 @@ class IntegratedGradients(Method):
         share = np.concatenate([sign * (part.high - part.low) * weights for part, sign in every])
         rows = np.repeat([part.row for part, _ in every], PART)
         table = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
-        *found, along = paths.run(block, table, ContributionsAndSlopes())
+        *found, along = paths.run(block, table, ContributionsAndSlopes(), share=0.0 if len(without) else 1.0)
         integrals = (along.astype(np.float64) * share).reshape(-1, PART).sum(1)
         for part, integral in zip(parts, integrals, strict=False):
             part.error = integral - (part.at_high - part.at_low)

@@ -63,7 +63,7 @@ class LRP(Method):
         return Answer(*each(question, [self], body))
 
     def _rules(self) -> Rules:
-        def slope(argument: Any, value: Any, function: Any) -> Any:
+        def slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
             return value / _stabilised(argument, self.epsilon)
 
         by_type = {**elementwise(slope), **products(lambda tensor: tensor / 2), **WINNERS}

@@ -1,0 +1,469 @@
+"""Every kind of model that users bring, each with a hand-written twin whose values are the truth.
+
+The twin computes logits from the points at which a model is explained (inputs, or embeddings of tokens) with the same
+layers, eagerly and step by step, so that it shares nothing with the code under test but the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+L = keras.layers
+Relu = Callable[[Any], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A model, inputs for it, and its twin.
+
+    points:   inputs -> list of tensors at which each input is explained; None where it is not.
+    features: (points, relu) -> the maps that class activation maps should read, or None.
+    head:     (maps, points, relu) -> logits (N, C).
+    score:    what to pass as `score`, for models with several outputs.
+    image:    number of the input that the maps line up with.
+    tokens:   inputs are token ids.
+    relu:     all nonlinearities are ReLUs, so that LRP is input x gradient.
+    exact:    False for half precision.
+    """
+
+    name: str
+    model: Any
+    inputs: Any
+    features: Callable[..., Any]
+    head: Callable[..., Any]
+    points: Callable[[Any], list[Any]] | None = None
+    score: Any = None
+    image: int = 0
+    layer: str | None = None
+    tokens: bool = False
+    relu: bool = True
+    guided: bool = True
+    exact: bool = True
+    cam: bool = True
+    space: Callable[[Any], Any] = lambda maps: maps
+
+    @property
+    def flat(self) -> list[Any]:
+        if isinstance(self.inputs, dict):
+            return list(self.inputs.values())
+        return list(self.inputs) if isinstance(self.inputs, (list, tuple)) else [self.inputs]
+
+    def at(self) -> list[Any]:
+        if self.points is not None:
+            return self.points(self.inputs)
+        return [tf.constant(x, tf.float32) for x in self.flat]
+
+    def logits(self, points: list[Any], relu: Relu = tf.nn.relu) -> Any:
+        return tf.cast(self.head(self.features(points, relu), points, relu), tf.float32)
+
+
+def run(layers: list[Any], x: Any, relu: Relu = tf.nn.relu) -> Any:
+    """Layer after layer; ReLU layers by the given function."""
+    for layer in layers:
+        x = (
+            relu(x)
+            if isinstance(layer, (L.Activation, L.ReLU))
+            else layer(x, training=False)
+            if callable(layer)
+            else x
+        )
+    return x
+
+
+def settle(model: Any) -> Any:
+    """Weights with biases and batch-norm statistics as after training, the same in every run."""
+    generator = np.random.default_rng(3)
+    for variable in model.variables:
+        if "seed" in variable.path:
+            continue
+        value = np.asarray(variable)
+        if "moving_variance" in variable.path:
+            variable.assign(generator.uniform(0.5, 1.5, value.shape))
+        elif value.ndim <= 1:
+            variable.assign(value + generator.normal(0, 0.2, value.shape))
+        elif value.ndim == 4:
+            # He's spread: signals keep their size through deep, narrow networks.
+            inputs = np.prod(value.shape[:2]) * (1 if "depthwise" in variable.path else value.shape[2])
+            variable.assign(generator.normal(0, (2 / inputs) ** 0.5, value.shape))
+    return model
+
+
+def images(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 1, (2, *shape)).astype(np.float32)
+
+
+def front(rank: int = 2, filters: int = 6) -> list[Any]:
+    conv = {1: L.Conv1D, 2: L.Conv2D, 3: L.Conv3D}[rank]
+    return [
+        conv(filters, 3),
+        L.BatchNormalization(),
+        L.Activation("relu"),
+        conv(filters, 3, strides=2),
+        L.ReLU(),
+    ]
+
+
+def pooled(rank: int) -> Any:
+    return {1: L.GlobalAveragePooling1D, 2: L.GlobalAveragePooling2D, 3: L.GlobalAveragePooling3D}[rank]()
+
+
+def back(rank: int = 2, classes: int = 4) -> list[Any]:
+    return [pooled(rank), L.Dense(8), L.ReLU(), L.Dense(classes)]
+
+
+def chain(
+    name: str, build: Callable[..., Any], x: np.ndarray, rank: int = 2, classes: int = 4, **more: Any
+) -> Kind:
+    """A kind whose layers are one chain."""
+    keras.utils.set_random_seed(1)
+    first, last = front(rank), back(rank, classes)
+    model = settle(build(first, last, x.shape[1:]))
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        return run(last, maps, relu)
+
+    return Kind(name, model, x, lambda points, relu: run(first, points[0], relu), head, **more)
+
+
+def functional_logits() -> Kind:
+    def build(first: list, last: list, shape: tuple) -> Any:
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, run_symbolic(first + last, inputs))
+
+    return chain("functional_logits", build, images(12, 12, 3))
+
+
+def run_symbolic(layers: list[Any], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def functional_softmax() -> Kind:
+    def build(first: list, last: list, shape: tuple) -> Any:
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, L.Softmax()(run_symbolic(first + last, inputs)))
+
+    return chain("functional_softmax", build, images(12, 12, 3))
+
+
+def sequential() -> Kind:
+    def build(first: list, last: list, shape: tuple) -> Any:
+        return keras.Sequential([keras.Input(shape), *first, L.Dropout(0.5), *last, L.Activation("softmax")])
+
+    return chain("sequential", build, images(12, 12, 3))
+
+
+class Subclassed(keras.Model):
+    """ReLUs are written inside `call`, layers in lists."""
+
+    def __init__(self, first: list, last: list) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        for layer in [*self.first, *self.last]:
+            x = tf.nn.relu(x) if isinstance(layer, (L.Activation, L.ReLU)) else layer(x)
+        return tf.nn.softmax(x)
+
+
+def subclassed() -> Kind:
+    def build(first: list, last: list, shape: tuple) -> Any:
+        model = Subclassed(first, last)
+        model(np.zeros((1, *shape), np.float32))
+        return model
+
+    # The last ReLU is no layer here, so the maps are those of the convolution before it.
+    kind = chain("subclassed", build, images(12, 12, 3))
+    first, last = kind.model.first, kind.model.last
+    return dataclasses.replace(
+        kind,
+        features=lambda points, relu: run(list(first)[:-1], points[0], relu),
+        head=lambda maps, points, relu: run(list(last), relu(maps), relu),
+    )
+
+
+def compiled_subclassed() -> Kind:
+    """`call` is a tf.function with control flow in it."""
+
+    class Compiled(Subclassed):
+        @tf.function
+        def call(self, x: Any, training: bool = False) -> Any:
+            for layer in self.first:
+                x = tf.nn.relu(x) if isinstance(layer, (L.Activation, L.ReLU)) else layer(x)
+            for layer in self.last:
+                x = tf.nn.relu(x) if isinstance(layer, (L.Activation, L.ReLU)) else layer(x)
+            return x
+
+    def build(first: list, last: list, shape: tuple) -> Any:
+        model = Compiled(first, last)
+        model(np.zeros((1, *shape), np.float32))
+        return model
+
+    kind = chain("compiled_subclassed", build, images(12, 12, 3))
+    first, last = kind.model.first, kind.model.last
+    return dataclasses.replace(
+        kind,
+        features=lambda points, relu: run(list(first)[:-1], points[0], relu),
+        head=lambda maps, points, relu: run(list(last), relu(maps), relu),
+    )
+
+
+def series() -> Kind:
+    return chain("series", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(20, 3), rank=1)
+
+
+def volume() -> Kind:
+    return chain(
+        "volume", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(8, 9, 10, 2), rank=3
+    )
+
+
+def grey() -> Kind:
+    return chain("grey", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(12, 14, 1))
+
+
+def five_channels() -> Kind:
+    return chain(
+        "five_channels", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(12, 12, 5)
+    )
+
+
+def sigmoid_unit() -> Kind:
+    def build(first: list, last: list, shape: tuple) -> Any:
+        return keras.Sequential([keras.Input(shape), *first, *last, L.Activation("sigmoid")])
+
+    kind = chain("sigmoid_unit", build, images(12, 12, 3), classes=1)
+    head = kind.head
+
+    def both(maps: Any, points: Any, relu: Relu) -> Any:
+        unit = head(maps, points, relu)
+        return tf.concat([-unit, unit], 1)
+
+    return dataclasses.replace(kind, head=both)
+
+
+def half(policy: str) -> Kind:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        kind = chain(
+            policy, lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(12, 12, 3), exact=False
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+    return kind
+
+
+def callable_tensorflow() -> Kind:
+    kind = functional_logits()
+    model = kind.model
+
+    def scores(x: Any) -> Any:
+        return model(x, training=False)
+
+    return dataclasses.replace(kind, name="callable", model=scores, cam=False)
+
+
+def dict_of_outputs() -> Kind:
+    import tfxai
+
+    def build(first: list, last: list, shape: tuple) -> Any:
+        inputs = keras.Input(shape)
+        maps = run_symbolic(first, inputs)
+        other = L.Dense(3, name="other")(pooled(2)(maps))
+        return keras.Model(inputs, {"cls": L.Softmax()(run_symbolic(last, maps)), "other": other})
+
+    return chain("dict_of_outputs", build, images(12, 12, 3), score=tfxai.scores.logit(output="cls"))
+
+
+def two_inputs(as_dict: bool) -> Kind:
+    keras.utils.set_random_seed(1)
+    first, last = front(), [L.Dense(8), L.ReLU(), L.Dense(4)]
+    pool, dense = pooled(2), L.Dense(5)
+    image, row = keras.Input((12, 12, 3), name="image"), keras.Input((6,), name="row")
+    both = L.Concatenate()([pool(run_symbolic(first, image)), L.ReLU()(dense(row))])
+    inputs = {"image": image, "row": row} if as_dict else [image, row]
+    model = settle(keras.Model(inputs, run_symbolic(last, both)))
+    arrays = [images(12, 12, 3), np.random.default_rng(5).normal(size=(2, 6)).astype(np.float32)]
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        return run(last, tf.concat([pool(maps), relu(dense(points[1]))], 1), relu)
+
+    return Kind(
+        "two_inputs_dict" if as_dict else "two_inputs_list",
+        model,
+        dict(zip(("image", "row"), arrays, strict=True)) if as_dict else arrays,
+        lambda points, relu: run(first, points[0], relu),
+        head,
+    )
+
+
+def nested() -> Kind:
+    """Transfer learning: augmentation, scaling, a backbone as one layer, a head."""
+    keras.utils.set_random_seed(1)
+    backbone = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, include_top=False, weights=None)
+    scaling, last = L.Rescaling(1 / 127.5, offset=-1), [pooled(2), L.Dropout(0.3), L.Dense(4)]
+    augmentation = keras.Sequential([L.RandomFlip(), L.RandomRotation(0.1)], name="augmentation")
+    inputs = keras.Input((64, 64, 3))
+    model = keras.Model(inputs, L.Softmax()(run_symbolic([augmentation, scaling, backbone, *last], inputs)))
+    settle(model)
+    twins: dict[Any, Any] = {tf.nn.relu: backbone}
+
+    def with_relu(relu: Relu) -> Any:
+        """The backbone with its ReLU6 replaced; the given function takes the place of ReLU6's ReLU."""
+        if relu not in twins:
+
+            def swapped(layer: Any) -> Any:
+                if not isinstance(layer, L.ReLU):
+                    return layer.__class__.from_config(layer.get_config())
+                return L.Lambda(lambda x: relu(x, 6.0), output_shape=lambda s: s, name=layer.name)
+
+            twins[relu] = keras.models.clone_model(backbone, clone_function=swapped)
+            twins[relu].set_weights(backbone.get_weights())
+        return twins[relu]
+
+    def features(points: Any, relu: Relu) -> Any:
+        return with_relu(relu)(scaling(points[0]), training=False)
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        return run(last, maps, relu)
+
+    x = images(64, 64, 3) * 255
+    return Kind("nested", model, x, features, head, layer="mobilenetv2_0.35_64/out_relu")
+
+
+class Tokens(L.Layer):
+    """Patches to tokens with a class token and positions in front."""
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.count, self.width = count, width
+
+    def build(self, shape: Any) -> None:
+        self.token = self.add_weight(shape=(1, 1, self.width), initializer="normal", name="token")
+        self.places = self.add_weight(
+            shape=(1, self.count + 1, self.width), initializer="normal", name="places"
+        )
+
+    def call(self, x: Any) -> Any:
+        x = tf.reshape(x, (-1, self.count, self.width))
+        return tf.concat([tf.repeat(self.token, tf.shape(x)[0], 0), x], 1) + self.places
+
+
+def vit() -> Kind:
+    """A small vision transformer that classifies by its class token: the maps are tokens before the last attention."""
+    keras.utils.set_random_seed(1)
+    patch, tokens = L.Conv2D(8, 4, strides=4), Tokens(9, 8)
+    blocks = [
+        (
+            L.LayerNormalization(),
+            L.MultiHeadAttention(2, 4),
+            L.LayerNormalization(),
+            L.Dense(12, "gelu"),
+            L.Dense(8),
+        )
+        for _ in range(2)
+    ]
+    norm, dense = L.LayerNormalization(), L.Dense(4)
+    inputs = keras.Input((12, 12, 3))
+    x = tokens(patch(inputs))
+    for one, attention, two, wide, narrow in blocks:
+        y = one(x)
+        x = L.Add()([x, attention(y, y)])
+        x = L.Add()([x, narrow(wide(two(x)))])
+    model = settle(keras.Model(inputs, L.Softmax()(dense(norm(x)[:, 0]))))
+
+    def block(x: Any, y: Any, layers: tuple) -> Any:
+        _, attention, two, wide, narrow = layers
+        x = x + attention(y, y)
+        return x + narrow(wide(two(x)))
+
+    def before(points: Any) -> Any:
+        x = tokens(patch(points[0]))
+        return block(x, blocks[0][0](x), blocks[0])
+
+    def features(points: Any, relu: Relu) -> Any:
+        return blocks[1][0](before(points))
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        return dense(norm(block(before(points), maps, blocks[1]))[:, 0])
+
+    return Kind(
+        "vit", model, images(12, 12, 3), features, head, relu=False, guided=False,
+        space=lambda maps: tf.reshape(maps[:, 1:], (-1, 3, 3, maps.shape[-1])),
+    )  # fmt: skip
+
+
+def embedding() -> Kind:
+    keras.utils.set_random_seed(1)
+    embed, conv, dense = L.Embedding(30, 5), L.Conv1D(6, 3, padding="same"), L.Dense(4)
+    relu_layer, pool = L.ReLU(), L.GlobalAveragePooling1D()
+    model = settle(keras.Sequential([keras.Input((9,)), embed, conv, relu_layer, pool, dense]))
+    ids = np.random.default_rng(0).integers(1, 30, (2, 9))
+    return Kind(
+        "embedding", model, ids,
+        lambda points, relu: relu(conv(points[0])),
+        lambda maps, points, relu: dense(pool(maps)),
+        points=lambda inputs: [embed(inputs)],
+        tokens=True,
+    )  # fmt: skip
+
+
+def legacy() -> Kind:
+    """A tf_keras (Keras 2) model."""
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(1)
+    K = tf_keras.layers
+    first = [K.Conv2D(6, 3), K.BatchNormalization(), K.ReLU(), K.Conv2D(6, 3, strides=2), K.ReLU()]
+    last = [K.GlobalAveragePooling2D(), K.Dense(4)]
+    model = tf_keras.Sequential([K.InputLayer((12, 12, 3)), *first, *last, K.Softmax()])
+
+    def forward(layers: list, x: Any, relu: Relu) -> Any:
+        for layer in layers:
+            x = relu(x) if isinstance(layer, K.ReLU) else layer(x, training=False)
+        return x
+
+    return Kind(
+        "tf_keras", model, images(12, 12, 3),
+        lambda points, relu: forward(first, points[0], relu),
+        lambda maps, points, relu: forward(last, maps, relu),
+    )  # fmt: skip
+
+
+BUILDERS: dict[str, Callable[[], Kind]] = {
+    "functional_logits": functional_logits,
+    "functional_softmax": functional_softmax,
+    "sequential": sequential,
+    "nested": nested,
+    "subclassed": subclassed,
+    "compiled_subclassed": compiled_subclassed,
+    "dict_of_outputs": dict_of_outputs,
+    "two_inputs_list": functools.partial(two_inputs, False),
+    "two_inputs_dict": functools.partial(two_inputs, True),
+    "vit": vit,
+    "tf_keras": legacy,
+    "callable": callable_tensorflow,
+    "series": series,
+    "volume": volume,
+    "grey": grey,
+    "five_channels": five_channels,
+    "embedding": embedding,
+    "sigmoid_unit": sigmoid_unit,
+    "mixed_float16": functools.partial(half, "mixed_float16"),
+    "mixed_bfloat16": functools.partial(half, "mixed_bfloat16"),
+}
+
+
+@functools.cache
+def kind(name: str) -> Kind:
+    """One of the kinds above, built once."""
+    return BUILDERS[name]()

@@ -1,0 +1,255 @@
+"""Every method on every kind of model, against hand-written values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import truth
+from models import BUILDERS, Kind, kind
+
+import tfxai
+
+STEPS = 3
+MIDPOINTS = [(k + 0.5) / STEPS for k in range(STEPS)]
+
+
+def same(found: Any, wanted: Any, kind: Kind, half: float = 5e-2) -> None:
+    """Equal to 1e-4 of the largest value; half precision by relative L2."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    assert found.shape == wanted.shape
+    if kind.exact:
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-12
+    else:
+        assert np.linalg.norm(found - wanted) <= half * np.linalg.norm(wanted) + 1e-6
+
+
+def explained(method: Any, kind: Kind, **more: Any) -> tuple[tfxai.Explanation, list[Any]]:
+    """The explanation, and its values as a flat list."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        result = method(kind.model, kind.inputs, score=kind.score, **more)
+    values = result.values
+    assert type(values) is type(kind.inputs) or isinstance(values, np.ndarray)
+    flat = (
+        list(values.values())
+        if isinstance(values, dict)
+        else values
+        if isinstance(values, (list, tuple))
+        else [values]
+    )
+    np.testing.assert_array_equal(result.targets, truth.predicted(kind))
+    scores = truth.score(kind, kind.at(), result.targets).numpy()
+    np.testing.assert_allclose(
+        result.scores, scores, rtol=1e-4 if kind.exact else 2e-2, atol=1e-5 if kind.exact else 2e-2
+    )
+    return result, list(flat)
+
+
+EVERYWHERE: dict[str, tuple[Any, Callable[[Kind], list[np.ndarray]]]] = {
+    "gradient": (tfxai.Gradient(), truth.gradient),
+    "input_x_gradient": (tfxai.InputXGradient(), truth.input_x_gradient),
+    "smooth_grad_without_noise": (tfxai.SmoothGrad(samples=3, noise=0.0), truth.gradient),
+    "var_grad_without_noise": (tfxai.VarGrad(samples=3, noise=0.0), truth.nothing),
+    "square_grad_without_noise": (tfxai.SquareGrad(samples=3, noise=0.0), truth.square),
+    "integrated_gradients": (
+        tfxai.IntegratedGradients(steps=STEPS, rule="midpoint"),
+        lambda kind: truth.along_straight_path(kind, MIDPOINTS, [1 / STEPS] * STEPS),
+    ),
+    "guided_ig_on_the_straight_path": (
+        tfxai.GuidedIG(steps=4, max_distance=0.0),
+        lambda kind: truth.along_straight_path(kind, [0, 0.25, 0.5, 0.75], [0.25] * 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("method", EVERYWHERE)
+def test_gradient_and_path_methods(name: str, method: str) -> None:
+    model, (configured, reference) = kind(name), EVERYWHERE[method]
+    for found, wanted in zip(explained(configured, model)[1], reference(model), strict=True):
+        same(found, wanted, model)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize(
+    ("method", "gate"),
+    [
+        (tfxai.GuidedBackprop(), lambda x, cap: (x > 0) & (x < cap)),
+        (tfxai.Deconvnet(), lambda x, cap: x == x),
+    ],
+    ids=["guided_backprop", "deconvnet"],
+)
+def test_changed_relus(name: str, method: Any, gate: Any) -> None:
+    model = kind(name)
+    if not model.guided:
+        with pytest.warns(UserWarning, match="plain gradient"):
+            found = method(model.model, model.inputs, score=model.score)
+        same(found.values, truth.gradient(model)[0], model)
+        return
+    wanted = truth.guided(model, gate)
+    for one, other in zip(explained(method, model)[1], wanted, strict=True):
+        same(one, other, model)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_deeplift_is_complete_and_equals_the_rescale_rule(name: str) -> None:
+    model = kind(name)
+    result, values = explained(tfxai.DeepLIFT(), model)
+    if model.relu:
+        for found, wanted in zip(values, truth.deeplift(model), strict=True):
+            same(found, wanted, model, half=0.1)  # quotients of rounded differences
+    if model.exact:
+        assert np.abs(result.delta).max() <= 1e-4 * max(np.abs(result.scores).max(), 1)
+    check_delta(result, values, model)
+
+
+def check_delta(result: tfxai.Explanation, values: list[Any], model: Kind) -> None:
+    points = model.at()
+    base = truth.score(model, [0 * p for p in points], result.targets).numpy()
+    score = truth.score(model, points, result.targets).numpy()
+    gap = sum(v.reshape(len(v), -1).sum(1) for v in values) - (score - base)
+    np.testing.assert_allclose(
+        result.delta, gap, atol=(1e-4 if model.exact else 5e-2) * max(np.abs(score).max(), 1)
+    )
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_delta_of_integrated_gradients_is_the_true_gap(name: str) -> None:
+    model = kind(name)
+    result, values = explained(tfxai.IntegratedGradients(steps=3), model)
+    check_delta(result, values, model)
+
+
+@pytest.mark.parametrize("name", [n for n in BUILDERS if n not in ("mixed_float16", "mixed_bfloat16")])
+def test_integrated_gradients_meet_their_tolerance(name: str) -> None:
+    model = kind(name)
+    result, values = explained(tfxai.IntegratedGradients(steps=10, tolerance=0.01), model)
+    change = np.abs(sum(v.reshape(len(v), -1).sum(1) for v in values))
+    assert (np.abs(result.delta) <= 0.011 * change + 1e-5).all()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_expected_gradients_from_one_example_agree_with_integrated_gradients(name: str) -> None:
+    model = kind(name)
+    zeros = [np.zeros_like(x[:1]) for x in model.flat]
+    if model.tokens:
+        pytest.skip("a background of token ids is not zero at the embedding; see test_expected_gradients.py")
+    background = dict(zip(model.inputs, zeros, strict=True)) if isinstance(model.inputs, dict) else (
+        zeros if isinstance(model.inputs, list) else zeros[0]
+    )  # fmt: skip
+    result, values = explained(tfxai.ExpectedGradients(background, samples=300), model)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    exact = truth.along_straight_path(model, list((nodes + 1) / 2), list(weights / 2))
+    errors = result.standard_error
+    errors = (
+        list(errors.values())
+        if isinstance(errors, dict)
+        else errors
+        if isinstance(errors, list)
+        else [errors]
+    )
+    for found, wanted, error in zip(values, exact, errors, strict=True):
+        # A kink that few samples see adds to what the standard error knows.
+        floor = (1e-2 if model.exact else 3e-2) * np.abs(wanted).max()
+        assert (np.abs(found - wanted) <= 6 * error + floor).all()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_lrp_of_a_relu_network_is_input_x_gradient(name: str) -> None:
+    model = kind(name)
+    result, values = explained(tfxai.LRP(epsilon=1e-9 if model.exact else 1e-6), model)
+    if model.relu:
+        for found, wanted in zip(values, truth.input_x_gradient(model), strict=True):
+            same(found, wanted, model)
+    gap = sum(v.reshape(len(v), -1).sum(1) for v in values) - result.scores
+    np.testing.assert_allclose(result.delta, gap, atol=1e-3)
+    for rule in ("alpha_beta", "composite"):
+        assert all(np.isfinite(v).all() for v in explained(tfxai.LRP(rule=rule), model)[1])
+
+
+CAMS = {
+    tfxai.GradCAM: truth.grad_cam,
+    tfxai.GradCAMPlusPlus: truth.grad_cam_plus_plus,
+    tfxai.LayerCAM: truth.layer_cam,
+    tfxai.HiResCAM: truth.hires_cam,
+    tfxai.EigenCAM: truth.eigen_cam,
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("method", CAMS)
+def test_class_activation_maps(name: str, method: Any) -> None:
+    model = kind(name)
+    if not model.cam:
+        with pytest.raises(ValueError, match="plain callable has none"):
+            method()(model.model, model.inputs)
+        return
+    wanted = truth.cam(model, CAMS[method])
+    for layer in (None, model.layer) if model.layer else (None,):
+        _, values = explained(method(layer=layer), model)
+        same(values[model.image], wanted, model)
+        assert all(v is None for i, v in enumerate(values) if i != model.image)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_guided_grad_cam_is_the_product(name: str) -> None:
+    model = kind(name)
+    if not model.cam or not model.guided:
+        pytest.skip("needs a layer and ReLUs")
+    fine = truth.guided(model, lambda x, cap: (x > 0) & (x < cap))[model.image]
+    wanted = fine * truth.cam(model, truth.grad_cam)
+    same(explained(tfxai.GuidedGradCAM(), model)[1][model.image], wanted, model)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_methods_for_images(name: str) -> None:
+    model = kind(name)
+    blur, regions = tfxai.BlurIG(max_sigma=4.0, steps=3), tfxai.XRAI(steps=2)
+    if np.ndim(model.flat[model.image]) != 4:
+        for method in (blur, regions):
+            with pytest.raises(ValueError, match="is for images"):
+                method(model.model, model.inputs)
+        return
+    for method, wanted in ((blur, truth.blur_ig(model, 4.0, 3)), (regions, truth.xrai(model, 2))):
+        _, values = explained(method, model)
+        same(values[model.image], wanted, model)
+        assert all(v is None for i, v in enumerate(values) if i != model.image)
+
+
+@pytest.mark.parametrize(
+    "name", ["functional_softmax", "nested", "subclassed", "two_inputs_dict", "embedding"]
+)
+def test_a_batch_is_its_examples_and_targets_one_by_one(name: str) -> None:
+    model = kind(name)
+    methods = [
+        tfxai.SmoothGrad(samples=4),
+        tfxai.IntegratedGradients(steps=4),
+        tfxai.DeepLIFT(),
+        tfxai.GradCAM(),
+    ]
+    for method in methods:
+        whole = method(model.model, model.inputs, targets=tfxai.top(2), score=model.score)
+        assert whole.targets.shape == (2, 2)
+        for i in range(2):
+            one = [x[i : i + 1] for x in model.flat]
+            one = dict(zip(model.inputs, one, strict=True)) if isinstance(model.inputs, dict) else one[0]
+            single = method(model.model, one, targets=[whole.targets[i, 1]], score=model.score, batch_size=3)
+            a, b = whole.one()[0][i, 1], single.one()[0][0]
+            assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max() + 1e-7
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
+    from tfxai.network import traces
+
+    model = kind(name)
+    for method in (tfxai.Gradient(), tfxai.SmoothGrad(samples=3), tfxai.IntegratedGradients(steps=3)):
+        first, _ = explained(method, model)
+        count = traces(model.model)
+        second, _ = explained(method, model)
+        assert traces(model.model) == count > 0
+        np.testing.assert_array_equal(first.one()[0], second.one()[0])
