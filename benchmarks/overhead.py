@@ -54,7 +54,9 @@ def main() -> None:
         if options.only.lower() not in name.lower():
             continue
 
-        pairs = timed_pairs(bare, lambda m=method, x=inputs: m(model, x, targets[: len(x)]), images, count, options.rounds)
+        pairs = timed_pairs(
+            bare, lambda m=method, x=inputs: m(model, x, targets[: len(x)]), images, count, options.rounds
+        )
         ratios = sorted(ours / theirs for theirs, ours in pairs)
         table.add_row(
             name,

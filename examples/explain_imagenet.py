@@ -1,7 +1,6 @@
 """What does an ImageNet model see in three photos, and where? Under a minute on two cores, without a network.
 
-python examples/explain_imagenet.py [FOLDER]    writes imagenet_methods.png and imagenet_classes.png
-"""
+Usage: python examples/explain_imagenet.py [FOLDER]. Writes imagenet_methods.png and imagenet_classes.png there."""
 
 import sys
 from pathlib import Path
@@ -11,8 +10,7 @@ import numpy as np
 import tfxai
 from tfxai import baselines, photos, plots, predictions, zoo
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-folder.mkdir(parents=True, exist_ok=True)
+folder = Path(*sys.argv[1:2])
 model, labels = zoo.efficientnet_lite0(), zoo.imagenet_labels()
 samples, names = zoo.sample_photos(), ("chelsea", "coffee", "rocket")
 images = np.stack([photos.fit(samples[name], (224, 224), crop=0.875) for name in names])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from skimage.filters import gaussian
 
 Baseline = (
@@ -81,7 +81,7 @@ def filled(baseline: Baseline, inputs: NDArray) -> NDArray:
 
     Raises ValueError if it does not broadcast, or is not finite.
     """
-    value: ArrayLike = baseline(inputs) if callable(baseline) else baseline
+    value: Any = baseline(inputs) if callable(baseline) else baseline
     try:
         array = np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
     except (ValueError, TypeError) as error:

@@ -43,6 +43,12 @@ class Explanation:
             f"values {_shapes(self.values)}, targets {self.targets.shape})"
         )
 
+    def _repr_png_(self) -> bytes | None:
+        """The picture, for notebooks."""
+        from tfxai import plots  # only when it is looked at: it loads matplotlib
+
+        return plots.show(self)._repr_png_()
+
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
         """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.
 
@@ -74,7 +80,7 @@ class Explanation:
         fields = {}
         for field in dataclasses.fields(self):
             fields[field.name] = _pack(getattr(self, field.name), arrays)
-        header = {"format": FORMAT, "fields": fields}
+        header = {"format": FORMAT, "type": type(self).__name__, "fields": fields}
         arrays["header"] = np.array(json.dumps(header))
         with path.open("wb") as file:  # a file object: NumPy would add .npz to other names
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
@@ -90,14 +96,22 @@ class Explanation:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             header = json.loads(str(arrays["header"]))
-            fields = {name: _unpack(value, arrays) for name, value in header["fields"].items()}
-            return cls(**fields)
+            kind = next((k for k in [cls, *_subclasses(cls)] if k.__name__ == header["type"]), cls)
+            known = {field.name for field in dataclasses.fields(kind)}
+            fields = {
+                name: _unpack(value, arrays) for name, value in header["fields"].items() if name in known
+            }
+            return kind(**fields)
         except FileNotFoundError:
             raise
         except Exception as error:
             raise ValueError(
                 f"{path} is not a saved explanation ({error}). Give a file written by save()."
             ) from error
+
+
+def _subclasses(kind: type[Explanation]) -> list[type[Explanation]]:
+    return [inner for child in kind.__subclasses__() for inner in (child, *_subclasses(child))]
 
 
 def _pack(value: Any, arrays: dict[str, NDArray]) -> Any:

@@ -391,10 +391,12 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
         array = array.astype(np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} has type {array.dtype}; expected numbers.") from error
-    if not np.isfinite(array).all():
-        bad = np.unique(np.nonzero(~np.isfinite(array))[0])
+    # One pass that finds any NaN; only if there is one (or the squares overflow) is it worth looking for where.
+    if not np.isfinite(np.vdot(array, array)) and not (finite := np.isfinite(array)).all():
+        bad = np.unique(np.nonzero(~finite)[0])
         raise ValueError(
-            f"{name} holds NaN or infinite numbers, in example {bad[0]} first ({len(bad)} examples). Clean them."
+            f"{name} holds NaN or infinite numbers, in {len(bad)} of {len(array)} examples, first in number {bad[0]}. "
+            "Clean them."
         )
     if want is not None and not _is_float(want.dtype):
         array = array.astype(np.int32)

@@ -93,7 +93,7 @@ class ClassScore:
         classes = self.classes(outputs)
         if targets is None:
             targets = tf.argmax(classes, axis=1, output_type=tf.int32)
-        return tf.gather(classes, tf.cast(targets, tf.int32), axis=1, batch_dims=1)
+        return pick(classes, targets)
 
     def classes(self, outputs: Any) -> Any:
         """Scores of all classes, float32 (N, C). A sigmoid unit has two: its complement and itself."""
@@ -160,7 +160,8 @@ class Box:
             chosen(outputs, self.output, "tfxai.scores.box(corners, output=NAME)"), self.channel, targets
         )
         y0, x0, y1, x1 = self.corners
-        if not (0 <= y0 < y1 <= maps.shape[1] and 0 <= x0 < x1 <= maps.shape[2]):
+        height, width = maps.shape[1:]
+        if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
             raise ValueError(
                 f"box{self.corners} does not lie inside output maps of {tuple(maps.shape[1:])} (y0, x0, y1, x1)."
             )
@@ -202,6 +203,13 @@ def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
     if isinstance(output, int) and -len(named) <= output < len(named):
         return list(named.values())[output]
     raise ValueError(f"The model has no output {output!r}. It has: {names}.")
+
+
+def pick(classes: Any, targets: Any) -> Any:
+    """The target's entry (N,) of class scores (N, C)."""
+    # Not tf.gather: its gradient is a scatter, which takes longer.
+    wanted = tf.one_hot(targets, classes.shape[1], on_value=True, off_value=False, dtype=tf.bool)
+    return tf.reduce_sum(tf.where(wanted, classes, tf.zeros_like(classes)), axis=1)
 
 
 # Operations that hand their input on, apart from shape and type.

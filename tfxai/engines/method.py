@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.explanation import Explanation
 from tfxai.network import Compiled, Embedded, Network, Pass
-from tfxai.scores import ClassScore, Score, Top
+from tfxai.scores import ClassScore, Score, Top, pick
 
 Targets = Any  # None | int | (N,) ints | (N, K) ints | Top
 
@@ -128,6 +128,11 @@ class Question:
     def targets_each(self) -> int:
         return self.rows // len(self.network)
 
+    @property
+    def depth(self) -> int:
+        """How many of the best ranked classes the codes can mean."""
+        return max(1, -int(self.codes.min()))
+
     def key(self, *settings: Hashable) -> Hashable:
         """What a compiled function depends on beside the model and the inputs' shapes."""
         score = self.score
@@ -192,11 +197,11 @@ class Question:
             # Several outputs, or none with class scores: the score gets what the user gave.
             return self._by_user(trace.outputs, codes if self.given else None), codes
         facts["classes"] = count = classes.shape[1]
-        ranked = tf.argsort(classes, axis=1, direction="DESCENDING", stable=True)
+        ranked = tf.math.top_k(classes, min(self.depth, count)).indices
         rank = tf.clip_by_value(-codes - 1, 0, count - 1)
         targets = tf.where(codes < 0, tf.gather(ranked, rank, axis=1, batch_dims=1), codes)
         if isinstance(self.score, ClassScore):
-            return tf.gather(classes, targets, axis=1, batch_dims=1), targets
+            return pick(classes, targets), targets
         return self._by_user(trace.outputs, targets), targets
 
     def _by_user(self, outputs: Any, targets: Any) -> Any:
@@ -302,9 +307,12 @@ def each(
             arguments += question.rows_of(extras, block)
             compiled = question.compiled(settings, traced, arguments)
             parts = [tensor.numpy() for tensor in compiled(*arguments)]
-            joined = joined or [np.empty((question.rows, *part.shape[1:]), part.dtype) for part in parts]
-            for whole, part in zip(joined, parts, strict=True):
-                whole[block] = part
+            if block == slice(0, question.rows):
+                joined = parts
+            else:
+                joined = joined or [np.empty((question.rows, *part.shape[1:]), part.dtype) for part in parts]
+                for whole, part in zip(joined, parts, strict=True):
+                    whole[block] = part
             advance(block.stop - block.start)
     for message in compiled.facts.get("warnings", ()):
         warnings.warn(message, stacklevel=5)

@@ -45,12 +45,6 @@ class Table:
             None if starts is None else np.repeat(np.asarray(starts, np.int32), rows),
         )
 
-    def chunk(self, batch_size: int) -> tuple[int, int]:
-        """Number and size of chunks: as even as possible, since the last one is padded."""
-        count = -(-len(self.rows) // batch_size)
-        size = -(-len(self.rows) // count)
-        return count, size
-
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
@@ -59,7 +53,7 @@ class Chunk:
     rows:       (B,) row of each point in the block.  count: rows in the block.
     numbers:    (B,) position of each point in the table.
     parameters: (B, P) of each point.
-    weights:    (B,) zero for padding.
+    weights:    (B,) of each point.
     starts, ends: for each input the path's two ends (B, ...): the baseline's point and the input's.
     gradients:  for each input d score / d point, float32; None where it is not explained.
     """
@@ -103,13 +97,6 @@ class Sum:
         return [gradient for gradient in chunk.gradients if gradient is not None]
 
 
-class Contributions(Sum):
-    """Sum of weight x gradient x (end - start) for every row: the integral along a straight path."""
-
-    def parts(self, chunk: Chunk) -> list[Any]:
-        return chunk.contributions
-
-
 class Moments:
     """Mean and sum of squared deviations for every row, by Chan's merging: one pass, no cancellation.
 
@@ -125,7 +112,7 @@ class Moments:
     def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
         seen, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
-        chunk = dataclasses.replace(chunk, weights=tf.cast(chunk.weights > 0, tf.float32))
+        chunk = dataclasses.replace(chunk, weights=tf.ones_like(chunk.weights))
         new = by_row(tf.ones_like(chunk.weights), chunk)
         total = seen + new
         share = tf.math.divide_no_nan(new, total)
@@ -141,7 +128,9 @@ class Moments:
 
 def by_row(parts: Any, chunk: Chunk) -> Any:
     """(B, ...) summed by weight over the points of each row."""
-    return tf.math.unsorted_segment_sum(parts * aligned(chunk.weights, parts), chunk.rows, chunk.count)
+    matrix = tf.one_hot(chunk.rows, chunk.count, axis=0) * chunk.weights
+    flat = tf.reshape(parts, (tf.shape(parts)[0], -1))
+    return tf.reshape(tf.matmul(matrix, flat), tf.concat([[chunk.count], tf.shape(parts)[1:]], 0))
 
 
 PathFunction = Callable[[Any, Any, Any, int], Any]
@@ -213,7 +202,7 @@ class Paths:
         share: of the block's work, for the progress bar.
         """
         question = self.question
-        count, size = table.chunk(question.batch_size)
+        count = -(-len(table.rows) // question.batch_size)
         starts = table.rows if table.starts is None else table.starts
         fixed = [
             *block.arguments,
@@ -222,29 +211,28 @@ class Paths:
             starts,
             table.parameters,
             table.weights,
-            np.int32(size),
+            np.int32(count),
         ]
         state = statistic.start(block.zeros, table)
         inputs = len(block.arguments)
 
         def body(facts: dict[str, Any], *tensors: Any) -> list[Any]:
-            arrays, (targets, rows, of_start, parameters, weights, length, first, last, *state) = (
+            arrays, (targets, rows, of_start, parameters, weights, chunks, first, last, *state) = (
                 tensors[:inputs], tensors[inputs:]
             )  # fmt: skip
             starts, ends = self._ends(arrays)
             total = tf.shape(rows)[0]
 
             def step(number: Any, *state: Any) -> list[Any]:
-                wanted = number * length + tf.range(length)
-                numbers = tf.minimum(wanted, total - 1)  # padding repeats the last point, with weight zero
+                # As even as possible, so that no small chunk is left over.
+                numbers = tf.range(number * total // chunks, (number + 1) * total // chunks)
                 at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
                 start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
                 trace = self.network.forward(
                     _gathered(arrays[: len(ends)], at), self._points(start, end, chosen)
                 )
                 score, _ = question.scored(trace, tf.gather(targets, at), facts)
-                weight = tf.where(wanted < total, tf.gather(weights, numbers), 0.0)
-                gradients = trace.gradients(score)
+                gradients, weight = trace.gradients(score), tf.gather(weights, numbers)
                 chunk = Chunk(at, tf.shape(targets)[0], numbers, chosen, weight, start, end, gradients)
                 return [number + 1, *statistic.update(list(state), chunk)]
 
@@ -266,6 +254,17 @@ class Paths:
             state = question.compiled(key, body, arguments)(*arguments)
             block.advance(share * len(block.targets) * (last - first) / count)
         return [tensor.numpy() for tensor in state]
+
+    def contributions(self, block: Block, gradients: Sequence[NDArray]) -> list[NDArray]:
+        """Integrated gradients of each row x (end - start), of the inputs that are explained."""
+
+        def body(facts: dict[str, Any], *arrays: Any) -> Any:
+            return [
+                tf.cast(e - s, tf.float32) for s, e in zip(*self._ends(arrays), strict=True) if e is not None
+            ]
+
+        steps = self.question.compiled((*self.settings, "steps"), body, block.arguments)(*block.arguments)
+        return [gradient * step.numpy() for gradient, step in zip(gradients, steps, strict=True)]
 
     def scores_at(self, block: Block, table: Table) -> NDArray:
         """Scores (M,) at a table's points, without gradients."""

@@ -42,7 +42,7 @@ class BlurIG(Method):
         network.explain_images_only("BlurIG")
         # In the cosine basis a blur with reflecting borders is a product, exact for any width.
         starts = [
-            array if place is None else scipy.fft.dctn(array, axes=(1, 2), norm="ortho")
+            array if place is None else np.asarray(scipy.fft.dctn(array, axes=(1, 2), norm="ortho"))
             for array, place in zip(network.arrays, network.places, strict=True)
         ]
         paths = Paths(question, (self.max_sigma,), self._blurred, starts)

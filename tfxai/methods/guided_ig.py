@@ -98,7 +98,7 @@ class GuidedIG(Method):
         # Values move in groups: whole groups while the step allows it, then a part of the next one.
         size = max(int(self.fraction * (width - 1)) + 1, 1)
         padded = tf.pad(reach, [[0, 0], [0, -width % size]])
-        groups = tf.reduce_sum(tf.reshape(padded, (shape[0], padded.shape[1] // size, size)), 2)
+        groups = tf.reduce_sum(tf.reshape(padded, (shape[0], -(-width // size), size)), 2)
         before = tf.cumsum(groups, axis=1, exclusive=True)
         part = tf.clip_by_value(tf.math.divide_no_nan(tf.nn.relu(needed)[:, None] - before, groups), 0.0, 1.0)
         part = tf.repeat(part, size, axis=1)[:, :width]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, Several
 from tfxai.engines.method import Answer, Method, Question, total
-from tfxai.engines.paths import Block, Chunk, Contributions, Paths, Table, answered
+from tfxai.engines.paths import Block, Chunk, Paths, Sum, Table, answered
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
 ROUNDS = 20  # of halving
@@ -60,22 +60,27 @@ class IntegratedGradients(Method):
     def answer(self, question: Question) -> Answer:
         baselines = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
         answers = [self._along(Paths(question, (), starts=question.baselines_of(b))) for b in baselines]
-        first, count = answers[0], len(answers)
+        if len(answers) == 1:
+            return answers[0]
         values = [
-            None if parts[0] is None else sum(parts) / count
-            for parts in zip(*(a.values for a in answers), strict=True)
+            None if parts[0] is None else np.mean(parts, axis=0)
+            for parts in zip(*(answer.values for answer in answers), strict=True)
         ]
-        return Answer(values, first.targets, first.scores, sum(a.delta for a in answers) / count)
+        return dataclasses.replace(
+            answers[0], values=values, delta=np.mean([a.delta for a in answers], axis=0)
+        )
 
     def _along(self, paths: Paths) -> Answer:
         if self.tolerance is not None:
             return answered(paths, lambda block: self._refined(paths, block), complete=True)
         positions, weights = nodes(self.rule, self.steps)
-        return answered(
-            paths,
-            lambda block: paths.run(block, Table.of(len(block.targets), positions, weights), Contributions()),
-            complete=True,
-        )
+
+        def values_of(block: Block) -> list[NDArray]:
+            return paths.contributions(
+                block, paths.run(block, Table.of(len(block.targets), positions, weights), Sum())
+            )
+
+        return answered(paths, values_of, complete=True)
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""
@@ -103,7 +108,7 @@ class IntegratedGradients(Method):
                 for part in _worst([p for p in parts if p.row == row], wanted[row])
             ]
             if not worst:
-                return values
+                return paths.contributions(block, values)
             middles = np.array([(part.low + part.high) / 2 for part in worst])
             scores = paths.scores_at(block, _points(np.array([part.row for part in worst]), middles))
             halves = [
@@ -117,7 +122,7 @@ class IntegratedGradients(Method):
             f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left.",
             stacklevel=5,
         )
-        return values
+        return paths.contributions(block, values)
 
     def _added(
         self,
@@ -127,14 +132,14 @@ class IntegratedGradients(Method):
         parts: list[_Part],
         without: Sequence[_Part] = (),
     ) -> list[NDArray]:
-        """The values with some parts added and others, evaluated once more, taken out; notes the parts' errors."""
+        """The sums with some parts added and others, evaluated once more, taken out; notes the parts' errors."""
         positions, weights = nodes("gauss_legendre", PART)
         every = [*((part, 1.0) for part in parts), *((part, -1.0) for part in without)]
         at = np.concatenate([part.low + (part.high - part.low) * positions for part, _ in every])
         share = np.concatenate([sign * (part.high - part.low) * weights for part, sign in every])
         rows = np.repeat([part.row for part, _ in every], PART)
         table = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
-        *found, along = paths.run(block, table, ContributionsAndSlopes(), share=0.0 if len(without) else 1.0)
+        *found, along = paths.run(block, table, SumAndSlopes(), share=0.0 if len(without) else 1.0)
         integrals = (along.astype(np.float64) * share).reshape(-1, PART).sum(1)
         for part, integral in zip(parts, integrals, strict=False):
             part.error = integral - (part.at_high - part.at_low)
@@ -169,17 +174,16 @@ def _worst(parts: list[_Part], wanted: float) -> list[_Part]:
     return [parts[i] for i in order[: max(int((left > wanted / 2).sum()), 1)]]
 
 
-class ContributionsAndSlopes(Contributions):
-    """Contributions of each row, and at each point the score's slope along the path."""
+class SumAndSlopes(Sum):
+    """The gradients' sum for each row, and at each point the score's slope along the path."""
 
     def start(self, zeros: list[Any], table: Table) -> list[Any]:
         return [*zeros, tf.zeros([len(table.rows)])]
 
     def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
-        *values, along = state
-        # Padding repeats the last point, and writes the same number once more.
+        *sums, along = state
         along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], total(chunk.contributions))
-        return [*super().update(values, chunk), along]
+        return [*super().update(sums, chunk), along]
 
 
 def nodes(rule: str, steps: int) -> tuple[NDArray, NDArray]:

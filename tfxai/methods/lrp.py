@@ -68,7 +68,7 @@ class LRP(Method):
 
         by_type = {**elementwise(slope), **products(lambda tensor: tensor / 2), **WINNERS}
         if self.rule == "epsilon":
-            linear = {}
+            linear: dict[str, Rule] = {}
         elif self.rule == "composite":
             linear = dict.fromkeys(CONVOLUTIONS, _alpha_beta(1.0, 0.0, self.epsilon))
         else:
@@ -76,8 +76,8 @@ class LRP(Method):
         return Rules(repr(self), by_type, linear, warn=True)
 
 
-CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
-DENSE = ("MatMul", "BatchMatMulV2")
+CONVOLUTIONS: tuple[str, ...] = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
+DENSE: tuple[str, ...] = ("MatMul", "BatchMatMulV2")
 AFFINE = ("BiasAdd", "AddV2", "Add", "Sub", "Mul", "FusedBatchNormV3")
 
 

@@ -11,7 +11,7 @@ from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
 from tfxai.engines.method import Answer, Method, Question
-from tfxai.engines.paths import Contributions, Paths, Table, answered
+from tfxai.engines.paths import Block, Paths, Sum, Table, answered
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
 WIDER = 5  # pixels by which a region is widened, to hold its own edges
@@ -48,19 +48,19 @@ class XRAI(Method):
         positions, weights = np.polynomial.legendre.leggauss(self.steps)
         positions, weights = (positions + 1) / 2, weights / 2
 
-        def against(extreme: type[np.ufunc] | np.ufunc) -> Answer:
+        def table(block: Block) -> Table:
+            return Table.of(len(block.targets), positions, weights)
+
+        def against(extreme: np.ufunc) -> Answer:
             starts = [
                 array
                 if place is None
-                else np.broadcast_to(extreme.reduce(array, (1, 2, 3), keepdims=True), array.shape)
+                else np.broadcast_to(extreme.reduce(array, axis=(1, 2, 3), keepdims=True), array.shape)
                 for array, place in zip(network.arrays, network.places, strict=True)
             ]
             paths = Paths(question, (), starts=starts)
             return answered(
-                paths,
-                lambda block: paths.run(
-                    block, Table.of(len(block.targets), positions, weights), Contributions()
-                ),
+                paths, lambda block: paths.contributions(block, paths.run(block, table(block), Sum()))
             )
 
         black, white = against(np.minimum), against(np.maximum)

@@ -1,0 +1,62 @@
+"""SmoothGrad, VarGrad and SquareGrad on models whose noisy gradients are known."""
+
+import numpy as np
+import tensorflow as tf
+
+import tfxai
+
+X = np.linspace(-1, 3, 12, dtype=np.float32).reshape(1, 12)
+
+
+def quadratic(x: tf.Tensor) -> tf.Tensor:
+    """Gradient x: at a noisy copy it is x + noise, so the methods report the noise itself."""
+    return tf.reduce_sum(x**2, axis=1, keepdims=True) / 2
+
+
+def noise(samples: int, level: float, seed: int = 0) -> np.ndarray:
+    """(samples, 12): what was added, read off a model whose gradient shows it."""
+    runs = [tfxai.SmoothGrad(samples=n, noise=level, seed=seed)(quadratic, X).values - X for n in range(1, samples + 1)]
+    sums = np.concatenate([run * n for n, run in enumerate(runs, start=1)])
+    return np.diff(np.concatenate([np.zeros((1, 12)), sums]), axis=0)
+
+
+def test_noise_has_the_spread_of_a_fraction_of_the_range() -> None:
+    draws = noise(samples=60, level=0.15)
+    assert abs(draws.std() - 0.15 * 4) < 0.06  # the range of X is 4; 720 draws
+    assert abs(draws.mean()) < 4 * 0.6 / 720**0.5
+    assert len(np.unique(draws.round(5))) > 700  # no draw is used twice
+
+
+def test_variance_and_mean_square_are_those_of_the_same_draws() -> None:
+    draws = noise(samples=20, level=0.2)
+    variance = tfxai.VarGrad(samples=20, noise=0.2)(quadratic, X).values[0]
+    square = tfxai.SquareGrad(samples=20, noise=0.2)(quadratic, X).values[0]
+    np.testing.assert_allclose(variance, draws.var(axis=0), rtol=1e-3)
+    np.testing.assert_allclose(square, ((X + draws) ** 2).mean(axis=0), rtol=1e-3)
+
+
+def test_variance_is_stable_where_the_gradient_is_large() -> None:
+    """E[g^2] - E[g]^2 in float32 would lose a variance of 1e-6 of the squared mean."""
+
+    def steep(x: tf.Tensor) -> tf.Tensor:
+        return 1000 * tf.reduce_sum(x, 1, keepdims=True) + quadratic(x)
+
+    variance = tfxai.VarGrad(samples=50, noise=0.2)(steep, X).values
+    wanted = tfxai.VarGrad(samples=50, noise=0.2)(quadratic, X).values
+    np.testing.assert_allclose(variance, wanted, rtol=1e-2)
+
+
+def test_batch_size_does_not_change_the_answer_and_the_seed_does() -> None:
+    many = np.concatenate([X, X * 2, X + 1])
+    one = tfxai.SmoothGrad(samples=7)(quadratic, many, batch_size=32).values
+    for size in (1, 2, 5):
+        np.testing.assert_allclose(tfxai.SmoothGrad(samples=7)(quadratic, many, batch_size=size).values, one, atol=1e-5)
+    assert np.abs(tfxai.SmoothGrad(samples=7, seed=1)(quadratic, many).values - one).max() > 0.05
+
+
+def test_every_input_gets_noise_of_its_own() -> None:
+    def both(inputs: list) -> tf.Tensor:
+        return quadratic(inputs[0]) + quadratic(inputs[1])
+
+    values = tfxai.SmoothGrad(samples=2)(both, [X, X.copy()]).values
+    assert np.abs((values[0] - X) - (values[1] - X)).max() > 0.05
