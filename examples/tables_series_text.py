@@ -1,6 +1,4 @@
-"""The same calls on a table, on series and on text: do the values point at what is known to matter? Half a minute.
-
-Usage: python examples/tables_series_text.py [FOLDER]. Writes table.png, series.png and text.png there."""
+"""The same calls on a table, on series and on text: do they find what matters? Usage: ... [FOLDER], half a minute."""
 
 import sys
 from pathlib import Path
@@ -11,15 +9,14 @@ from keras.layers import Conv1D, Dense, Embedding, GlobalAveragePooling1D, TextV
 from matplotlib.figure import Figure
 from sklearn.datasets import load_wine
 
-import tfxai
-from tfxai import plots
+from tfxai import DeepLIFT, GradCAM, IntegratedGradients, plots
 
 folder = Path(*sys.argv[1:2])
 keras.utils.set_random_seed(0)  # of NumPy too
 
 
 def trained(layers, inputs, classes):
-    model = keras.Sequential(layers)
+    model = keras.Sequential([*layers, Dense(int(classes.max()) + 1)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(inputs, classes, epochs=30, batch_size=16, verbose=0)
     return model
@@ -37,7 +34,7 @@ def bars(file, titles, rows, words):
 wine = load_wine()
 columns = [name.split("_of_diluted")[0].replace("_", " ") for name in wine.feature_names] + ["noise"] * 5
 rows = np.hstack([(wine.data - wine.data.mean(0)) / wine.data.std(0), np.random.normal(size=(178, 5))])
-found = tfxai.DeepLIFT()(trained([Dense(16, "relu"), Dense(3)], rows, wine.target), rows, wine.target)
+found = DeepLIFT()(trained([Dense(16, "relu")], rows, wine.target), rows, wine.target)
 kinds = np.stack([found.values[wine.target == k].mean(axis=0) for k in range(3)])
 print(f"Table: {np.abs(kinds[:, 13:]).sum() / np.abs(kinds).sum():.1%} of the evidence is in the 5 of noise")
 bars("table.png", [f"wine of kind {k}" for k in range(3)], kinds, [columns] * 3)
@@ -45,10 +42,10 @@ bars("table.png", [f"wine of kind {k}" for k in range(3)], kinds, [columns] * 3)
 # Series of noise; every second one hides a bump.
 series, centres = np.random.normal(size=(400, 200, 1)), np.random.randint(10, 190, size=(200, 1))
 series[1::2, :, 0] += 3 * np.exp(-(((np.arange(200) - centres) / 6) ** 2))
-stack = [Conv1D(8, 9, padding="same", activation="relu"), GlobalAveragePooling1D(), Dense(2)]
-found = tfxai.GradCAM()(trained(stack, series, np.arange(400) % 2), series[1::2], 1)
-near = np.abs(found.heatmap().argmax(axis=1) - centres[:, 0]) <= 10
-print(f"Series: the map's peak lies on the bump in {near.mean():.1%}")
+stack = [Conv1D(8, 9, padding="same", activation="relu"), GlobalAveragePooling1D()]
+found = GradCAM()(trained(stack, series, np.arange(400) % 2), series[1::2], 1)
+off = np.abs(found.heatmap().argmax(axis=1) - centres[:, 0])
+print(f"Series: {np.mean(off <= 10):.1%} of the maps peak on the bump")
 plots.show(found, ["noise", "bump"], limit=4).savefig(folder / "series.png")
 
 # Reviews as token ids: one praises if most of its three verdicts, words 3, 6 and 10 counted from 0, do.
@@ -56,7 +53,10 @@ verdicts = np.random.randint(6, size=(600, 3))
 words = np.array(["dreadful", "boring", "clumsy", "superb", "moving", "witty"])[verdicts]
 texts = ["the plot was {} the acting {} and the music {}".format(*three) for three in words]
 ids = TextVectorization(vocabulary=sorted(set(" ".join(texts).split())))(texts).numpy()
-stack = [Embedding(20, 8), Conv1D(16, 3, padding="same", activation="relu"), GlobalAveragePooling1D(), Dense(2)]
-found = tfxai.IntegratedGradients()(trained(stack, ids, ((verdicts > 2).sum(axis=1) > 1) * 1), ids, 1)
-print(f"Text: {((found.values[:, [3, 6, 10]] > 0) == (verdicts > 2)).mean():.1%} of the verdicts have the right sign")
-bars("text.png", [f"praise: {score:+.1f}" for score in found.scores[:4]], found.values, [t.split() for t in texts])
+stack = [Embedding(20, 8), Conv1D(16, 3, padding="same", activation="relu"), GlobalAveragePooling1D()]
+praise = ((verdicts > 2).sum(axis=1) > 1).astype(int)
+found = IntegratedGradients()(trained(stack, ids, praise), ids, 1)
+right = (found.values[:, [3, 6, 10]] > 0) == (verdicts > 2)
+print(f"Text: {right.mean():.1%} of the verdicts have the right sign")
+titles = [f"praise: {score:+.1f}" for score in found.scores[:4]]
+bars("text.png", titles, found.values, [text.split() for text in texts])

@@ -24,7 +24,7 @@ class DigitNet(keras.Model):
 
     def __init__(self):
         super().__init__()
-        stack = [layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(3)]
+        stack = [layers.Conv2D(32, 3, padding="same", activation="relu") for _ in range(3)]
         self.backbone = keras.Sequential([*stack, layers.GlobalAveragePooling2D()], name="backbone")
         self.hidden, self.classes = layers.Dense(64), layers.Dense(10)
 
@@ -42,7 +42,7 @@ digits = load_digits()
 train, images, known, truth = train_test_split(digits.images[..., None] / 16, digits.target, random_state=0)
 model, labels = DigitNet(), [f"a {k}" for k in range(10)]
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-model.fit(train, known, epochs=12, verbose=0)
+model.fit(train, known, epochs=20, verbose=0)
 predicted = model.predict(images, verbose=0).argmax(axis=1)
 right, wrong = np.flatnonzero(predicted == truth), np.flatnonzero(predicted != truth)
 print(f"{len(right)} of {len(truth)} digits are read right; Grad-CAM looks at {tfxai.layers(model).chosen}")
@@ -54,5 +54,5 @@ plots.compare(found, labels).savefig(folder / "digits.png")
 # Red put the wrong digit ahead of the next best, blue spoke against it.
 mistakes = tfxai.IntegratedGradients(tolerance=0.01)(model, images[wrong], score=lead)
 plots.show(mistakes, labels, truth[wrong], limit=4).savefig(folder / "mistakes.png")
-for target, own, score in zip(mistakes.targets, truth[wrong], mistakes.scores, strict=True):
-    print(f"  a {own} is taken for a {target}, which is ahead by {score:.2f}")
+for said, own, score in list(zip(mistakes.targets, truth[wrong], mistakes.scores, strict=True))[:4]:
+    print(f"  a {own} is taken for a {said}, which is ahead by {score:.2f}")

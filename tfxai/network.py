@@ -495,14 +495,18 @@ def operations_behind(tensors: Sequence[Any], differentiable: bool = False) -> s
     return found
 
 
-def operations_ahead(tensors: Sequence[Any]) -> set[Any]:
-    """Every operation that depends on one of the tensors."""
+def operations_ahead(tensors: Sequence[Any], differentiable: bool = False) -> set[Any]:
+    """Every operation that depends on one of the tensors.
+
+    differentiable: only what a gradient can come back from, so not through indices and conditions.
+    """
     found, waiting = set(), [op for tensor in tensors for op in tensor.consumers()]
     while waiting:
         op = waiting.pop()
         if op not in found:
             found.add(op)
-            waiting += [consumer for tensor in op.outputs for consumer in tensor.consumers()]
+            outputs = [tensor for tensor in op.outputs if not differentiable or tensor.dtype.is_floating]
+            waiting += [consumer for tensor in outputs for consumer in tensor.consumers()]
     return found
 
 

@@ -207,9 +207,8 @@ def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
 
 def pick(classes: Any, targets: Any) -> Any:
     """The target's entry (N,) of class scores (N, C)."""
-    # Not tf.gather: its gradient is a scatter, which takes longer.
-    wanted = tf.one_hot(targets, classes.shape[1], on_value=True, off_value=False, dtype=tf.bool)
-    return tf.reduce_sum(tf.where(wanted, classes, tf.zeros_like(classes)), axis=1)
+    # Not tf.gather, whose gradient is a slow scatter; and an infinite score of another class must not matter.
+    return tf.reduce_sum(tf.math.multiply_no_nan(classes, tf.one_hot(targets, classes.shape[1])), axis=1)
 
 
 # Operations that hand their input on, apart from shape and type.

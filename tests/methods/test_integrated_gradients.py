@@ -52,7 +52,9 @@ def test_the_tolerance_is_kept_where_fixed_points_miss(tolerance: float) -> None
     refined = tfxai.IntegratedGradients(steps=50, tolerance=tolerance)(kinked, ones)
     change = np.abs(refined.scores - 0)
     assert (np.abs(refined.delta) <= tolerance * change).all()
-    assert np.abs(fixed.delta).max() > 0.001 * change.max()  # the model is rough enough for this test to mean something
+    assert (
+        np.abs(fixed.delta).max() > 0.001 * change.max()
+    )  # the model is rough enough for this test to mean something
     np.testing.assert_allclose(refined.values.sum(1), refined.scores, rtol=tolerance)
     # All features are alike here, so each has a sixth.
     np.testing.assert_allclose(refined.values, refined.values.mean(1, keepdims=True) * np.ones(6), rtol=1e-4)

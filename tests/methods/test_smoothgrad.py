@@ -15,7 +15,10 @@ def quadratic(x: tf.Tensor) -> tf.Tensor:
 
 def noise(samples: int, level: float, seed: int = 0) -> np.ndarray:
     """(samples, 12): what was added, read off a model whose gradient shows it."""
-    runs = [tfxai.SmoothGrad(samples=n, noise=level, seed=seed)(quadratic, X).values - X for n in range(1, samples + 1)]
+    runs = [
+        tfxai.SmoothGrad(samples=n, noise=level, seed=seed)(quadratic, X).values - X
+        for n in range(1, samples + 1)
+    ]
     sums = np.concatenate([run * n for n, run in enumerate(runs, start=1)])
     return np.diff(np.concatenate([np.zeros((1, 12)), sums]), axis=0)
 
@@ -50,7 +53,9 @@ def test_batch_size_does_not_change_the_answer_and_the_seed_does() -> None:
     many = np.concatenate([X, X * 2, X + 1])
     one = tfxai.SmoothGrad(samples=7)(quadratic, many, batch_size=32).values
     for size in (1, 2, 5):
-        np.testing.assert_allclose(tfxai.SmoothGrad(samples=7)(quadratic, many, batch_size=size).values, one, atol=1e-5)
+        np.testing.assert_allclose(
+            tfxai.SmoothGrad(samples=7)(quadratic, many, batch_size=size).values, one, atol=1e-5
+        )
     assert np.abs(tfxai.SmoothGrad(samples=7, seed=1)(quadratic, many).values - one).max() > 0.05
 
 

@@ -41,7 +41,7 @@ def gradients(trace: Pass, score: Any, rules: Rules, method: str, facts: dict[st
     pass for another method.
     """
     points = [point for point in trace.points if point is not None]
-    ahead = operations_ahead(points)
+    ahead = operations_ahead(points, differentiable=True)
     moving = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
     replaced, foreign = 0, set()
     for op in operations_behind([score], differentiable=True) & ahead:
@@ -76,7 +76,8 @@ def again(op: Any, *inputs: Any) -> Any:
     attributes = {
         name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()
     }
-    names = [argument.name for argument in op.op_def.input_arg]
+    # Reductions are the one family whose argument has another name in Python.
+    names = [argument.name.replace("reduction_indices", "axis") for argument in op.op_def.input_arg]
     if op.op_def.input_arg[0].number_attr:  # one argument that takes a list, as in Einsum
         attributes.pop(op.op_def.input_arg[0].number_attr)
         return getattr(tf.raw_ops, op.type)(**{names[0]: list(inputs)}, **attributes)
@@ -131,7 +132,7 @@ def owns_gradient(op: Any) -> bool:
 
 # Functions of one number that act as a gate.
 RELU_LIKE = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
-PRODUCTS = ("Mul", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 # Compiled functions and loops, into which rules do not reach.
 CALLS = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.

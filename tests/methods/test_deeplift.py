@@ -1,0 +1,74 @@
+"""DeepLIFT: completeness through every kind of operation, and the paper's own example."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfxai
+
+L = keras.layers
+
+
+def complete(model: keras.Model, x: np.ndarray, **more: object) -> None:
+    """delta is rounding, compared with what the score changed by."""
+    result = tfxai.DeepLIFT(baseline=0.3)(model, x, targets=tfxai.top(2), **more)
+    base = tfxai.Gradient()(model, np.full_like(x, 0.3), targets=result.targets, **more).scores
+    change = np.abs(result.scores - base)
+    assert change.min() > 1e-4
+    np.testing.assert_allclose(
+        result.values.sum(axis=tuple(range(2, result.values.ndim))), result.scores - base, atol=2e-4
+    )
+    np.testing.assert_allclose(result.delta, 0, atol=2e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "elu", "selu", "silu", "gelu", "tanh", "sigmoid",
+                                        "softplus", "softsign", "exponential", "hard_sigmoid"])  # fmt: skip
+def test_complete_with_every_activation(activation: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((7,)), L.Dense(9, activation), L.Dense(8, activation), L.Dense(3, "softmax")]
+    )
+    complete(model, np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32))
+
+
+@pytest.mark.parametrize("pool", [L.MaxPooling2D(2), L.MaxPooling2D(3, strides=1), L.GlobalMaxPooling2D(keepdims=True)],
+                         ids=["pool", "overlapping", "global"])  # fmt: skip
+def test_complete_with_max_pooling(pool: L.Layer) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 2)), L.Conv2D(6, 3, activation="relu"), pool, L.Flatten(), L.Dense(3)]
+    )
+    complete(model, np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype(np.float32))
+
+
+def test_complete_with_norms_gates_attention_and_softmax() -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 6))
+    y = L.LayerNormalization()(inputs)
+    x = L.Add()([inputs, L.MultiHeadAttention(2, 3)(y, y)])
+    gate = L.Dense(6, "sigmoid")(x)
+    x = L.Multiply()([x, gate])
+    model = keras.Model(inputs, L.Dense(3, "softmax")(L.Flatten()(x)))
+    x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
+    complete(model, x)
+    complete(model, x, score="probability")
+
+
+def test_the_example_of_the_paper() -> None:
+    """y = 1 - relu(1 - (i1 + i2)), section 3.5.1: at (1, 1) from (0, 0) each input gets a half; its gradient is zero."""
+
+    def model(x: tf.Tensor) -> tf.Tensor:
+        return 1 - tf.nn.relu(1 - tf.reduce_sum(x, axis=1))
+
+    ones = np.ones((1, 2), np.float32)
+    np.testing.assert_allclose(tfxai.DeepLIFT()(model, ones).values, [[0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(tfxai.Gradient()(model, ones).values, [[0, 0]])
+
+
+def test_an_operation_without_a_rule_is_named() -> None:
+    def model(x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.nn.relu(tf.maximum(x, 0.5)), axis=1)
+
+    with pytest.warns(UserWarning, match="no rule for Maximum"):
+        tfxai.DeepLIFT()(model, np.ones((1, 3), np.float32))
