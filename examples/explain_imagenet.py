@@ -1,6 +1,4 @@
-"""What does an ImageNet model see in three photos, and where? Under a minute on two cores, without a network.
-
-Usage: python examples/explain_imagenet.py [FOLDER]. Writes imagenet_methods.png and imagenet_classes.png there."""
+"""What does an ImageNet model see in three photos, and where? Writes two pictures to the FOLDER it is given."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The same calls on a table, on series and on text: do they find what matters? Usage: ... [FOLDER], half a minute."""
+"""The same calls on a table, on series and on text. Writes three pictures to the FOLDER it is given."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from sklearn.datasets import load_wine
 from tfxai import DeepLIFT, GradCAM, IntegratedGradients, plots
 
 folder = Path(*sys.argv[1:2])
-keras.utils.set_random_seed(0)  # of NumPy too
+keras.utils.set_random_seed(1)  # of NumPy too
 
 
 def trained(layers, inputs, classes):
@@ -36,7 +36,7 @@ columns = [name.split("_of_diluted")[0].replace("_", " ") for name in wine.featu
 rows = np.hstack([(wine.data - wine.data.mean(0)) / wine.data.std(0), np.random.normal(size=(178, 5))])
 found = DeepLIFT()(trained([Dense(16, "relu")], rows, wine.target), rows, wine.target)
 kinds = np.stack([found.values[wine.target == k].mean(axis=0) for k in range(3)])
-print(f"Table: {np.abs(kinds[:, 13:]).sum() / np.abs(kinds).sum():.1%} of the evidence is in the 5 of noise")
+print(f"Table: {np.abs(kinds[:, 13:]).sum() / np.abs(kinds).sum():.1%} of the evidence lies in the noise")
 bars("table.png", [f"wine of kind {k}" for k in range(3)], kinds, [columns] * 3)
 
 # Series of noise; every second one hides a bump.
@@ -44,19 +44,16 @@ series, centres = np.random.normal(size=(400, 200, 1)), np.random.randint(10, 19
 series[1::2, :, 0] += 3 * np.exp(-(((np.arange(200) - centres) / 6) ** 2))
 stack = [Conv1D(8, 9, padding="same", activation="relu"), GlobalAveragePooling1D()]
 found = GradCAM()(trained(stack, series, np.arange(400) % 2), series[1::2], 1)
-off = np.abs(found.heatmap().argmax(axis=1) - centres[:, 0])
-print(f"Series: {np.mean(off <= 10):.1%} of the maps peak on the bump")
+print(f"Series: {np.mean(abs(found.heatmap().argmax(1) - centres[:, 0]) <= 10):.1%} of maps peak on bumps")
 plots.show(found, ["noise", "bump"], limit=4).savefig(folder / "series.png")
 
 # Reviews as token ids: one praises if most of its three verdicts, words 3, 6 and 10 counted from 0, do.
 verdicts = np.random.randint(6, size=(600, 3))
-words = np.array(["dreadful", "boring", "clumsy", "superb", "moving", "witty"])[verdicts]
-texts = ["the plot was {} the acting {} and the music {}".format(*three) for three in words]
+words = np.array(["dreadful", "boring", "clumsy", "superb", "moving", "witty"])
+texts = ["the plot was {} the acting {} and the music {}".format(*words[three]) for three in verdicts]
 ids = TextVectorization(vocabulary=sorted(set(" ".join(texts).split())))(texts).numpy()
 stack = [Embedding(20, 8), Conv1D(16, 3, padding="same", activation="relu"), GlobalAveragePooling1D()]
 praise = ((verdicts > 2).sum(axis=1) > 1).astype(int)
 found = IntegratedGradients()(trained(stack, ids, praise), ids, 1)
-right = (found.values[:, [3, 6, 10]] > 0) == (verdicts > 2)
-print(f"Text: {right.mean():.1%} of the verdicts have the right sign")
-titles = [f"praise: {score:+.1f}" for score in found.scores[:4]]
-bars("text.png", titles, found.values, [text.split() for text in texts])
+print(f"Text: {np.mean((found.values[:, [3, 6, 10]] > 0) == (verdicts > 2)):.1%} of the signs are right")
+bars("text.png", [f"praise: {s:+.1f}" for s in found.scores[:4]], found.values, list(map(str.split, texts)))
