@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ class Explanation:
             f"values {_shapes(self.values)}, targets {self.targets.shape})"
         )
 
-    def _repr_png_(self) -> bytes | None:
+    def _repr_png_(self) -> bytes:
         """The picture, for notebooks."""
         from tfxai import plots  # only when it is looked at: it loads matplotlib
 
-        return plots.show(self)._repr_png_()
+        file = io.BytesIO()
+        plots.show(self).savefig(file, format="png")
+        return file.getvalue()
 
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
         """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.

@@ -116,7 +116,7 @@ class Network:
         except TypeError:  # neither hashable nor weakly referable: nothing can be kept
             self.state = State()
         self.fingerprint = self._fingerprint()
-        self.places = self._places()
+        self.places: list[Any] = self._places()
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -168,7 +168,8 @@ class Network:
 
         points: replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
         """
-        fed, replaced = list(inputs), {}
+        fed = list(inputs)
+        replaced: dict[tuple[int, int], Any] = {}
         for i, point in enumerate(points or ()):
             place = self.places[i]
             if point is not None and place == "input":
@@ -180,7 +181,8 @@ class Network:
         where: list[Any] = []
         for i, place in enumerate(self.places):
             if isinstance(place, Embedded):
-                where.append([call.output for call in calls if call.layer is place.layer][place.index])
+                looked_up = [call.output for call in calls if call.layer is place.layer]
+                where.append(looked_up[place.index])
             else:
                 where.append(fed[i] if place == "input" else None)
         return Pass(outputs, where, calls)

@@ -105,8 +105,8 @@ class ClassScore:
             )
         logits, ending = before_ending(tensor)
         single = tensor.shape.rank == 1 or tensor.shape[1] == 1
-        logits, tensor = (tf.reshape(tf.cast(t, tf.float32), (-1, 1)) if single else tf.cast(t, tf.float32)
-                          for t in (logits, tensor))  # fmt: skip
+        shape = (-1, 1) if single else (-1, tensor.shape[1])
+        logits, tensor = (tf.reshape(tf.cast(each, tf.float32), shape) for each in (logits, tensor))
         if single and ending == "Sigmoid":
             logits, tensor = tf.concat([-logits, logits], 1), tf.concat([1 - tensor, tensor], 1)
         if self.unit == "logit":
@@ -123,11 +123,10 @@ class Component:
 
     def __call__(self, outputs: Any, targets: Any) -> Any:
         tensor = chosen(outputs, self.output, "tfxai.scores.regression(output=NAME)")
-        numbers = tf.reshape(tensor, (tf.shape(tensor)[0], int(np.prod(tensor.shape[1:]))))
-        if not -numbers.shape[1] <= self.index < numbers.shape[1]:
-            raise ValueError(
-                f"regression({self.index}): the output has {numbers.shape[1]} numbers, counted from 0."
-            )
+        count = int(np.prod(tensor.shape[1:]))
+        if not -count <= self.index < count:
+            raise ValueError(f"regression({self.index}): the output has {count} numbers, counted from 0.")
+        numbers = tf.reshape(tensor, (-1, count))
         return numbers[:, self.index]
 
 

@@ -63,12 +63,11 @@ class IntegratedGradients(Method):
         if len(answers) == 1:
             return answers[0]
         values = [
-            None if parts[0] is None else np.mean(parts, axis=0)
+            None if parts[0] is None else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
             for parts in zip(*(answer.values for answer in answers), strict=True)
         ]
-        return dataclasses.replace(
-            answers[0], values=values, delta=np.mean([a.delta for a in answers], axis=0)
-        )
+        delta = np.mean([answer.delta for answer in answers if answer.delta is not None], axis=0)
+        return dataclasses.replace(answers[0], values=values, delta=delta)
 
     def _along(self, paths: Paths) -> Answer:
         if self.tolerance is not None:

@@ -1,0 +1,89 @@
+"""The scripts in examples/ run as they stand, find what is there, and draw it."""
+
+import re
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, folder: Path, monkeypatch, capsys) -> tuple[dict, str]:
+    """What the script defines, and what it prints."""
+    monkeypatch.setattr(sys, "argv", [name, str(folder)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # no example shows a method that had to give in
+        defined = runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return defined, capsys.readouterr().out
+
+
+def drawn(path: Path) -> bool:
+    """Whether a picture shows something, in colour."""
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(float)
+    return min(pixels.shape[:2]) > 300 and pixels.std() > 20 and np.ptp(pixels, axis=2).max() > 100
+
+
+def pictures(folder: Path) -> set[str]:
+    found = list(folder.iterdir())
+    assert all(drawn(path) for path in found)
+    return {path.name for path in found}
+
+
+@pytest.mark.slow
+def test_explain_imagenet(tmp_path, monkeypatch, capsys):
+    defined, printed = run("explain_imagenet.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"imagenet_methods.png", "imagenet_classes.png"}
+    for seen in ("tiger cat 39%, Egyptian cat 36%", "espresso 95%", "missile 30%"):
+        assert seen in printed
+    errors = re.findall(r"error ([\d.]+)%", printed)
+    assert len(errors) == 3 and all(float(error) <= 1 for error in errors)
+    # The photo without its details is no cat; with them it is: that is what the values share out.
+    rise = defined["integrated"].values.sum(axis=(1, 2, 3)) - defined["integrated"].delta
+    assert (rise > 4).all()
+    assert defined["labels"][defined["classes"].targets[0, 0]] == "tiger cat"
+    # The rocket stands in the middle third; VarGrad finds it there.
+    rocket = defined["explanations"]["VarGrad"].heatmap()[2]
+    assert rocket[:, 75:149].sum() > 0.5 * rocket.sum()
+
+
+@pytest.mark.slow
+def test_your_own_model(tmp_path, monkeypatch, capsys):
+    defined, printed = run("your_own_model.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"digits.png", "mistakes.png"}
+    right = int(re.match(r"(\d+) of 450 digits", printed).group(1))  # pyright: ignore[reportOptionalMemberAccess]
+    assert 360 < right < 450
+    assert "backbone/conv2d" in printed
+    mistakes = defined["mistakes"]
+    assert mistakes.score == "lead"
+    assert (mistakes.scores > 0).all()  # each of them put the wrong digit first
+    np.testing.assert_array_equal(mistakes.targets, defined["predicted"][defined["wrong"]])
+    rise = mistakes.values.sum(axis=(1, 2, 3)) - mistakes.delta
+    assert (np.abs(mistakes.delta) <= 0.011 * np.abs(rise) + 1e-3).all()
+    # DeepLIFT adds up to the logit's distance from that of an empty picture.
+    found, model = defined["found"]["DeepLIFT"], defined["model"]
+    empty = model(np.zeros((1, 32, 32, 1), "float32")).numpy()[0]
+    rise = found.scores - empty[found.targets]
+    np.testing.assert_allclose(found.values.sum(axis=(1, 2, 3)), rise, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_tables_series_text(tmp_path, monkeypatch, capsys):
+    _, printed = run("tables_series_text.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"table.png", "series.png", "text.png"}
+    noise, peaks, signs = (float(number) for number in re.findall(r"([\d.]+)%", printed))
+    assert noise < 100 * 5 / 18 / 2  # less than half of what five arbitrary columns would have
+    assert peaks > 95
+    assert signs > 95
+
+
+def test_examples_are_short_and_all_are_tested():
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert len(scripts) == 3
+    for script in scripts:
+        assert len(script.read_text(encoding="utf-8").splitlines()) < 60
+        assert f"test_{script.stem}" in globals()

@@ -1,0 +1,79 @@
+"""The README keeps its word: its code and its commands run, its table lists every method."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfxai
+from tfxai.cli import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def shared() -> dict:
+    return {}
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch, shared) -> dict:
+    """What the Python blocks define, run one after the other in an empty folder; once for all tests."""
+    monkeypatch.chdir(tmp_path)
+    if not shared:
+        for block in blocks("python"):
+            exec(compile(block, "README.md", "exec"), shared)
+        shared["written"] = {path.name for path in tmp_path.iterdir()}
+    return shared
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
+    assert names["written"] == {"explanation.png", "explanation.npz", "methods.png"}
+
+
+def test_shapes_in_the_code_are_true(names):
+    explanation = names["explanation"]
+    assert explanation.values.shape == (2, 32, 32, 3) and explanation.values.dtype == np.float32
+    assert explanation.targets.shape == explanation.scores.shape == explanation.delta.shape == (2,)
+    assert explanation.heatmap().shape == (2, 32, 32)
+    assert names["ranked"].values.shape == (2, 3, 32, 32, 1)
+    np.testing.assert_array_equal(names["again"].values, explanation.values)
+    tokens = tfxai.IntegratedGradients()(names["reader"], names["ids"], targets=1)
+    assert tokens.values.shape == (2, 4)
+
+
+def test_the_commands_run(names, capsys):
+    photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(photo).save("photo.jpg")
+    names["model"].save("model.keras")
+    commands = blocks("bash")[0].splitlines()
+    assert len(commands) == 5
+    for command in commands:
+        program, *words = command.split()
+        assert program == "tfxai"
+        assert main(words) == 0, capsys.readouterr().err
+    files = {path.name for path in Path().iterdir()}
+    assert files == {"photo.jpg", "model.keras", "photo_integrated_gradients.png", "cam.png", "cam.npz"}
+    assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)
+    assert "* shapes " in capsys.readouterr().out
+
+
+def test_the_table_lists_every_method_once():
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(tfxai.methods.__all__)
+
+
+def test_links_and_the_picture_are_there():
+    root = Path(__file__).parent.parent
+    linked = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "docs/demo.png" in linked
+    assert all((root / path).exists() for path in linked)
+    assert (root / "docs" / "demo.png").stat().st_size < 600_000
