@@ -46,6 +46,7 @@ class Subclassed(keras.Model):
         super().__init__()
         self.conv, self.dense = L.Conv2D(4, 3), L.Dense(4)
         self.unused = L.Dense(2, name="unused")
+        self.unused.build((None, 4))
 
     def call(self, x: Any, training: bool = False) -> Any:
         return self.dense(tf.reduce_mean(self.conv(counted(x)), (1, 2)))
@@ -317,8 +318,8 @@ BASELINES: dict[str, Wrong] = {
     "a NaN": (lambda m: ig(NAN)(m.rows, ROWS), "baseline holds NaN"),
     "an array with a NaN": (lambda m: ig([0, NAN, 0])(m.rows, ROWS), "baseline holds NaN"),
     "an infinite baseline": (lambda m: tfxai.DeepLIFT(baseline=INF)(m.rows, ROWS), "infinite"),
-    "a baseline function that divides by zero":
-        (lambda m: tfxai.GuidedIG(steps=1, baseline=lambda x: x / 0 * 0)(m.rows, ROWS), "baseline holds NaN"),
+    "a baseline function that returns NaN":
+        (lambda m: tfxai.GuidedIG(steps=1, baseline=lambda x: x * NAN)(m.rows, ROWS), "baseline holds NaN"),
     "a NaN at an embedding": (lambda m: ig(NAN)(m.tokens, IDS), "baseline holds NaN"),
     "a word as baseline": (lambda m: ig("black")(m.rows, ROWS), "baseline"),
     "one baseline for two inputs":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import gc
 import random
 import threading
@@ -55,6 +56,19 @@ class Fragile(L.Layer):
         return x
 
 
+class Moody(L.Layer):
+    """Draws and counts in inference too, as Monte Carlo dropout does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = keras.random.SeedGenerator(4)
+        self.count = self.add_weight(name="count", initializer="zeros", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.count.assign_add(1.0)
+        return x * keras.random.uniform((1,), 1, 2, seed=self.generator)
+
+
 def restless() -> keras.Model:
     """Everything that could change when a model is called: seeds, statistics, losses; and frozen layers."""
     keras.utils.set_random_seed(1)
@@ -66,7 +80,7 @@ def restless() -> keras.Model:
     x = L.Conv2D(4, 3, activity_regularizer=keras.regularizers.L2(0.1), kernel_regularizer="l2")(x)
     x = L.ReLU()(L.BatchNormalization()(x))
     x = Fragile()(L.Dropout(0.5, seed=3)(x))
-    x = L.Dropout(0.2, seed=4)(x, training=True)  # Monte Carlo dropout: draws in inference too
+    x = Moody()(x)
     model = keras.Model(inputs, L.Dense(3, activation="softmax")(L.GlobalAveragePooling2D()(x)))
     next(layer for layer in model.layers if isinstance(layer, L.BatchNormalization)).trainable = False
     return model
@@ -161,6 +175,13 @@ def false_claim(outputs: Any, targets: Any) -> Any:
         return tf.reduce_sum(outputs, axis=1)
 
 
+@functools.cache
+def undisturbed() -> np.ndarray:
+    model = restless()
+    model(IMAGES)
+    return tfxai.Gradient()(model, IMAGES).values
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_a_model_is_as_it_was_after_an_error(name: str) -> None:
     provoke, error = ERRORS[name]
@@ -170,8 +191,8 @@ def test_a_model_is_as_it_was_after_an_error(name: str) -> None:
     with pytest.raises(error):
         provoke(model)
     assert state(model) == before
-    one, other = (tfxai.Gradient()(m, IMAGES).values for m in (model, restless()))
-    np.testing.assert_array_equal(one, other)  # and works as if nothing had happened
+    # And it is explained as if nothing had happened.
+    np.testing.assert_array_equal(tfxai.Gradient()(model, IMAGES).values, undisturbed())
 
 
 def test_a_call_of_the_users_own_stays_in_its_place() -> None:
@@ -343,13 +364,19 @@ def test_a_changed_activation_is_seen() -> None:
     assert traces(model) > count
 
 
-def test_activations_written_as_lambdas_are_not_mixed_up() -> None:
-    """A new function may take the place of an old one in memory, and with it its id."""
+def test_a_new_activation_in_the_memory_of_an_old_one_is_seen() -> None:
     model = linear()
-    for factor in range(1, 9):
-        model.layers[0].activation = lambda x, factor=factor: factor * x
-        found = tfxai.Gradient()(model, ROWS, 1).values
-        np.testing.assert_allclose(found, factor * slopes(model), rtol=1e-6)
+    layer = model.layers[0]
+    layer.activation = lambda x: 2 * x
+    np.testing.assert_allclose(tfxai.Gradient()(model, ROWS, 1).values, 2 * slopes(model), rtol=1e-6)
+    old = id(layer.activation)
+    layer.activation = None
+    gc.collect()
+    new = [lambda x: 3 * x]
+    while id(new[-1]) != old and len(new) < 10_000:  # unless something keeps the old one
+        new.append(lambda x: 3 * x)
+    layer.activation = new[-1]
+    np.testing.assert_allclose(tfxai.Gradient()(model, ROWS, 1).values, 3 * slopes(model), rtol=1e-6)
 
 
 def test_an_added_layer_is_seen() -> None:
@@ -363,7 +390,7 @@ def test_an_added_layer_is_seen() -> None:
 
 def test_a_replaced_layer_is_seen() -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2, use_bias=False), L.Rescaling(1.0)])
-    for factor in range(2, 6):
+    for factor in range(2, 5):
         model.pop()
         gc.collect()
         model.add(L.Rescaling(float(factor)))
@@ -491,6 +518,7 @@ def test_threads_explain_one_model_at_the_same_time() -> None:
 # Sizes and modes
 
 
+@pytest.mark.filterwarnings("ignore:DeepLIFT found no operation")
 @pytest.mark.parametrize(
     "name", ["gradient", "integrated_gradients", "blur_ig", "guided_ig", "grad_cam", "deep_lift"]
 )
