@@ -228,17 +228,20 @@ SCORES: dict[str, Wrong] = {
         (lambda m: GRADIENT(m.rows, ROWS, score=lambda o, t: tf.reduce_sum(o)), "()", "(N,)"),
     "a score of integers":
         (lambda m: GRADIENT(m.rows, ROWS, score=lambda o, t: tf.argmax(o, 1)), "int64", "float tensor"),
-    "a score that is no tensor": (lambda m: GRADIENT(m.rows, ROWS, score=lambda o, t: None), "NoneType", "(N,)"),
+    "a score that is no tensor":
+        (lambda m: GRADIENT(m.rows, ROWS, score=lambda o, t: None), "NoneType", "(N,)"),
     "a score that does not depend on the inputs":
         (lambda m: GRADIENT(m.rows, ROWS, score=lambda o, t: tf.zeros(tf.shape(o)[0])), "does not depend"),
     "no choice between outputs":
-        (lambda m: GRADIENT(m.outputs, ROWS), "2 outputs", "'kind' (None, 3)", "'age' (None, 1)", "output=NAME"),
+        (lambda m: GRADIENT(m.outputs, ROWS),
+         "2 outputs", "'kind' (None, 3)", "'age' (None, 1)", "output=NAME"),
     "no choice between outputs in a list":
         (lambda m: GRADIENT(m.output_list, ROWS), "2 outputs", "'kind' (None, 3)", "'age' (None, 1)"),
     "no choice for a probability":
         (lambda m: GRADIENT(m.outputs, ROWS, score="probability"), "tfxai.scores.probability(output=NAME)"),
     "no choice for a regression":
-        (lambda m: GRADIENT(m.outputs, ROWS, score=tfxai.scores.regression()), "regression(output=NAME)", "age"),
+        (lambda m: GRADIENT(m.outputs, ROWS, score=tfxai.scores.regression()),
+         "regression(output=NAME)", "age"),
     "an unknown output":
         (lambda m: GRADIENT(m.outputs, ROWS, score=tfxai.scores.logit("knd")), "'knd'", "'kind'", "'age'"),
     "an output beyond the last":
@@ -247,20 +250,27 @@ SCORES: dict[str, Wrong] = {
         (lambda m: GRADIENT(m.rows, ROWS, score=tfxai.scores.regression(2)), "regression(2)", "2 numbers"),
     "maps without a choice": (lambda m: GRADIENT(m.segmenter, IMAGES), "(None, 6, 6, 3)", "region"),
     "a region of another size":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.region(np.ones((5, 6)))), "(5, 6)", "(6, 6)"),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.region(np.ones((5, 6)))),
+         "(5, 6)", "(6, 6)"),
     "an empty region":
         (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.region(np.zeros((6, 6)))), "0 cells"),
     "a region without class":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, score=tfxai.scores.region(np.ones((6, 6)))), "3 classes", "channel="),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, score=tfxai.scores.region(np.ones((6, 6)))),
+         "3 classes", "channel="),
     "a region of a class beyond the last":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, 3, score=tfxai.scores.region(np.ones((6, 6)))), "class 3", "3"),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, 3, score=tfxai.scores.region(np.ones((6, 6)))),
+         "class 3", "3"),
     "a region of a channel beyond the last":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, score=tfxai.scores.region(np.ones((6, 6)), channel=3)), "channel 3", "3"),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, score=tfxai.scores.region(np.ones((6, 6)), channel=3)),
+         "channel 3", "3"),
     "a region of the best classes":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, tfxai.top(2), score=tfxai.scores.region(np.ones((6, 6)))), "top(2)"),
-    "a region of rows": (lambda m: GRADIENT(m.rows, ROWS, score=tfxai.scores.region(np.ones((6, 6)))), "(None, 2)"),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, tfxai.top(2), score=tfxai.scores.region(np.ones((6, 6)))),
+         "top(2)"),
+    "a region of rows":
+        (lambda m: GRADIENT(m.rows, ROWS, score=tfxai.scores.region(np.ones((6, 6)))), "(None, 2)"),
     "a box beyond the edge":
-        (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.box((0, 0, 6, 7))), "box(0, 0, 6, 7)", "(6, 6)"),
+        (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.box((0, 0, 6, 7))),
+         "box(0, 0, 6, 7)", "(6, 6)"),
     "a box without cells":
         (lambda m: GRADIENT(m.segmenter, IMAGES, 0, score=tfxai.scores.box((2, 2, 2, 4))), "box(2, 2, 2, 4)"),
     "a batch size of 0": (lambda m: GRADIENT(m.rows, ROWS, batch_size=0), "batch_size is 0", "1 or more"),
@@ -285,7 +295,8 @@ LAYERS: dict[str, Wrong] = {
     "a layer beyond the last": (cam(9), "layer=9", "5 layers"),
     "a layer before the first": (cam(-6), "layer=-6", "5 layers"),
     "a layer of another model":
-        (lambda m: tfxai.GradCAM(layer=m.rows.layers[-1])(m.classifier, IMAGES), "'dense' does not exist", "conv"),
+        (lambda m: tfxai.GradCAM(layer=m.rows.layers[-1])(m.classifier, IMAGES),
+         "'dense' does not exist", "conv"),
     "a layer that is never called":
         (lambda m: tfxai.GradCAM(layer="unused")(m.subclassed, IMAGES), "'unused' is not used when", "dense"),
     "a guided map of no layer":
@@ -293,7 +304,8 @@ LAYERS: dict[str, Wrong] = {
     "a subclassed model's unknown layer":
         (lambda m: tfxai.LayerCAM(layer="con")(m.subclassed, IMAGES), "'con' does not exist", "dense"),
     "a model without maps":
-        (lambda m: tfxai.GradCAM()(m.rows, ROWS), "GradCAM needs a layer with spatial maps", "dense (None, 2)"),
+        (lambda m: tfxai.GradCAM()(m.rows, ROWS),
+         "GradCAM needs a layer with spatial maps", "dense (None, 2)"),
     "the layers of a callable": (lambda m: tfxai.layers(lambda x: x, ROWS), "no layers", "Keras model"),
     "the layers of an unbuilt model": (lambda m: tfxai.layers(m.unbuilt, IMAGES), "not built"),
 }  # fmt: skip
@@ -301,7 +313,8 @@ LAYERS: dict[str, Wrong] = {
 for method in (tfxai.GradCAM, tfxai.GradCAMPlusPlus, tfxai.LayerCAM, tfxai.HiResCAM, tfxai.EigenCAM,
                tfxai.GuidedGradCAM):  # fmt: skip
     LAYERS[f"{method.__name__} of a callable"] = (
-        lambda m, method=method: method()(summed, IMAGES), method.__name__, "plain callable", "Give a Keras model",
+        lambda m, method=method: method()(summed, IMAGES),
+         method.__name__, "plain callable", "Give a Keras model",
     )  # fmt: skip
 
 
@@ -312,7 +325,8 @@ def ig(baseline: Any) -> Any:
 BASELINES: dict[str, Wrong] = {
     "a baseline of another shape":
         (lambda m: ig(np.zeros((5, 6, 3)))(m.classifier, IMAGES), "(5, 6, 3)", "(2, 6, 6, 3)", "broadcast"),
-    "a baseline for three of two examples": (lambda m: ig(np.zeros((3, 3)))(m.rows, ROWS), "(3, 3)", "(2, 3)"),
+    "a baseline for three of two examples":
+        (lambda m: ig(np.zeros((3, 3)))(m.rows, ROWS), "(3, 3)", "(2, 3)"),
     "a baseline function of another shape":
         (lambda m: ig(lambda x: x[:, :2])(m.rows, ROWS), "(2, 2)", "(2, 3)", "broadcast"),
     "a NaN": (lambda m: ig(NAN)(m.rows, ROWS), "baseline holds NaN"),
@@ -332,16 +346,19 @@ BASELINES: dict[str, Wrong] = {
     "one of several baselines that does not fit":
         (lambda m: ig(tfxai.baselines.several([0, NAN, 0], 0))(m.rows, ROWS), "baseline holds NaN"),
     "a background of another shape":
-        (lambda m: tfxai.ExpectedGradients(IMAGES[:, :5])(m.classifier, IMAGES), "background", "(2, 5, 6, 3)"),
+        (lambda m: tfxai.ExpectedGradients(IMAGES[:, :5])(m.classifier, IMAGES),
+         "background", "(2, 5, 6, 3)"),
     "a background of another shape for a subclassed model":
-        (lambda m: tfxai.ExpectedGradients(IMAGES[:, :5])(m.subclassed, IMAGES), "background", "(2, 5, 6, 3)"),
+        (lambda m: tfxai.ExpectedGradients(IMAGES[:, :5])(m.subclassed, IMAGES),
+         "background", "(2, 5, 6, 3)"),
     "a background without batch axis":
         (lambda m: tfxai.ExpectedGradients(ROWS[0])(m.rows, ROWS), "background", "(3,)", "(N, 3)"),
     "an empty background": (lambda m: tfxai.ExpectedGradients(ROWS[:0])(m.rows, ROWS), "background"),
     "a background with NaN":
         (lambda m: tfxai.ExpectedGradients(with_value(ROWS, NAN))(m.rows, ROWS), "background", "NaN"),
     "a background of one input for two":
-        (lambda m: tfxai.ExpectedGradients(ROWS)(lambda x: counted(x[0] + x[1]), [ROWS, ROWS]), "background", "1", "2"),
+        (lambda m: tfxai.ExpectedGradients(ROWS)(lambda x: counted(x[0] + x[1]), [ROWS, ROWS]),
+         "background", "1", "2"),
 }  # fmt: skip
 
 WRONG = {"inputs": INPUTS, "targets": TARGETS, "scores": SCORES, "layers": LAYERS, "baselines": BASELINES}
@@ -366,7 +383,8 @@ def test_runs_are_counted() -> None:
 FAMILIES = [
     tfxai.InputXGradient(), tfxai.SmoothGrad(samples=2), tfxai.IntegratedGradients(steps=2),
     tfxai.IntegratedGradients(tolerance=0.1), tfxai.ExpectedGradients(IMAGES, samples=2),
-    tfxai.BlurIG(steps=2), tfxai.GuidedIG(steps=2), tfxai.XRAI(steps=1), tfxai.GuidedBackprop(), tfxai.DeepLIFT(),
+    tfxai.BlurIG(steps=2), tfxai.GuidedIG(steps=2), tfxai.XRAI(steps=1), tfxai.GuidedBackprop(),
+    tfxai.DeepLIFT(),
     tfxai.LRP(), tfxai.EigenCAM(), tfxai.GuidedGradCAM(),
 ]  # fmt: skip
 
@@ -402,12 +420,15 @@ def test_a_callable_in_numpy_is_told_apart(function: Any) -> None:
 
 
 SETTINGS: dict[str, Wrong] = {
-    "integrated gradients without steps": (lambda: tfxai.IntegratedGradients(steps=0), "steps is 0", "1 or more"),
+    "integrated gradients without steps":
+        (lambda: tfxai.IntegratedGradients(steps=0), "steps is 0", "1 or more"),
     "half a step": (lambda: tfxai.IntegratedGradients(steps=2.5), "steps is 2.5"),
     "a trapezoid of one point":
         (lambda: tfxai.IntegratedGradients(steps=1, rule="trapezoid"), "steps is 1", "2 for the trapezoid"),
-    "an unknown rule": (lambda: tfxai.IntegratedGradients(rule="simpson"), "'simpson'", "gauss_legendre", "midpoint"),
-    "no tolerance at all": (lambda: tfxai.IntegratedGradients(tolerance=0), "tolerance is 0", "between 0 and 1"),
+    "an unknown rule":
+        (lambda: tfxai.IntegratedGradients(rule="simpson"), "'simpson'", "gauss_legendre", "midpoint"),
+    "no tolerance at all":
+        (lambda: tfxai.IntegratedGradients(tolerance=0), "tolerance is 0", "between 0 and 1"),
     "a tolerance of 1": (lambda: tfxai.IntegratedGradients(tolerance=1), "tolerance is 1", "between 0 and 1"),
     "a NaN as tolerance": (lambda: tfxai.IntegratedGradients(tolerance=NAN), "tolerance is nan"),
     "no noisy copies": (lambda: tfxai.SmoothGrad(samples=0), "samples is 0", "1 or more"),
@@ -416,7 +437,8 @@ SETTINGS: dict[str, Wrong] = {
     "a word for a number": (lambda: tfxai.SmoothGrad(samples="3"), "samples is", "3"),
     "negative noise": (lambda: tfxai.SmoothGrad(noise=-0.1), "noise is -0.1", "0 or more"),
     "NaN as noise": (lambda: tfxai.SmoothGrad(noise=NAN), "noise is nan"),
-    "one sample of a background": (lambda: tfxai.ExpectedGradients(ROWS, samples=1), "samples is 1", "2 or more"),
+    "one sample of a background":
+        (lambda: tfxai.ExpectedGradients(ROWS, samples=1), "samples is 1", "2 or more"),
     "half a sample of a background": (lambda: tfxai.ExpectedGradients(ROWS, samples=2.5), "samples is 2.5"),
     "no blur": (lambda: tfxai.BlurIG(max_sigma=0), "max_sigma is 0", "above 0"),
     "an endless blur": (lambda: tfxai.BlurIG(max_sigma=INF), "max_sigma is inf"),

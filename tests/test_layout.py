@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tfxai
+from tfxai import methods
 
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
@@ -61,9 +62,9 @@ def test_imports_are_seen() -> None:
     assert level("network") < level("engines") < level("methods") < level("cli")
 
 
-@pytest.mark.parametrize("name", tfxai.methods.__all__)
+@pytest.mark.parametrize("name", methods.__all__)
 def test_a_method_names_its_source_and_its_cost(name: str) -> None:
-    text = getattr(tfxai, name).__doc__
+    text = getattr(methods, name).__doc__
     assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/|\b(19|20)\d\d\b", text)
     assert re.search(r"\bCost:", text)
     assert text.splitlines()[0].rstrip().endswith(("?", "."))

@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
+from tfxai.engines.method import Answer, Method, each
 from tfxai.network import named_layers, traces
 
 L = keras.layers
@@ -106,7 +107,7 @@ def draws() -> list[float]:
 
 @dataclasses.dataclass
 class Record:
-    """What could be seen of a model and its inputs before and after an explanation; all that is left of them."""
+    """What could be seen of a model and its inputs before and after an explanation."""
 
     before: dict[str, Any]
     after: dict[str, Any]
@@ -417,14 +418,14 @@ def test_two_methods_of_the_same_name_are_not_mixed_up() -> None:
 
     def defined(factor: float) -> Any:
         @dataclasses.dataclass(frozen=True)
-        class Mine(tfxai.engines.method.Method):
+        class Mine(Method):
             def answer(self, question: Any) -> Any:
                 def body(facts: Any, inputs: Any, codes: Any) -> Any:
                     trace = question.network.forward(inputs)
                     scores, targets = question.scored(trace, codes, facts)
                     return [factor * trace.gradients(scores)[0]], targets, scores
 
-                return tfxai.engines.method.Answer(*tfxai.engines.method.each(question, [], body))
+                return Answer(*each(question, [], body))
 
         return Mine()
 

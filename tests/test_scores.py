@@ -97,7 +97,6 @@ ENDINGS: dict[str, Callable[[], Any]] = {
     "bfloat16": softmax_in_half_precision,
     "callable": lambda: lambda x: tf.nn.softmax(x @ WEIGHTS),
     "model inside a callable": called,
-    "compiled callable": lambda: tf.function(lambda x: tf.nn.softmax(x @ WEIGHTS)),
 }
 
 
@@ -146,6 +145,17 @@ def test_a_softmax_that_is_not_the_end_is_not_undone() -> None:
     model = sequential(dense(), L.Softmax(), L.Rescaling(2.0))
     p = softmax(LOGITS)[ROWS, TARGETS]
     np.testing.assert_allclose(GRADIENT(model, X, TARGETS).scores, 2 * p, rtol=1e-5)
+
+
+def test_a_softmax_inside_a_compiled_function_is_not_passed_over() -> None:
+    """Its argument is out of reach, and its result must not be taken for a logit."""
+    model = tf.function(lambda x: tf.nn.softmax(x @ WEIGHTS))
+    for function in (model, lambda x: model(x)):
+        with pytest.raises(ValueError, match="Softmax inside a compiled"):
+            GRADIENT(function, X)
+        found = GRADIENT(function, X, TARGETS, score="output").scores
+        np.testing.assert_allclose(found, softmax(LOGITS)[ROWS, TARGETS], rtol=1e-5)
+    np.testing.assert_allclose(GRADIENT(model.python_function, X).scores, LOGITS.max(1), rtol=1e-5)
 
 
 # One unit

@@ -118,6 +118,10 @@ def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -
             f"This model has none: {_listed(trace)}."
         )
     tensor = _first(call.output)
+    if getattr(call.layer, "data_format", None) == "channels_first":
+        raise ValueError(
+            f"Layer {call.path!r} puts its channels first; {method} reads maps with channels last."
+        )
     space = _space(network, trace, tensor)
     if space is None:
         raise ValueError(

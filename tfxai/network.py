@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import inspect
 import sys
 import threading
 import weakref
@@ -37,10 +38,14 @@ _states: weakref.WeakKeyDictionary[Any, State] = weakref.WeakKeyDictionary()
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """A traced function, and the facts that its tracing found out (number of classes, chosen layer ...)."""
+    """A traced function, and the facts that its tracing found out (number of classes, chosen layer ...).
+
+    read: weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
+    """
 
     function: Callable[..., Any]
     facts: dict[str, Any]
+    read: list[Any]
 
     def __call__(self, *arguments: Any) -> Any:
         return self.function(*tf.nest.map_structure(tf.convert_to_tensor, arguments))
@@ -115,7 +120,7 @@ class Network:
             self.state = _states.setdefault(model, State())
         except TypeError:  # neither hashable nor weakly referable: nothing can be kept
             self.state = State()
-        self.fingerprint = self._fingerprint()
+        self.fingerprint, self.read = self._fingerprint()
         self.places: list[Any] = self._places()
 
     def __len__(self) -> int:
@@ -151,12 +156,12 @@ class Network:
         )
         with _TRACING:
             kept = self.state.functions
-            if full not in kept:
+            if full not in kept or any(reference() is None for reference in kept[full].read):
                 facts: dict[str, Any] = {}
                 traced = tf.function(lambda *tensors: body(facts, *tensors), autograph=False)
                 # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the
                 # model can be collected.
-                kept[full] = Compiled(traced.get_concrete_function(*specs), facts)
+                kept[full] = Compiled(traced.get_concrete_function(*specs), facts, _references(self.read))
                 self.state.traces += 1
                 while len(kept) > _KEPT:
                     kept.popitem(last=False)
@@ -225,11 +230,15 @@ class Network:
         calls: list[Call] = []
         swapped: dict[int, tuple[Any, Any]] = {}
         counts: collections.Counter[int] = collections.Counter()
+        ours = threading.get_ident()
+        losses = [(layer, list(layer._losses)) for _, layer in self.layers if self.kind == "tf_keras"]
 
         def watching(path: str, layer: Any) -> Callable[..., Any]:
-            call = _uncompiled(layer)
+            original, call = layer.call, _uncompiled(layer)
 
             def watched(*args: Any, **kwargs: Any) -> Any:
+                if threading.get_ident() != ours:  # somebody else's use of the model, at the same time
+                    return original(*args, **kwargs)
                 output = call(*args, **kwargs)
                 point = replaced.get((id(layer), counts[id(layer)]))
                 counts[id(layer)] += 1
@@ -255,19 +264,32 @@ class Network:
                 del vars(layer)["call"]
                 if own is not None:
                     vars(layer)["call"] = own
+            for layer, before in losses:
+                layer._losses[:] = before
 
-    def _fingerprint(self) -> Hashable:
-        """Changes when the model is rebuilt, gets another layer, activation or set of weights: then trace again."""
+    def _fingerprint(self) -> tuple[Hashable, list[Any]]:
+        """What a trace reads once and for all, and the objects in it that count by identity.
+
+        Another layer, set of weights, activation, or setting of a Keras layer means another trace. Other attributes
+        of a user's own classes are read when the model is traced, as tf.function does.
+        """
+        skeleton = repr(_skeleton(self.structure))
         if self.kind == "callable":
-            return ()
-        layers = tuple((id(layer), id(getattr(layer, "activation", None))) for _, layer in self.layers)
-        return hash(
-            (
-                layers,
-                tuple(id(variable) for variable in self.model.variables),
-                repr(_skeleton(self.structure)),
-            )
-        )
+            return skeleton, []
+        objects, settings = [], []
+        for _, layer in self.layers:
+            objects.append(layer)
+            if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
+                continue
+            for name, value in vars(layer).items():
+                if name.startswith("_"):
+                    continue
+                if isinstance(value, (bool, int, float, str)):
+                    settings.append((name, value))
+                elif inspect.isfunction(value) or tf.is_tensor(value):
+                    objects.append(value)
+        objects += self.model.variables
+        return hash((skeleton, tuple(settings), tuple(map(id, objects)))), objects
 
     def _places(self) -> list[Any]:
         floating = [array.dtype.kind == "f" for array in self.arrays]
@@ -297,6 +319,14 @@ class Network:
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
         ]
+
+
+def _references(objects: list[Any]) -> list[Any]:
+    found = []
+    for value in objects:
+        with contextlib.suppress(TypeError):  # what cannot be referred to weakly
+            found.append(weakref.ref(value))
+    return found
 
 
 def traces(model: Any) -> int:
@@ -477,23 +507,28 @@ def _embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
     counts: collections.Counter[int] = collections.Counter()
     for call in calls:
         if _is_embedding(call.layer):
-            if tensor is call.inputs or tensor.op in operations_behind([call.inputs]):
+            # Positions 0, 1, 2 ... depend on the ids too, but only on how many there are.
+            ids = tf.nest.flatten(call.inputs)[0]
+            if tensor is ids or tensor.op in operations_behind([ids], through_shapes=False):
                 return call.layer, counts[id(call.layer)]
             counts[id(call.layer)] += 1
     return None
 
 
-def operations_behind(tensors: Sequence[Any], differentiable: bool = False) -> set[Any]:
+def operations_behind(
+    tensors: Sequence[Any], differentiable: bool = False, through_shapes: bool = True
+) -> set[Any]:
     """Every operation that the tensors are computed from, their own included.
 
-    differentiable: only what a gradient can go back to, so not through shapes and indices.
+    differentiable: only what a gradient can go back to, so not through indices and conditions.
+    through_shapes: also what only the shape of depends on.
     """
     found, waiting = set(), [tensor.op for tensor in tensors]
     while waiting:
         op = waiting.pop()
-        if op not in found:
+        if op not in found and (through_shapes or op.type not in ("Shape", "ShapeN", "Size", "Rank")):
             found.add(op)
-            waiting += [tensor.op for tensor in op.inputs if not differentiable or tensor.dtype.is_floating]
+            waiting += [tensor.op for tensor in op.inputs if not differentiable or _carries_gradient(tensor)]
     return found
 
 
@@ -507,9 +542,15 @@ def operations_ahead(tensors: Sequence[Any], differentiable: bool = False) -> se
         op = waiting.pop()
         if op not in found:
             found.add(op)
-            outputs = [tensor for tensor in op.outputs if not differentiable or tensor.dtype.is_floating]
+            outputs = [tensor for tensor in op.outputs if not differentiable or _carries_gradient(tensor)]
             waiting += [consumer for tensor in outputs for consumer in tensor.consumers()]
     return found
+
+
+def _carries_gradient(tensor: Any) -> bool:
+    return (
+        tensor.dtype.is_floating or tensor.dtype == tf.variant
+    )  # variants: the lists that loops of RNNs fill
 
 
 def _position(layers: list[Any], layer: Any) -> int:

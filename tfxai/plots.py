@@ -268,6 +268,8 @@ def _pictures(inputs: NDArray) -> NDArray:
     codes = CODES if pictures.shape[-1] == 3 else CODES[:3]
     if pictures.shape[-1] != 3:
         pictures = pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    if 1.001 < pictures.max() <= 64 and pictures.min() >= 0:
+        codes = []  # counts, such as digits of 0 to 16: as 0 to 255 they would be black
     for offset, scale, order, darkest in codes:
         colours = (pictures + offset) * scale
         if colours.min() >= -1e-3 and colours.max() <= 1.001 and pictures.min() < darkest:

@@ -103,7 +103,7 @@ class ClassScore:
                 f"The output has shape {tuple(tensor.shape)}, not class scores (N, C), (N, 1) or (N,). Say what to "
                 "explain of it with score=tfxai.scores.region(...) or a callable (outputs, targets) -> (N,)."
             )
-        logits, ending = before_ending(tensor)
+        logits, ending = before_ending(tensor, wanted=self.unit != "output")
         single = tensor.shape.rank == 1 or tensor.shape[1] == 1
         shape = (-1, 1) if single else (-1, tensor.shape[1])
         logits, tensor = (tf.reshape(tf.cast(each, tf.float32), shape) for each in (logits, tensor))
@@ -210,18 +210,46 @@ def pick(classes: Any, targets: Any) -> Any:
     return tf.reduce_sum(tf.math.multiply_no_nan(classes, tf.one_hot(targets, classes.shape[1])), axis=1)
 
 
+def has_classes(outputs: Any) -> bool:
+    """Whether there is one output, and it holds class scores."""
+    flat = tf.nest.flatten(outputs)
+    return len(flat) == 1 and tf.is_tensor(flat[0]) and flat[0].shape.rank in (1, 2)
+
+
 # Operations that hand their input on, apart from shape and type.
 PASSING = {"Identity", "Cast", "Reshape", "Squeeze", "ExpandDims"}
 
 
-def before_ending(tensor: Any) -> tuple[Any, str | None]:
-    """The tensor in front of a final softmax or sigmoid, in the output's shape, and that ending's name."""
+def before_ending(tensor: Any, wanted: bool = True) -> tuple[Any, str | None]:
+    """The tensor in front of a final softmax or sigmoid, in the output's shape, and that ending's name.
+
+    Raises ValueError if it is wanted, but the ending lies inside a compiled function.
+    """
     if tf.is_tensor(tensor) and not hasattr(
         tensor, "numpy"
     ):  # only a traced tensor knows where it comes from
         op = tensor.op
         while op.type in PASSING:
             op = op.inputs[0].op
+        if wanted and op.type in ("PartitionedCall", "StatefulPartitionedCall"):
+            _check_call(op, tensor)
         if op.type in ("Softmax", "Sigmoid", "LogSoftmax"):
             return tf.reshape(op.inputs[0], tf.shape(tensor)), op.type
     return tensor, None
+
+
+def _check_call(op: Any, tensor: Any) -> None:
+    """Raises ValueError if a called function ends in a softmax or sigmoid: the logit behind it is out of reach."""
+    library = {function.signature.name: function for function in op.graph.as_graph_def().library.function}
+    function = library.get(op.get_attr("f").name)
+    if function is None:
+        return
+    nodes = {node.name: node for node in function.node_def}
+    source = function.ret[function.signature.output_arg[tensor.value_index].name]
+    while (node := nodes.get(source.split(":")[0])) is not None and node.op in PASSING:
+        source = node.input[0]
+    if node is not None and node.op in ("Softmax", "Sigmoid", "LogSoftmax"):
+        raise ValueError(
+            f"The model ends in a {node.op} inside a compiled tf.function, behind which its logit cannot be seen. Give "
+            'the function that was compiled (its python_function), or explain the output as it is: score="output".'
+        )

@@ -47,6 +47,8 @@ def gradients(trace: Pass, score: Any, rules: Rules, method: str, facts: dict[st
     for op in operations_behind([score], differentiable=True) & ahead:
         linear = op.type in LINEAR or _is_linear(op, moving)
         rule = (rules.linear if linear else rules.by_type).get(op.type)
+        if linear and op.inputs and op.inputs[0].name not in moving:
+            rule = None  # rules of linear operations are written for data x weights, in this order
         if rule is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.
             name = _registered(f"tfxai.{rules.name}.{'linear.' if linear else ''}{op.type}", rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -74,5 +75,7 @@ def space(tensor: Any) -> list[int]:
 
 
 def layer_key(layer: Layer) -> Hashable:
-    """A layer in a key: an instance by its identity, so that the key does not keep the model alive."""
-    return layer if layer is None or isinstance(layer, (str, int)) else ("instance", id(layer))
+    """A layer in a key: an instance weakly, so that the key does not keep the model alive."""
+    if isinstance(layer, np.integer):
+        return int(layer)
+    return layer if layer is None or isinstance(layer, (str, int)) else weakref.ref(layer)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.explanation import Explanation
 from tfxai.network import Compiled, Embedded, Network, Pass
-from tfxai.scores import ClassScore, Score, Top, pick
+from tfxai.scores import ClassScore, Score, Top, has_classes, pick
 
 Targets = Any  # None | int | (N,) ints | (N, K) ints | Top
 
@@ -142,6 +142,7 @@ class Question:
             self.name,
             score,
             self.given,
+            self.depth,
             self.network.kind,
             tuple(map(_place_key, self.network.places)),
             *settings,
@@ -186,21 +187,15 @@ class Question:
     def scored(self, trace: Pass, codes: Any, facts: dict[str, Any]) -> tuple[Any, Any]:
         """Score and class of each example of a traced pass: two tensors (B,)."""
         outputs = self.network.named(trace.outputs)
-        targets = codes
-        try:
-            classes = (self.score if isinstance(self.score, ClassScore) else ClassScore("logit")).classes(
-                outputs
-            )
-        except ValueError:
-            if isinstance(self.score, ClassScore):
-                raise
-            # Several outputs, or none with class scores: the score gets what the user gave.
+        ours = self.score if isinstance(self.score, ClassScore) else None
+        if not ours and not has_classes(outputs):
             return self._by_user(trace.outputs, codes if self.given else None), codes
+        classes = (ours or ClassScore("output")).classes(outputs)
         facts["classes"] = count = classes.shape[1]
         ranked = tf.math.top_k(classes, min(self.depth, count)).indices
         rank = tf.clip_by_value(-codes - 1, 0, count - 1)
         targets = tf.where(codes < 0, tf.gather(ranked, rank, axis=1, batch_dims=1), codes)
-        if isinstance(self.score, ClassScore):
+        if ours:
             return pick(classes, targets), targets
         return self._by_user(trace.outputs, targets), targets
 
@@ -244,6 +239,10 @@ class Question:
         network = self.network
         alone = [baseline] * len(network.arrays)
         if isinstance(network.structure, dict) and isinstance(baseline, dict):
+            if unknown := [name for name in baseline if name not in network.structure]:
+                raise ValueError(
+                    f"baseline has {unknown}, the inputs are {list(network.structure)}. Give just those."
+                )
             alone = [baseline.get(name, 0.0) for name in network.structure]
         elif isinstance(network.structure, (list, tuple)) and isinstance(baseline, (list, tuple)):
             if len(baseline) != len(network.arrays):
@@ -375,10 +374,10 @@ def _hashable(value: Any) -> bool:
 def _weak(value: Any) -> Hashable:
     """A key that does not keep the user's function, and what it refers to, alive."""
     try:
-        return weakref.ref(value)
+        return weakref.ref(value) if _hashable(value) else object()
     except TypeError:
-        return id(value)
+        return object()  # equal to no other key: traced anew each time
 
 
 def _place_key(place: Any) -> Hashable:
-    return (id(place.layer), place.index) if isinstance(place, Embedded) else place
+    return (weakref.ref(place.layer), place.index) if isinstance(place, Embedded) else place

@@ -128,9 +128,8 @@ class Moments:
 
 def by_row(parts: Any, chunk: Chunk) -> Any:
     """(B, ...) summed by weight over the points of each row."""
-    matrix = tf.one_hot(chunk.rows, chunk.count, axis=0) * chunk.weights
-    flat = tf.reshape(parts, (tf.shape(parts)[0], -1))
-    return tf.reshape(tf.matmul(matrix, flat), tf.concat([[chunk.count], tf.shape(parts)[1:]], 0))
+    # Not a product with a matrix of zeros and ones: a NaN of one row would reach all others.
+    return tf.math.unsorted_segment_sum(parts * aligned(chunk.weights, parts), chunk.rows, chunk.count)
 
 
 PathFunction = Callable[[Any, Any, Any, int], Any]
@@ -225,7 +224,9 @@ class Paths:
 
             def step(number: Any, *state: Any) -> list[Any]:
                 # As even as possible, so that no small chunk is left over.
-                numbers = tf.range(number * total // chunks, (number + 1) * total // chunks)
+                size, rest = total // chunks, total % chunks
+                begin = number * size + tf.minimum(number, rest)
+                numbers = tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
                 at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
                 start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
                 trace = self.network.forward(

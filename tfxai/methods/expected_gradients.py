@@ -54,7 +54,14 @@ class ExpectedGradients(Method):
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
 
     def answer(self, question: Question) -> Answer:
-        background = Network(question.network.model, self.background)
+        given, structure = self.background, question.network.structure
+        if isinstance(structure, dict) and isinstance(given, dict):
+            if set(given) != set(structure):
+                raise ValueError(
+                    f"background has the keys {list(given)}, the inputs {list(structure)}. Give just those."
+                )
+            given = {name: given[name] for name in structure}  # in the same order
+        background = Network(question.network.model, given)
         if len(background.arrays) != len(question.network.arrays):
             raise ValueError(
                 f"background has {len(background.arrays)} arrays for {len(question.network.arrays)} inputs."
@@ -82,7 +89,10 @@ class ExpectedGradients(Method):
 
     def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
         """Mean score of the drawn background for each row's class; rows of the same class share the passes."""
-        _, first, of_row = np.unique(block.targets, return_index=True, return_inverse=True)
+        if None in paths.network.places:  # what is not explained is the row's own, so rows cannot share
+            first = of_row = np.arange(len(block.targets))
+        else:
+            _, first, of_row = np.unique(block.targets, return_index=True, return_inverse=True)
         count = number.max() + 1
         rows, starts = (
             np.repeat(first, count).astype(np.int32),
