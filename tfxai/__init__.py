@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from tfxai.version import __version__
 
 if TYPE_CHECKING:
-    from tfxai import baselines, plots, scores, zoo
+    from tfxai import baselines, methods, photos, plots, predictions, scores, zoo
     from tfxai.activations import layers
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
     from tfxai.scores import top
 
-_MODULES = ("baselines", "plots", "scores", "zoo")
+_MODULES = ("baselines", "methods", "photos", "plots", "predictions", "scores", "zoo")
 _HOMES = {"Explanation": "explanation", "layers": "activations", "top": "scores"}
 
 

@@ -44,6 +44,10 @@ def several(*baselines: Baseline) -> Several:
 class Several:
     baselines: tuple[Baseline, ...]
 
+    def __post_init__(self) -> None:
+        if not self.baselines:
+            raise ValueError("several() has no baselines. Give at least one.")
+
 
 @dataclasses.dataclass(frozen=True)
 class Blur:

@@ -69,6 +69,8 @@ class Explanation:
         if isinstance(self.inputs, np.ndarray):
             return self.values, self.inputs
         if input is not None:
+            if self.values[input] is None:
+                raise ValueError(f"Input {input!r} was not explained by {self.method}.")
             return self.values[input], self.inputs[input]
         keys = list(self.inputs) if isinstance(self.inputs, dict) else range(len(self.inputs))
         explained = [key for key in keys if self.values[key] is not None]
@@ -120,9 +122,10 @@ def _subclasses(kind: type[Explanation]) -> list[type[Explanation]]:
 def _pack(value: Any, arrays: dict[str, NDArray]) -> Any:
     """JSON that mirrors the structure, arrays replaced by their names in the file."""
     if isinstance(value, (np.ndarray, np.generic)):
-        name = f"array_{len(arrays)}"
-        arrays[name] = np.asarray(value)
-        return {"array": name}
+        name, array = f"array_{len(arrays)}", np.asarray(value)
+        words = array.dtype == object
+        arrays[name] = array.astype(str) if words else array
+        return {"words" if words else "array": name}
     if isinstance(value, dict):
         return {"dict": [[key, _pack(item, arrays)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -134,6 +137,8 @@ def _unpack(packed: Any, arrays: dict[str, NDArray]) -> Any:
     ((kind, value),) = packed.items()
     if kind == "array":
         return arrays[value]
+    if kind == "words":
+        return arrays[value].astype(object)
     if kind == "dict":
         return {key: _unpack(item, arrays) for key, item in value}
     if kind in ("list", "tuple"):

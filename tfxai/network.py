@@ -195,13 +195,18 @@ class Network:
     def _call(self, flat: Sequence[Any]) -> Any:
         inputs = self.pack(flat)
         try:
+            if self.kind == "callable":
+                outputs = self.model(inputs)
+                if not all(tf.is_tensor(output) for output in tf.nest.flatten(outputs)):
+                    raise TypeError("it returns something else than tensors")
+                return outputs
             if self.kind == "keras":
                 # Nothing that the model does while it is traced (losses, seeds, statistics) may reach its own state.
                 with keras.StatelessScope(state_mapping=[]):
                     return self.model(inputs, training=False)
-            return self.model(inputs, training=False) if self.kind == "tf_keras" else self.model(inputs)
+            return self.model(inputs, training=False)
         except Exception as error:
-            shapes = [tuple(tensor.shape) for tensor in flat]
+            shapes = [array.shape for array in self.arrays]
             if self.kind == "callable" and isinstance(
                 error, (NotImplementedError, AttributeError, TypeError)
             ):
@@ -231,7 +236,14 @@ class Network:
         swapped: dict[int, tuple[Any, Any]] = {}
         counts: collections.Counter[int] = collections.Counter()
         ours = threading.get_ident()
-        losses = [(layer, list(layer._losses)) for _, layer in self.layers if self.kind == "tf_keras"]
+        # The user's last call may have left losses, which a model forgets when it is called again.
+        owners = [] if self.kind == "callable" else [self.model, *(layer for _, layer in self.layers)]
+        keepers = [
+            vars(o) if self.kind == "keras" else vars(getattr(o, "_thread_local", self)) for o in owners
+        ]
+        names = ("_losses", "_loss_ids", "_eager_losses")
+        held = [(k, name) for k in keepers for name in names if isinstance(k.get(name), (list, set))]
+        losses = [(keeper, name, keeper[name], type(keeper[name])(keeper[name])) for keeper, name in held]
 
         def watching(path: str, layer: Any) -> Callable[..., Any]:
             original, call = layer.call, _uncompiled(layer)
@@ -264,8 +276,10 @@ class Network:
                 del vars(layer)["call"]
                 if own is not None:
                     vars(layer)["call"] = own
-            for layer, before in losses:
-                layer._losses[:] = before
+            for keeper, name, collection, before in losses:
+                collection.clear()
+                (collection.extend if isinstance(collection, list) else collection.update)(before)
+                keeper[name] = collection
 
     def _fingerprint(self) -> tuple[Hashable, list[Any]]:
         """What a trace reads once and for all, and the objects in it that count by identity.
@@ -388,12 +402,24 @@ def _arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDArray]:
         )
     wanted = _wanted(model, inputs, names)
     arrays = [_array(x, want, name, embeds) for x, want, name in zip(flat, wanted, names, strict=True)]
+    if wanted == [None] and _built_axes(model) == arrays[0].ndim + 1:
+        raise ValueError(
+            f"inputs has shape {arrays[0].shape}, the model was built for {_built_axes(model)} axes. The batch axis is "
+            "missing: give inputs[None]."
+        )
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"The inputs have {lengths} examples. Give the same number for each input.")
     if lengths[0] == 0:
         raise ValueError("inputs has no examples. Give at least one, shape (1, ...).")
     return arrays
+
+
+def _built_axes(model: Any) -> int | None:
+    """How many axes the input had for which a subclassed model was built, where it says so."""
+    config = model.get_build_config() if hasattr(model, "get_build_config") else None
+    shape = (config or {}).get("input_shape")
+    return len(shape) if isinstance(shape, (list, tuple)) else None
 
 
 def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
@@ -417,6 +443,8 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
     if array.dtype.kind in "iub":
         integers = (want is None and embeds) or (want is not None and not _is_float(want.dtype))
         array, kept = (array.astype(np.int32), True) if integers else (array, False)
+    if array.dtype.kind in "OUS" and want is not None and tf.as_dtype(want.dtype) != tf.string:
+        raise ValueError(f"{name} has type {array.dtype}; expected numbers.")
     if kept:
         return array.astype(object) if array.dtype.kind in "US" else array
     try:

@@ -11,6 +11,10 @@ from tfxai.network import Network
 from tfxai.scores import ClassScore
 
 
+class Probabilities:
+    """Stands for `probabilities` in the keys of traced functions."""
+
+
 def probabilities(
     model: Any, inputs: Any, *, output: str | int | None = None, batch_size: int = 32, progress: bool = False
 ) -> NDArray:
@@ -25,7 +29,7 @@ def probabilities(
     Raises ValueError if an argument is wrong, or the output holds no class scores.
     """
     network, score = Network(model, inputs), ClassScore("probability", output)
-    question = Question.of(network, None, score, batch_size, progress, "Probabilities")
+    question = Question.of(network, None, score, batch_size, progress, Probabilities)
 
     def body(facts: dict[str, Any], tensors: Any, codes: Any) -> Any:
         return score.classes(network.named(network.forward(tensors).outputs))

@@ -136,6 +136,10 @@ class Region:
     channel: int | None
     output: str | int | None
 
+    def count(self, outputs: Any) -> int | None:
+        """How many classes a target can mean."""
+        return chosen(outputs, self.output, "tfxai.scores.region(mask, output=NAME)").shape[-1]
+
     def __call__(self, outputs: Any, targets: Any) -> Any:
         maps = channel_maps(
             chosen(outputs, self.output, "tfxai.scores.region(mask, output=NAME)"), self.channel, targets
@@ -153,6 +157,10 @@ class Box:
     corners: tuple[int, int, int, int]
     channel: int | None
     output: str | int | None
+
+    def count(self, outputs: Any) -> int | None:
+        """How many classes a target can mean."""
+        return chosen(outputs, self.output, "tfxai.scores.box(corners, output=NAME)").shape[-1]
 
     def __call__(self, outputs: Any, targets: Any) -> Any:
         maps = channel_maps(
@@ -172,6 +180,10 @@ def channel_maps(tensor: Any, channel: int | None, targets: Any) -> Any:
     if tensor.shape.rank != 4:
         raise ValueError(f"The output has shape {tuple(tensor.shape)}; a region or box needs (N, H, W, C).")
     if channel is not None:
+        if not -tensor.shape[-1] <= channel < tensor.shape[-1]:
+            raise ValueError(
+                f"channel {channel}: the output has {tensor.shape[-1]} channels, counted from 0."
+            )
         return tensor[..., channel]
     if targets is None and tensor.shape[-1] > 1:
         raise ValueError(

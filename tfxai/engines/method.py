@@ -70,7 +70,7 @@ class Method(abc.ABC):
     ) -> Explanation:
         network = Network(model, inputs)
         question = Question.of(
-            network, targets, score or self.default_score, batch_size, progress, type(self).__name__
+            network, targets, self.default_score if score is None else score, batch_size, progress, type(self)
         )
         return question.explanation(self.answer(question), method=repr(self))
 
@@ -92,6 +92,7 @@ class Question:
     lead: tuple[int, ...]
     score: Score
     score_name: str
+    owner: type  # of the method; its name alone may be that of another
     given: bool  # False if the user gave no targets
     batch_size: int
     progress: bool
@@ -99,7 +100,7 @@ class Question:
 
     @classmethod
     def of(
-        cls, network: Network, targets: Targets, score: Any, batch_size: int, progress: bool, name: str
+        cls, network: Network, targets: Targets, score: Any, batch_size: int, progress: bool, owner: type
     ) -> Question:
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
@@ -117,8 +118,17 @@ class Question:
                 f"score is a {type(score).__name__}. Give a name or a callable (outputs, targets) -> (N,)."
             )
         return cls(
-            network, codes.reshape(-1), codes.shape, function, score_name, targets is not None, int(batch_size), progress, name
-        )  # fmt: skip
+            network,
+            codes.reshape(-1),
+            codes.shape,
+            function,
+            score_name,
+            owner,
+            targets is not None,
+            int(batch_size),
+            progress,
+            owner.__name__,
+        )
 
     @property
     def rows(self) -> int:
@@ -139,7 +149,7 @@ class Question:
         if not dataclasses.is_dataclass(score) or not _hashable(score):
             score = _weak(score)
         return (
-            self.name,
+            weakref.ref(self.owner),
             score,
             self.given,
             self.depth,
@@ -189,6 +199,13 @@ class Question:
         outputs = self.network.named(trace.outputs)
         ours = self.score if isinstance(self.score, ClassScore) else None
         if not ours and not has_classes(outputs):
+            if self.codes.min() < 0 and self.given:
+                raise ValueError(
+                    f"top({self.depth}) needs one output of class scores (N, C) to rank; this score reads another. "
+                    "Give the classes as ints."
+                )
+            if (count := getattr(self.score, "count", None)) is not None:
+                facts["classes"] = count(outputs)
             return self._by_user(trace.outputs, codes if self.given else None), codes
         classes = (ours or ClassScore("output")).classes(outputs)
         facts["classes"] = count = classes.shape[1]
@@ -200,7 +217,10 @@ class Question:
         return self._by_user(trace.outputs, targets), targets
 
     def _by_user(self, outputs: Any, targets: Any) -> Any:
-        score = self.score(outputs, targets)
+        ready_made = (
+            type(self.score).__module__ == "tfxai.scores"
+        )  # these know outputs of a list by name, too
+        score = self.score(self.network.named(outputs) if ready_made else outputs, targets)
         if not tf.is_tensor(score) or score.shape.rank != 1 or not score.dtype.is_floating:
             found = (
                 f"a tensor {score.dtype.name} {tuple(score.shape)}"
@@ -256,7 +276,7 @@ class Question:
         if place is None:
             return array
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
-            return np.full((len(array), 1, 1), baseline, np.float32)
+            return np.broadcast_to(filled(baseline, np.zeros((1, 1, 1), np.float32)), (len(array), 1, 1))
         return filled(baseline, array)
 
     def explanation(self, answer: Answer, method: str) -> Explanation:
@@ -319,6 +339,15 @@ def each(
     return tf.nest.map_structure(lambda there: next(rest) if there else None, compiled.facts["structure"])
 
 
+def whole(method: Any, **least: int) -> None:
+    """Raises ValueError if a setting is not a whole number of at least so much."""
+    for name, lowest in least.items():
+        value = getattr(method, name)
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
+            setting = f"{type(method).__name__}({name}={value!r})"
+            raise ValueError(f"{setting}: {name} is {value!r}. Give a whole number, {lowest} or more.")
+
+
 def per_token(values: Sequence[Any], network: Network) -> list[Any]:
     """Sums over the embedding axis where an input was explained at its embedding: one value per token."""
     return [
@@ -352,6 +381,8 @@ def _codes(targets: Targets, count: int) -> NDArray:
             if array.ndim == 1
             else f"targets has shape {array.shape} for {count} inputs. Give (N,) or (N, K) classes, or one int for all."
         )
+    if array.max() >= 2**31:
+        raise ValueError(f"targets holds class {array.max()}, more than any model has.")
     if array.min() < 0:
         raise ValueError(f"targets holds class {array.min()}. Classes are counted from 0.")
     return array.astype(np.int32)

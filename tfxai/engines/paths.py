@@ -284,7 +284,7 @@ class Paths:
             part = slice(first, first + question.batch_size)
             chunk = [*block.arguments, block.targets, table.rows[part], starts[part], table.parameters[part]]
             scores.append(question.compiled((*self.settings, "scores"), body, chunk)(*chunk).numpy())
-        return np.concatenate(scores)
+        return np.concatenate(scores) if scores else np.zeros(0, np.float32)
 
     def _points(self, starts: list[Any], ends: list[Any], parameters: Any) -> list[Any]:
         return [

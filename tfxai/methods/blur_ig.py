@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.method import Answer, Method, Question, whole
 from tfxai.engines.paths import Chunk, Paths, Sum, Table, aligned, answered
 
 
@@ -32,10 +32,9 @@ class BlurIG(Method):
     steps: int = 100
 
     def __post_init__(self) -> None:
-        if not self.max_sigma > 0:
+        whole(self, steps=1)
+        if not 0 < self.max_sigma < np.inf:
             raise ValueError(f"max_sigma is {self.max_sigma}. Give a width in pixels above 0.")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}. Give 1 or more.")
 
     def answer(self, question: Question) -> Answer:
         network = question.network

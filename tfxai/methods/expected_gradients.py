@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.method import Answer, Method, Question, whole
 from tfxai.engines.paths import Block, Moments, Paths, Table, answered
 from tfxai.explanation import Explanation
 from tfxai.network import Network
@@ -47,8 +47,7 @@ class ExpectedGradients(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 2:
-            raise ValueError(f"samples is {self.samples}. Give 2 or more, to know the standard error.")
+        whole(self, samples=2)  # to know the standard error
 
     def __repr__(self) -> str:
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
@@ -61,10 +60,15 @@ class ExpectedGradients(Method):
                     f"background has the keys {list(given)}, the inputs {list(structure)}. Give just those."
                 )
             given = {name: given[name] for name in structure}  # in the same order
-        background = Network(question.network.model, given)
-        if len(background.arrays) != len(question.network.arrays):
+        try:
+            background = Network(question.network.model, given)
+        except ValueError as error:
+            raise ValueError(f"background: {error}") from error
+        wanted, found = ([x.shape for x in network.arrays] for network in (question.network, background))
+        if [shape[1:] for shape in wanted] != [shape[1:] for shape in found]:
             raise ValueError(
-                f"background has {len(background.arrays)} arrays for {len(question.network.arrays)} inputs."
+                f"background has {len(found)} arrays of shape {found}, the inputs are {len(wanted)} of {wanted}. Give "
+                "examples of the same shape."
             )
         generator = np.random.default_rng(self.seed)
         drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Answer, Method, Question, each, per_token, total
+from tfxai.engines.method import Answer, Method, Question, each, per_token, total, whole
 from tfxai.engines.paths import both_ends, starts_and_ends
 
 
@@ -38,8 +38,7 @@ class GuidedIG(Method):
     baseline: Baseline = 0.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}. Give 1 or more.")
+        whole(self, steps=1)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction is {self.fraction}. Give a number above 0, up to 1.")
         if not 0 <= self.max_distance <= 1:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, Several
-from tfxai.engines.method import Answer, Method, Question, total
+from tfxai.engines.method import Answer, Method, Question, total, whole
 from tfxai.engines.paths import Block, Chunk, Paths, Sum, Table, answered
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
@@ -51,8 +51,11 @@ class IntegratedGradients(Method):
     def __post_init__(self) -> None:
         if self.rule not in ("gauss_legendre", "midpoint", "trapezoid"):
             raise ValueError(f'rule is {self.rule!r}. Give "gauss_legendre", "midpoint" or "trapezoid".')
-        if self.steps < (2 if self.rule == "trapezoid" else 1):
-            raise ValueError(f"steps is {self.steps}. Give 1 or more (2 for the trapezoid rule).")
+        whole(self, steps=1)
+        if self.rule == "trapezoid" and self.steps < 2:
+            raise ValueError(
+                f"steps is {self.steps}. Give 2 for the trapezoid rule, or more: it counts both ends."
+            )
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise ValueError(
                 f"tolerance is {self.tolerance}. Give a fraction of the score's change, between 0 and 1."

@@ -41,7 +41,7 @@ class LRP(Method):
             raise ValueError(f'LRP rule is {self.rule!r}. Give "epsilon", "alpha_beta" or "composite".')
         if not self.epsilon > 0:
             raise ValueError(f"LRP epsilon is {self.epsilon}. Give a number above 0.")
-        if abs(self.alpha - self.beta - 1) > 1e-6 or self.beta < 0:
+        if not abs(self.alpha - self.beta - 1) <= 1e-6 or not self.beta >= 0:
             raise ValueError(
                 f"LRP alpha {self.alpha} and beta {self.beta}: expected alpha - beta = 1 and beta >= 0."
             )

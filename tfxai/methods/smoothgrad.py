@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.method import Answer, Method, Question, whole
 from tfxai.engines.paths import Moments, Paths, Sum, Table, answered
 
 
@@ -28,9 +28,8 @@ class NoisyGradients(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"samples is {self.samples}. Give 1 or more noisy copies.")
-        if self.noise < 0:
+        whole(self, samples=1)
+        if not 0 <= self.noise < np.inf:
             raise ValueError(f"noise is {self.noise}. Give a fraction of the input's range, 0 or more.")
 
     def paths(self, question: Question) -> Paths:

@@ -10,7 +10,7 @@ from scipy.ndimage import find_objects
 from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
-from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines.method import Answer, Method, Question, whole
 from tfxai.engines.paths import Block, Paths, Sum, Table, answered
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
@@ -39,8 +39,7 @@ class XRAI(Method):
     smallest_gain: int = 50
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.min_size < 1 or self.smallest_gain < 1:
-            raise ValueError(f"{self}: every setting must be 1 or more.")
+        whole(self, steps=1, min_size=1, smallest_gain=1)
 
     def answer(self, question: Question) -> Answer:
         network = question.network
