@@ -29,7 +29,8 @@ class Kind:
     score:    what to pass as `score`, for models with several outputs.
     image:    number of the input that the maps line up with.
     tokens:   inputs are token ids.
-    relu:     all nonlinearities are ReLUs, so that LRP is input x gradient.
+    relu:     all nonlinearities are ReLUs, so that LRP is input x gradient,
+    capped:   unless some are ReLU6: above its cap f(z) / z is not f'(z).
     exact:    False for half precision.
     """
 
@@ -44,6 +45,7 @@ class Kind:
     layer: str | None = None
     tokens: bool = False
     relu: bool = True
+    capped: bool = False
     guided: bool = True
     exact: bool = True
     cam: bool = True
@@ -89,9 +91,9 @@ def settle(model: Any) -> Any:
         elif value.ndim <= 1:
             variable.assign(value + generator.normal(0, 0.2, value.shape))
         elif value.ndim == 4:
-            # He's spread: signals keep their size through deep, narrow networks.
+            # Signals keep their size through deep, narrow networks, and stay below the cap of most ReLU6.
             inputs = np.prod(value.shape[:2]) * (1 if "depthwise" in variable.path else value.shape[2])
-            variable.assign(generator.normal(0, (2 / inputs) ** 0.5, value.shape))
+            variable.assign(generator.normal(0, (1.0 / inputs) ** 0.5, value.shape))
     return model
 
 
@@ -337,7 +339,7 @@ def nested() -> Kind:
         return run(last, maps, relu)
 
     x = images(64, 64, 3) * 255
-    return Kind("nested", model, x, features, head, layer="mobilenetv2_0.35_64/out_relu")
+    return Kind("nested", model, x, features, head, layer="mobilenetv2_0.35_64/out_relu", capped=True)
 
 
 class Tokens(L.Layer):

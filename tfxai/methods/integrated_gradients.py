@@ -17,7 +17,7 @@ from tfxai.engines.paths import Block, Chunk, Paths, Sum, Table, answered
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
 ROUNDS = 20  # of halving
-MOST = 8  # times as many parts as at the start
+MOST = 200  # parts for each row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class IntegratedGradients(Method):
     rule:      "gauss_legendre", "midpoint" or "trapezoid".
     tolerance: largest error wanted, as a fraction of |score(input) - score(baseline)|: the path is cut into
                steps / 5 parts, whose errors are known from the scores at their ends, and the worst are halved, again
-               and again (Gauss-Legendre in each, whatever the rule). Warns if 20 rounds, or eight times as many parts, do not suffice.
+               and again (Gauss-Legendre in each, whatever the rule). Warns if 20 rounds or 200 parts do not suffice.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365, equation 1
     """
@@ -124,7 +124,7 @@ class IntegratedGradients(Method):
             values = self._added(paths, block, values, halves, without=worst)
             gone = {id(part) for part in worst}
             parts = [part for part in parts if id(part) not in gone] + halves
-            if len(parts) > MOST * count * rows:
+            if len(parts) > max(MOST, 2 * count) * rows:
                 break  # rounding, in half precision say, or kinks everywhere: more parts would not help
         warnings.warn(
             f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left.",
