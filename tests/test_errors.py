@@ -143,8 +143,6 @@ INPUTS: dict[str, Wrong] = {
         (lambda m: GRADIENT(m.classifier, IMAGES[0]), "(6, 6, 3)", "(N, 6, 6, 3)", "inputs[None]"),
     "an image without batch axis for a model of any size":
         (lambda m: GRADIENT(m.any_size, IMAGES[0]), "(6, 6, 3)", "(N, any, any, 3)", "inputs[None]"),
-    "an image without batch axis for a subclassed model":
-        (lambda m: GRADIENT(m.subclassed, IMAGES[0]), "(6, 6, 3)", "inputs[None]"),
     "a row without batch axis":
         (lambda m: GRADIENT(m.rows, ROWS[0]), "(3,)", "(N, 3)", "inputs[None]"),
     "images of another size":
