@@ -143,6 +143,8 @@ INPUTS: dict[str, Wrong] = {
         (lambda m: GRADIENT(m.classifier, IMAGES[0]), "(6, 6, 3)", "(N, 6, 6, 3)", "inputs[None]"),
     "an image without batch axis for a model of any size":
         (lambda m: GRADIENT(m.any_size, IMAGES[0]), "(6, 6, 3)", "(N, any, any, 3)", "inputs[None]"),
+    "an image without batch axis for a subclassed model":
+        (lambda m: GRADIENT(m.subclassed, IMAGES[0]), "(6, 6, 3)", "inputs[None]"),
     "a row without batch axis":
         (lambda m: GRADIENT(m.rows, ROWS[0]), "(3,)", "(N, 3)", "inputs[None]"),
     "images of another size":
@@ -367,6 +369,7 @@ WRONG = {"inputs": INPUTS, "targets": TARGETS, "scores": SCORES, "layers": LAYER
 )
 def test_it_is_refused_before_any_work(group: str, name: str) -> None:
     call, *parts = WRONG[group][name]
+    _ = MODELS.subclassed  # built by a call of its own, which must not be counted
     refused(lambda: call(MODELS), tuple(parts))
 
 
