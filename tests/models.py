@@ -176,20 +176,25 @@ class Subclassed(keras.Model):
         return tf.nn.softmax(x)
 
 
-def subclassed() -> Kind:
+def subclass(name: str, model_class: type[Subclassed]) -> Kind:
+    """The last ReLU is no layer here, so the maps are those of the convolution before it."""
+
     def build(first: list, last: list, shape: tuple) -> Any:
-        model = Subclassed(first, last)
+        model = model_class(first, last)
         model(np.zeros((1, *shape), np.float32))
         return model
 
-    # The last ReLU is no layer here, so the maps are those of the convolution before it.
-    kind = chain("subclassed", build, images(12, 12, 3))
-    first, last = kind.model.first, kind.model.last
+    kind = chain(name, build, images(12, 12, 3))
+    first, last = list(kind.model.first), list(kind.model.last)
     return dataclasses.replace(
         kind,
-        features=lambda points, relu: run(list(first)[:-1], points[0], relu),
-        head=lambda maps, points, relu: run(list(last), relu(maps), relu),
+        features=lambda points, relu: run(first[:-1], points[0], relu),
+        head=lambda maps, points, relu: run(last, relu(maps), relu),
     )
+
+
+def subclassed() -> Kind:
+    return subclass("subclassed", Subclassed)
 
 
 def compiled_subclassed() -> Kind:
@@ -204,18 +209,7 @@ def compiled_subclassed() -> Kind:
                 x = tf.nn.relu(x) if isinstance(layer, (L.Activation, L.ReLU)) else layer(x)
             return x
 
-    def build(first: list, last: list, shape: tuple) -> Any:
-        model = Compiled(first, last)
-        model(np.zeros((1, *shape), np.float32))
-        return model
-
-    kind = chain("compiled_subclassed", build, images(12, 12, 3))
-    first, last = kind.model.first, kind.model.last
-    return dataclasses.replace(
-        kind,
-        features=lambda points, relu: run(list(first)[:-1], points[0], relu),
-        head=lambda maps, points, relu: run(list(last), relu(maps), relu),
-    )
+    return subclass("compiled_subclassed", Compiled)
 
 
 def series() -> Kind:

@@ -199,7 +199,7 @@ TARGETS: dict[str, Wrong] = {
     "class 1 of one linear unit":
         (lambda m: GRADIENT(m.unit, ROWS, 1), "class 1", "the model has 1", "only target is 0"),
     "class 2 of one sigmoid unit": (lambda m: GRADIENT(m.sigmoid, ROWS, 2), "class 2", "0 to 1"),
-    "a class beyond 32 bits": (lambda m: GRADIENT(m.rows, ROWS, 2**32), str(2**32)),
+    "a class beyond 32 bits": (lambda m: GRADIENT(m.rows, ROWS, 2**32), str(2**32), "0 to 1"),
     "a negative class": (lambda m: GRADIENT(m.rows, ROWS, [0, -1]), "class -1", "from 0"),
     "a float": (lambda m: GRADIENT(m.rows, ROWS, 1.0), "float64", "tfxai.top(k)"),
     "floats": (lambda m: GRADIENT(m.rows, ROWS, np.ones(2, np.float32)), "float32", "ints"),

@@ -20,6 +20,7 @@ from tfxai.explanation import Explanation
 from tfxai.network import Compiled, Embedded, Network, Pass
 from tfxai.scores import ClassScore, Score, Top, has_classes, pick
 
+LARGEST = 2**31 - 1  # class that a traced function can take
 Targets = Any  # None | int | (N,) ints | (N, K) ints | Top
 
 
@@ -166,6 +167,10 @@ class Question:
         self.check_targets(compiled.facts)
         return compiled
 
+    def codes_of(self, block: slice) -> NDArray:
+        """The codes of some rows as the traced functions take them; too large ones are refused before they run."""
+        return np.minimum(self.codes[block], LARGEST).astype(np.int32)
+
     def rows_of(self, arrays: Sequence[NDArray], block: slice) -> list[NDArray]:
         """What belongs to some rows, of arrays with one entry per example."""
         if self.targets_each == 1:
@@ -236,6 +241,8 @@ class Question:
         """Raises ValueError if a class is out of range; called when the model is traced, before it runs."""
         count = facts.get("classes")
         if count is None:
+            if self.codes.max() > LARGEST:
+                raise ValueError(f"targets holds class {self.codes.max()}, more than any model has.")
             return
         if (self.codes >= count).any():
             raise ValueError(
@@ -322,7 +329,7 @@ def each(
     compiled: Any = None
     with question.bar(question.rows) as advance:
         for block in question.blocks():
-            arguments = [*question.rows_of(question.network.arrays, block), question.codes[block]]
+            arguments = [*question.rows_of(question.network.arrays, block), question.codes_of(block)]
             arguments += question.rows_of(extras, block)
             compiled = question.compiled(settings, traced, arguments)
             parts = [tensor.numpy() for tensor in compiled(*arguments)]
@@ -381,11 +388,9 @@ def _codes(targets: Targets, count: int) -> NDArray:
             if array.ndim == 1
             else f"targets has shape {array.shape} for {count} inputs. Give (N,) or (N, K) classes, or one int for all."
         )
-    if array.max() >= 2**31:
-        raise ValueError(f"targets holds class {array.max()}, more than any model has.")
     if array.min() < 0:
         raise ValueError(f"targets holds class {array.min()}. Classes are counted from 0.")
-    return array.astype(np.int32)
+    return array.astype(np.int64)
 
 
 def _score_name(score: Any) -> str:

@@ -190,7 +190,7 @@ class Paths:
                 arguments = question.rows_of(self.network.arrays, rows)
                 if self.starts is not None:
                     arguments += self.starts if self.shared else question.rows_of(self.starts, rows)
-                given = [*arguments, question.codes[rows]]
+                given = [*arguments, question.codes_of(rows)]
                 found = question.compiled((*self.settings, "ends"), self._traced_ends, given)(*given)
                 targets, scores, base_scores = (tensor.numpy() for tensor in found[:3])
                 yield Block(rows, arguments, targets, scores, base_scores, found[3:], advance)
