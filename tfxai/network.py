@@ -9,9 +9,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import inspect
 import sys
 import threading
+import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
+_OBJECTS = (types.FunctionType, tf.Tensor)
+_SETTINGS = (bool, int, float, str, *_OBJECTS)
 
 
 class State:
@@ -296,12 +298,12 @@ class Network:
             if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
                 continue
             for name, value in vars(layer).items():
-                if name.startswith("_"):
+                if not isinstance(value, _SETTINGS) or name[0] == "_":
                     continue
-                if isinstance(value, (bool, int, float, str)):
-                    settings.append((name, value))
-                elif inspect.isfunction(value) or tf.is_tensor(value):
+                if isinstance(value, _OBJECTS):
                     objects.append(value)
+                else:
+                    settings.append((name, value))
         objects += self.model.variables
         return hash((skeleton, tuple(settings), tuple(map(id, objects)))), objects
 
