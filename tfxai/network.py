@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import sys
 import threading
 import types
@@ -23,8 +24,6 @@ from numpy.typing import NDArray
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
-_OBJECTS = (types.FunctionType, tf.Tensor)
-_SETTINGS = (bool, int, float, str, *_OBJECTS)
 
 
 class State:
@@ -298,9 +297,10 @@ class Network:
             if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
                 continue
             for name, value in vars(layer).items():
-                if not isinstance(value, _SETTINGS) or name[0] == "_":
+                role = _role(type(value))
+                if role is None or name[0] == "_":
                     continue
-                if isinstance(value, _OBJECTS):
+                if role == "object":
                     objects.append(value)
                 else:
                     settings.append((name, value))
@@ -335,6 +335,14 @@ class Network:
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
         ]
+
+
+@functools.cache  # asked for every attribute of every layer in every call
+def _role(kind: type) -> str | None:
+    """Whether a layer's attribute of this type counts by value, by identity, or not at all."""
+    if issubclass(kind, (bool, int, float, str)):
+        return "value"
+    return "object" if issubclass(kind, (types.FunctionType, tf.Tensor)) else None
 
 
 def _references(objects: list[Any]) -> list[Any]:

@@ -244,7 +244,7 @@ class Paths:
                 step,
                 variables,
                 shape_invariants=shapes,
-                parallel_iterations=1,
+                parallel_iterations=2,  # one chunk's small work beside the next one's passes
             )[1:]
 
         # A bar moves chunk by chunk; without one the whole loop is a single call.
