@@ -96,8 +96,8 @@ def derivative(op: Any, incoming: Any) -> Any:
 
 
 def guided(op: Any, incoming: Any) -> Any:
-    # Gated by the true derivative: a ReLU6 is closed above its cap too.
-    return derivative(op, tf.nn.relu(incoming))
+    # Gated by the true derivative: a ReLU6 is closed above its cap too. (And maximum is quicker than relu.)
+    return derivative(op, tf.maximum(incoming, 0))
 
 
 _REGISTERED: set[str] = set()
