@@ -80,6 +80,7 @@ class Maps:
     """A layer's activation maps, lined up with the input they explain.
 
     path:   of the layer.
+    call:   which layer of the network, counted as in Network.layers, and which of its calls.
     tensor: the activations as the layer puts them out.
     which:  number of the input.
     grid:   (h, w ...) of the maps.
@@ -87,6 +88,7 @@ class Maps:
     """
 
     path: str
+    call: tuple[int, int]
     tensor: Any
     which: int
     grid: tuple[Any, ...]
@@ -128,7 +130,9 @@ def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -
             f"Layer {call.path!r} puts out {tuple(tensor.shape)}, which has no spatial maps that line up with an input. "
             f"{method} can read: {_listed(trace, lambda t: _space(network, trace, t) is not None)}."
         )
-    return Maps(call.path, tensor, *space)
+    position = next(i for i, (_, other) in enumerate(network.layers) if other is call.layer)
+    calls = [other for other in trace.calls if other.layer is call.layer]
+    return Maps(call.path, (position, calls.index(call)), tensor, *space)
 
 
 def sample_inputs(model: Any) -> Any:

@@ -10,11 +10,12 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
+_FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
 
 
 class State:
@@ -32,6 +34,7 @@ class State:
     def __init__(self) -> None:
         self.functions: collections.OrderedDict[Hashable, Compiled] = collections.OrderedDict()
         self.traces = 0
+        self.array_outputs: dict[str, Any] = {}  # of a callable on arrays: what it returns for one example
 
 
 _states: weakref.WeakKeyDictionary[Any, State] = weakref.WeakKeyDictionary()
@@ -122,6 +125,8 @@ class Network:
         except TypeError:  # neither hashable nor weakly referable: nothing can be kept
             self.state = State()
         self.fingerprint, self.read = self._fingerprint()
+        self._frozen: list[tuple[Any, NDArray]] = []  # while such a trace is made
+        self.array_outputs: Any = None
         self.places: list[Any] = self._places()
 
     def __len__(self) -> int:
@@ -138,44 +143,137 @@ class Network:
                 f"{method} is for images, (N, H, W, channels); inputs has shape {shapes}. Use another method."
             )
 
+    def allow_arrays(self) -> None:
+        """Lets a callable be one on NumPy arrays, or one that does not compile: for methods without gradients.
+
+        It is then called from the graph, once a chunk. The first example is tried, once for each callable.
+        """
+        skeleton = repr(_skeleton(self.structure)) + str([array.shape[1:] for array in self.arrays])
+        if self.kind != "callable":
+            return
+        if skeleton not in self.state.array_outputs:
+            try:
+                with _TRACING:
+                    tf.function(lambda *tensors: self._call(tensors), autograph=False).get_concrete_function(
+                        *map(_spec, self.arrays)
+                    )
+                found = None
+            except ValueError:
+                found = self._tried([array[:1] for array in self.arrays])
+            self.state.array_outputs[skeleton] = found
+        self.array_outputs = self.state.array_outputs[skeleton]
+
+    def _tried(self, arrays: list[NDArray]) -> Any:
+        try:
+            outputs = _as_arrays(self.model(self.pack([_readable(array) for array in arrays])))
+        except Exception as error:
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ValueError(
+                f"The callable fails on arrays of shape {shapes}: {type(error).__name__}: {_first_line(error)}"
+            ) from error
+        for output in tf.nest.flatten(outputs):
+            if output.shape[:1] != (1,):
+                raise ValueError(
+                    f"The callable returned shape {output.shape} for one example. Return one row of scores per example."
+                )
+        return outputs
+
+    def _from_arrays(self, flat: Sequence[Any]) -> Any:
+        skeleton = _skeleton(self.structure)
+        try:
+            model = weakref.ref(self.model)  # what is kept for a callable must not keep it alive
+        except TypeError:
+            model = functools.partial(lambda kept: kept, self.model)
+
+        def call(*arrays: NDArray) -> list[NDArray]:
+            outputs = _as_arrays(model()(_pack(skeleton, [_readable(array) for array in arrays])))
+            return tf.nest.flatten(outputs)
+
+        wanted = tf.nest.flatten(self.array_outputs)
+        found = tf.numpy_function(call, list(flat), [tf.float32] * len(wanted))
+        for tensor, array in zip(found, wanted, strict=True):
+            tensor.set_shape([None, *array.shape[1:]])
+        return tf.nest.pack_sequence_as(self.array_outputs, found)
+
     def pack(self, flat: Sequence[Any]) -> Any:
         """A flat list in the structure of the inputs."""
         return _pack(self.structure, flat)
 
     # Compiling
 
-    def compiled(self, key: Hashable, body: Callable[..., Any], arguments: Sequence[Any]) -> Compiled:
+    def compiled(
+        self,
+        key: Hashable,
+        body: Callable[..., Any],
+        arguments: Sequence[Any],
+        *,
+        frozen: bytes | None = None,
+        jit_compile: bool = False,
+    ) -> Compiled:
         """`body(facts, *tensors)` traced once for this key, model and kind of arguments; every first axis is free.
 
         body must not depend on anything that is not in the key.
+
+        frozen:      a digest of the weights, to write them into the trace as constants: TensorFlow then folds batch
+                     norm and lays out kernels once, and passes take two thirds to nine tenths of the time. Worth its
+                     second or more for large jobs. Traces of other weights are forgotten.
+        jit_compile: compile by XLA.
         """
         specs = tf.nest.map_structure(_spec, list(arguments))
-        full = (
-            key,
-            self.fingerprint,
-            tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs)),
-        )
+        shapes = tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs))
+        full = (key, self.fingerprint, shapes, frozen, jit_compile)
         with _TRACING:
             kept = self.state.functions
             if full not in kept or any(reference() is None for reference in kept[full].read):
+                if frozen is not None:
+                    for old in [other for other in kept if other[3] not in (None, frozen)]:
+                        del kept[old]
                 facts: dict[str, Any] = {}
-                traced = tf.function(lambda *tensors: body(facts, *tensors), autograph=False)
-                # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the
-                # model can be collected.
-                kept[full] = Compiled(traced.get_concrete_function(*specs), facts, _references(self.read))
+                traced = tf.function(
+                    lambda *tensors: body(facts, *tensors), autograph=False, jit_compile=jit_compile or None
+                )
+                self._frozen = self._weights() if frozen is not None else []
+                try:
+                    # Only the concrete function is kept: it holds the graph and the weights, not the model, so that
+                    # the model can be collected.
+                    function = traced.get_concrete_function(*specs)
+                finally:
+                    self._frozen = []
+                kept[full] = Compiled(function, facts, _references(self.read))
                 self.state.traces += 1
                 while len(kept) > _KEPT:
                     kept.popitem(last=False)
             kept.move_to_end(full)
             return kept[full]
 
-    def forward(self, inputs: Sequence[Any], points: Sequence[Any] | None = None) -> Pass:
+    def digest(self) -> bytes | None:
+        """Of all weights, to the bit; None if they cannot be frozen (other than Keras 3 models, or too large)."""
+        if self.kind != "keras" or (weights := self._weights()) == []:
+            return None
+        if sum(array.nbytes for _, array in weights) > _FREEZABLE:
+            return None
+        found = hashlib.blake2b()
+        for _, array in weights:
+            found.update(np.ascontiguousarray(array).view(np.uint8))
+        return found.digest()
+
+    def _weights(self) -> list[tuple[Any, NDArray]]:
+        variables = [v for v in self.model.variables if _is_float(v.dtype)]
+        return [(v, np.atleast_1d(v.value.numpy()).reshape(v.shape)) for v in variables]
+
+    def forward(
+        self,
+        inputs: Sequence[Any],
+        points: Sequence[Any] | None = None,
+        replaced: Mapping[tuple[int, int], Any] | None = None,
+    ) -> Pass:
         """Calls the model on tensors of a graph that is being traced, in inference mode, and watches its layers.
 
-        points: replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
+        points:   replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
+        replaced: what layers put out instead of their own: {(id of the layer, number of its call): tensor}.
         """
         fed = list(inputs)
-        replaced: dict[tuple[int, int], Any] = {}
+        replaced = dict(replaced or {})
         for i, point in enumerate(points or ()):
             place = self.places[i]
             if point is not None and place == "input":
@@ -196,6 +294,8 @@ class Network:
     def _call(self, flat: Sequence[Any]) -> Any:
         inputs = self.pack(flat)
         try:
+            if self.array_outputs is not None:
+                return self._from_arrays(flat)
             if self.kind == "callable":
                 outputs = self.model(inputs)
                 if not all(tf.is_tensor(output) for output in tf.nest.flatten(outputs)):
@@ -203,7 +303,8 @@ class Network:
                 return outputs
             if self.kind == "keras":
                 # Nothing that the model does while it is traced (losses, seeds, statistics) may reach its own state.
-                with keras.StatelessScope(state_mapping=[]):
+                constants = [(v, tf.constant(array)) for v, array in self._frozen]
+                with keras.StatelessScope(state_mapping=constants):
                     return self.model(inputs, training=False)
             return self.model(inputs, training=False)
         except Exception as error:
@@ -335,6 +436,20 @@ class Network:
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
         ]
+
+
+def _as_arrays(outputs: Any) -> Any:
+    """What a callable returned, as float32 arrays: one, or a dict of them."""
+    if isinstance(outputs, Mapping):
+        return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
+    return np.asarray(outputs, np.float32)
+
+
+def _readable(array: NDArray) -> Any:
+    """Strings come out of TensorFlow as bytes; functions of texts expect a list of str."""
+    if array.dtype != object:
+        return array
+    return tf.nest.map_structure(lambda x: x.decode() if isinstance(x, bytes) else x, array.tolist())
 
 
 @functools.cache  # asked for every attribute of every layer in every call

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.activations import Layer, maps
 from tfxai.engines.method import Answer, Question, each
+from tfxai.engines.perturb import Example, scored
 from tfxai.network import Embedded, Network
 
 Weigh = Callable[[Any, Any], Any]
@@ -33,6 +36,47 @@ def activation_map(
         return lined_up(network, inputs, found.which, heat), targets, scores
 
     return Answer(*each(question, [layer_key(layer), *settings], body))
+
+
+def layer_maps(question: Question, layer: Layer, example: Example) -> LayerMaps:
+    """One example's maps of a layer. Cost: a forward pass."""
+    network = question.network
+
+    def body(facts: dict[str, Any], *tensors: Any) -> Any:
+        trace = network.forward(tensors[:-1])
+        scores, _ = scored(question, trace, tensors[-1], facts)
+        found = maps(network, trace, scores, layer, question.name)
+        facts["at"] = found.which, found.call
+        return found.tensor, found.spread(found.tensor)
+
+    arguments = [*example.inputs, example.targets[None].astype(np.int32)]
+    compiled = question.compiled([layer_key(layer), "maps"], body, arguments)
+    raw, spread = (tensor.numpy() for tensor in compiled(*arguments))
+    which, (position, call) = compiled.facts["at"]
+    return LayerMaps(which, (id(network.layers[position][1]), call), raw, np.moveaxis(spread[0], -1, 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerMaps:
+    """A layer's activations for one example.
+
+    which: number of the input that the maps line up with.
+    call:  (id of the layer, number of its call), as Network.forward replaces it.
+    raw:   (1, ...) as the layer puts them out.
+    maps:  (channels, h, w ...).
+    """
+
+    which: int
+    call: tuple[int, int]
+    raw: NDArray
+    maps: NDArray
+
+    def enlarged(self, question: Question, weighed: NDArray) -> list[NDArray | None]:
+        """For each input None, but for one the positive part of maps (K, h, w ...), enlarged to it."""
+        heat = tf.nn.relu(tf.constant(weighed, tf.float32))
+        inputs = [tf.constant(array[:1]) for array in question.network.arrays]
+        found = lined_up(question.network, inputs, self.which, heat)
+        return [None if each is None else each.numpy() for each in found]
 
 
 def lined_up(network: Network, inputs: Sequence[Any], which: int, heat: Any) -> list[Any]:

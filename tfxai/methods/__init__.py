@@ -1,5 +1,6 @@
 """One file per method or close family; they never import each other."""
 
+from tfxai.methods.ablation_cam import AblationCAM
 from tfxai.methods.blur_ig import BlurIG
 from tfxai.methods.cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from tfxai.methods.deeplift import DeepLIFT
@@ -10,12 +11,17 @@ from tfxai.methods.guided_grad_cam import GuidedGradCAM
 from tfxai.methods.guided_ig import GuidedIG
 from tfxai.methods.integrated_gradients import IntegratedGradients
 from tfxai.methods.lrp import LRP
+from tfxai.methods.occlusion import Occlusion
+from tfxai.methods.rise import RISE
+from tfxai.methods.score_cam import ScoreCAM
 from tfxai.methods.smoothgrad import SmoothGrad, SquareGrad, VarGrad
 from tfxai.methods.xrai import XRAI
 
 __all__ = [
     "LRP",
+    "RISE",
     "XRAI",
+    "AblationCAM",
     "BlurIG",
     "DeepLIFT",
     "Deconvnet",
@@ -31,6 +37,8 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "LayerCAM",
+    "Occlusion",
+    "ScoreCAM",
     "SmoothGrad",
     "SquareGrad",
     "VarGrad",

@@ -1,0 +1,89 @@
+"""Average the random masks that an input was seen through, each weighed by the score it left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.baselines import Baseline
+from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.engines.perturb import Perturb, Perturbed, answer, part_of, shown, visible
+
+
+@dataclasses.dataclass(frozen=True)
+class RISE(Method):
+    """A pixel matters if the score is high, on average, whenever it is visible.
+
+    Values estimate the expected score given that the pixel is visible, so they are in units of the score and positive
+    where it is; what counts are the differences between places. Images only.
+    Cost: `samples` forward passes per image, whatever the number of classes.
+
+    samples:  random masks; 4000 (VGG16) and 8000 (ResNet-50) in the paper.
+    cells:    of the grid of random bits, along each side; the smaller, the finer the map and the more masks it needs.
+    keep:     probability that a cell stays visible, between 0 and 1.
+    baseline: what is hidden looks like this (a number, an array, a function of tfxai.baselines).
+    seed:     of the masks, which are the same for every image.
+    input:    which of several inputs is hidden (key or number); unless given the first image.
+
+    Raises ValueError if the input is no image (N, H, W, channels).
+    Petsiuk, Das, Saenko: RISE, 2018. arXiv:1806.07421, sections 3.1 and 3.2
+    """
+
+    samples: int = 4000
+    cells: int = 7
+    keep: float = 0.5
+    baseline: Baseline = 0.0
+    seed: int = 0
+    input: str | int | None = None
+    default_score = "output"
+
+    def __post_init__(self) -> None:
+        whole(self, samples=1, cells=2)
+        if not 0 < self.keep < 1:
+            raise ValueError(f"RISE(keep={self.keep}): keep is a probability. Give a number between 0 and 1.")
+
+    def answer(self, question: Question) -> Answer:
+        part = part_of(question, self.input, "RISE")
+        if part.array.ndim != 4:
+            raise ValueError(
+                f"RISE is for images, (N, H, W, channels); this input has shape {part.array.shape}. Use Occlusion, LIME "
+                "or KernelSHAP."
+            )
+        sides = part.space
+        steps = [-(-side // self.cells) for side in sides]
+        generator = np.random.default_rng(self.seed)
+        grids = generator.random((self.samples, self.cells, self.cells)) < self.keep
+        # Every mask has a shift of its own, so that cell borders leave no trace in the average.
+        shifts = generator.integers(0, steps, (self.samples, 2)).astype(np.int32)
+        hidden = part.hidden(self.baseline)
+
+        def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
+            down, across = (
+                _enlarging(self.cells, step, side, plan[1][:, axis])
+                for axis, (step, side) in enumerate(zip(steps, sides, strict=True))
+            )
+            masks = tf.einsum("bhs,bst,bwt->bhw", down, tf.cast(plan[0], tf.float32), across)
+            image = visible(inputs[part.which], fixed[0], masks, soft=True)
+            return Perturbed(shown(inputs, part.which, image), masks)
+
+        passes = self.samples * len(part.array)
+        engine = Perturb(question, (part.which, self.cells), perturb, passes)
+        found, maps = [], []
+        for example in engine.examples():
+            number = example.number
+            seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
+            maps.append(seen.sums / (self.samples * self.keep))
+            found.append(example)
+        return answer(question, part.values(np.concatenate(maps), question), found)
+
+
+def _enlarging(cells: int, step: int, side: int, shifts: Any) -> Any:
+    """(B, side, cells): a side of the grid, enlarged linearly to (cells + 1) steps and seen from a shift on."""
+    scale = cells / ((cells + 1) * step)
+    centre = (tf.cast(tf.range(side) + shifts[:, None], tf.float32) + 0.5) * scale - 0.5
+    centre = tf.clip_by_value(centre, 0.0, cells - 1.0)
+    return tf.nn.relu(1 - tf.abs(centre[..., None] - tf.range(cells, dtype=tf.float32)))
