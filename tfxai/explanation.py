@@ -115,6 +115,37 @@ class Explanation:
             ) from error
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class PartsExplanation(Explanation):
+    """An explanation part by part: segments of images, stretches of series, columns of rows, words of texts.
+
+    values repeat a part's weight on each of its places; of texts they are the weights, NaN beyond a text's end.
+
+    weights:  float32, targets.shape + (parts,): what each part adds; NaN where an example has fewer parts.
+    segments: int (N, H, W), (N, T) ...: the part to which each place belongs; None for texts, and for tables whose
+              columns come as single inputs.
+    tokens:   for texts, N lists of words.
+    """
+
+    weights: NDArray[np.float32] = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    segments: NDArray[np.int32] | None = None
+    tokens: list[list[str]] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SurrogateExplanation(PartsExplanation):
+    """A linear model that stands for the real one around each input.
+
+    r2:               float32, shape of targets: weighted R2 of its fit to the perturbed inputs, 1 at best.
+    intercept:        float32, shape of targets: its score when all parts are hidden.
+    local_prediction: float32, shape of targets: its score of the input, to compare with `scores`.
+    """
+
+    r2: Any = None
+    intercept: Any = None
+    local_prediction: Any = None
+
+
 def _subclasses(kind: type[Explanation]) -> list[type[Explanation]]:
     return [inner for child in kind.__subclasses__() for inner in (child, *_subclasses(child))]
 

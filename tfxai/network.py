@@ -23,6 +23,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.text import Text
+
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
 _FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
@@ -118,6 +120,8 @@ class Network:
         self.model = model
         self.kind = _kind(model)
         self.layers = [] if self.kind == "callable" else named_layers(model)
+        if isinstance(inputs, (list, tuple)) and inputs and not any(np.ndim(x) for x in inputs):
+            inputs = Text(inputs) if all(isinstance(x, str) for x in inputs) else np.asarray(inputs)
         self.structure = inputs
         self.arrays = _arrays(model, self.kind, inputs, any(_is_embedding(layer) for _, layer in self.layers))
         try:
@@ -152,13 +156,13 @@ class Network:
         if self.kind != "callable":
             return
         if skeleton not in self.state.array_outputs:
+            found, traced = None, tf.function(lambda *tensors: self._call(tensors), autograph=False)
             try:
                 with _TRACING:
-                    tf.function(lambda *tensors: self._call(tensors), autograph=False).get_concrete_function(
-                        *map(_spec, self.arrays)
-                    )
-                found = None
+                    traced.get_concrete_function(*map(_spec, self.arrays))
             except ValueError:
+                found = "arrays"
+            if found is not None:
                 found = self._tried([array[:1] for array in self.arrays])
             self.state.array_outputs[skeleton] = found
         self.array_outputs = self.state.array_outputs[skeleton]
@@ -246,8 +250,9 @@ class Network:
             kept.move_to_end(full)
             return kept[full]
 
+    @functools.cached_property
     def digest(self) -> bytes | None:
-        """Of all weights, to the bit; None if they cannot be frozen (other than Keras 3 models, or too large)."""
+        """Of all weights at the first use, to the bit; None where they cannot be frozen (no Keras 3 model, too large)."""
         if self.kind != "keras" or (weights := self._weights()) == []:
             return None
         if sum(array.nbytes for _, array in weights) > _FREEZABLE:
@@ -549,6 +554,8 @@ def _built_axes(model: Any) -> int | None:
 
 def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
     array = np.asarray(x)
+    if array.dtype.kind in "OU" and array.ndim == 1 and want is not None and len(want.shape) == 2:
+        array = array[:, None]  # a list of texts, for a model that takes (N, 1)
     shape = (
         None
         if want is None or want.shape is None or getattr(want.shape, "rank", 0) is None
@@ -619,6 +626,8 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 
 def _flatten(inputs: Any) -> tuple[list[Any], list[str]]:
+    if isinstance(inputs, Text):
+        return [np.array(list(inputs.strings), object)], ["inputs"]
     if isinstance(inputs, dict):
         return list(inputs.values()), list(inputs)
     if isinstance(inputs, (list, tuple)) and all(np.ndim(x) > 0 for x in inputs):

@@ -75,7 +75,7 @@ class Method(abc.ABC):
         score = self.default_score if score is None else score
         question = Question.of(network, targets, score, batch_size, progress, type(self))
         question = dataclasses.replace(question, jit_compile=jit_compile)
-        return question.explanation(self.answer(question), method=repr(self))
+        return question.explanation(self.answer(question), method=described(self))
 
     @abc.abstractmethod
     def answer(self, question: Question) -> Answer:
@@ -354,6 +354,24 @@ def each(
         warnings.warn(message, stacklevel=5)
     rest = iter(joined)
     return tf.nest.map_structure(lambda there: next(rest) if there else None, compiled.facts["structure"])
+
+
+def described(method: Any) -> str:
+    """The method with its settings, as repr has it, but arrays by their shape."""
+    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    return (
+        f"{type(method).__name__}({', '.join(f'{name}={_short(value)}' for name, value in settings.items())})"
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name!r}: {_short(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, np.ndarray) or tf.is_tensor(value) or hasattr(value, "iloc"):
+        return f"<array {tuple(value.shape)}>"
+    if isinstance(value, (list, tuple)) and any(not isinstance(each, (int, float, str)) for each in value):
+        return f"<{type(value).__name__} of {len(value)}>"
+    return repr(value)
 
 
 def whole(method: Any, **least: int) -> None:

@@ -127,7 +127,9 @@ class Perturb:
                 chunk = self.perturb(given, aside, [tf.gather(array, numbers) for array in arrays])
                 trace = network.forward(chunk.inputs, chunk.points, chunk.layers)
                 scores, _ = scored(question, trace, tf.repeat(targets, tf.shape(numbers)[0], axis=0), facts)
-                rows = rows.write(number - first, tf.concat([scores, chunk.notes], 1) if self.notes else scores)
+                rows = rows.write(
+                    number - first, tf.concat([scores, chunk.notes], 1) if self.notes else scores
+                )
                 if sums is None:
                     return number + 1, rows
                 if padded is not None:  # what fills up the last chunk must not count
@@ -135,7 +137,9 @@ class Perturb:
                 flat = tf.reshape(chunk.masks, (-1, int(np.prod(sums))))
                 return number + 1, rows, summed[0] + tf.matmul(scores, flat, transpose_a=True)
 
-            rows = tf.TensorArray(tf.float32, last - first, infer_shape=False, element_shape=[padded, columns])
+            rows = tf.TensorArray(
+                tf.float32, last - first, infer_shape=False, element_shape=[padded, columns]
+            )
             start = [] if sums is None else [tf.zeros((targets.shape[1], int(np.prod(sums))))]
             _, rows, *summed = tf.while_loop(
                 lambda number, *_: number < last,
@@ -147,7 +151,7 @@ class Perturb:
             return [joined, *summed]
 
         key = (*self.settings, sums, "perturb")
-        frozen = network.digest() if self.passes >= FREEZE else None
+        frozen = network.digest if self.passes >= FREEZE else None
         parts: list[list[NDArray]] = []
         bounds = range(count + 1) if question.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
@@ -262,7 +266,9 @@ def repeated(inputs: Sequence[Any], count: Any) -> list[Any]:
     return [tf.repeat(x, count, axis=0) for x in inputs]
 
 
-def answer(question: Question, values: Sequence[NDArray | None], found: Sequence[Example], **more: Any) -> Answer:
+def answer(
+    question: Question, values: Sequence[NDArray | None], found: Sequence[Example], **more: Any
+) -> Answer:
     """An Answer from the examples that were worked on."""
     targets = np.concatenate([example.targets for example in found])
     scores = np.concatenate([example.scores for example in found])

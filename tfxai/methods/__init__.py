@@ -10,14 +10,18 @@ from tfxai.methods.guided_backprop import Deconvnet, GuidedBackprop
 from tfxai.methods.guided_grad_cam import GuidedGradCAM
 from tfxai.methods.guided_ig import GuidedIG
 from tfxai.methods.integrated_gradients import IntegratedGradients
+from tfxai.methods.kernel_shap import KernelSHAP
+from tfxai.methods.lime import LIME
 from tfxai.methods.lrp import LRP
 from tfxai.methods.occlusion import Occlusion
+from tfxai.methods.partition_shap import PartitionSHAP
 from tfxai.methods.rise import RISE
 from tfxai.methods.score_cam import ScoreCAM
 from tfxai.methods.smoothgrad import SmoothGrad, SquareGrad, VarGrad
 from tfxai.methods.xrai import XRAI
 
 __all__ = [
+    "LIME",
     "LRP",
     "RISE",
     "XRAI",
@@ -36,8 +40,10 @@ __all__ = [
     "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
+    "KernelSHAP",
     "LayerCAM",
     "Occlusion",
+    "PartitionSHAP",
     "ScoreCAM",
     "SmoothGrad",
     "SquareGrad",

@@ -43,7 +43,9 @@ class Occlusion(Method):
     def answer(self, question: Question) -> Answer:
         part = part_of(question, self.input, "Occlusion")
         space = part.space
-        window = _lengths(self.window, "window", space, [1] if part.array.ndim == 2 else [-(-n // 7) for n in space])
+        window = _lengths(
+            self.window, "window", space, [1] if part.array.ndim == 2 else [-(-n // 7) for n in space]
+        )
         stride = _lengths(self.stride, "stride", space, [max(1, n // 2) for n in window])
         for n, w, s in zip(space, window, stride, strict=True):
             if w > n or s > w:

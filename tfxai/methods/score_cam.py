@@ -15,7 +15,7 @@ from tfxai.activations import Layer
 from tfxai.baselines import Baseline
 from tfxai.engines.cams import LayerMaps, enlarged, layer_key, layer_maps
 from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.perturb import Example, Perturb, Perturbed, Seen, answer, repeated, shown
+from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, repeated, shown
 from tfxai.network import Embedded
 
 
@@ -57,7 +57,9 @@ class ScoreCAM(Method):
             axes = list(range(1, large.shape.rank))
             low, high = (f(large, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
             masks = tf.math.divide_no_nan(large - low, high - low)
-            masks *= tf.reshape(tf.cast(plan[0] >= 0, tf.float32), [-1, *[1] * len(axes)])  # -1 hides everything
+            masks *= tf.reshape(
+                tf.cast(plan[0] >= 0, tf.float32), [-1, *[1] * len(axes)]
+            )  # -1 hides everything
             seen = fixed[1] + masks[..., None] * (tf.cast(point, tf.float32) - fixed[1])
             notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
             count = tf.shape(masks)[0]
@@ -93,7 +95,14 @@ def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, seen: Seen) -
     gains = np.zeros((len(channels), seen.scores.shape[1]))
     gains[varied] = seen.scores[1:] - seen.scores[0]
     weights = softmax(gains, axis=0)[varied]
-    low, high = (seen.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1))
+    low, high = (
+        seen.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1)
+    )
     # Scaled as they were when enlarged; enlarging is linear, so it can come last.
-    scaled = np.divide(layer.maps[channels[varied]] - low, high - low, where=high > low, out=np.zeros_like(low + layer.maps[channels[varied]]))
+    scaled = np.divide(
+        layer.maps[channels[varied]] - low,
+        high - low,
+        where=high > low,
+        out=np.zeros_like(low + layer.maps[channels[varied]]),
+    )
     return np.tensordot(weights, scaled, [[0], [0]])

@@ -1,0 +1,301 @@
+"""Coalitions: which parts of an example are visible together, and what the score then is.
+
+A part is a segment of an image, a stretch of a series, a column of a row, a word of a text. What LIME and the Shapley
+methods need of a model is the score of each coalition; this engine knows how parts are hidden.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai import segments as cuts
+from tfxai.baselines import filled
+from tfxai.engines.method import Answer, Question
+from tfxai.engines.perturb import Example, Perturb, Perturbed, repeated, shown, visible
+from tfxai.explanation import Explanation, PartsExplanation
+from tfxai.text import Text
+
+ROWS = 100  # of a background that are used at most
+WIDE = 64  # columns of bits are filled up to a multiple, so that another number of parts is no new trace
+
+Fill = Callable[[Any, Any, Any], Any]
+"""(x (1, ...), hidden (1 or B, ...), masks (B, ...)) -> perturbed inputs (B, ...), in a trace."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """How one example is cut.
+
+    labels: which part each place belongs to, (*space); numbers of the words of a text, of the columns of several inputs.
+    count:  number of parts.
+    words:  of a text.
+    """
+
+    labels: NDArray
+    count: int
+    words: list[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Coalitions:
+    """The engine for one call.
+
+    which: numbers of the inputs that are hidden in parts: one, or all columns of a table that come one by one.
+    text:  how texts are cut and joined; None for arrays.
+    fill:  what takes the place of hidden parts, made from what they are hidden by.
+    """
+
+    question: Question
+    which: tuple[int, ...]
+    text: Text | None = None
+    fill: Fill = visible
+    fill_key: Any = None
+
+    @classmethod
+    def of(cls, question: Question, input: str | int | None, method: str) -> Coalitions:
+        """Raises ValueError if there is no such input."""
+        network = question.network
+        network.allow_arrays()
+        names = (
+            list(network.structure)
+            if isinstance(network.structure, dict)
+            else list(range(len(network.arrays)))
+        )
+        if input is not None and input not in names:
+            raise ValueError(
+                f"input={input!r}: the inputs are {', '.join(map(repr, names))}. Give one of them."
+            )
+        single = all(int(np.prod(array.shape[1:])) == 1 for array in network.arrays)
+        if input is None and len(names) > 1 and single:
+            return cls(question, tuple(range(len(names))))
+        images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
+        which = names.index(input) if input is not None else (images or [0])[0]
+        array, text = network.arrays[which], None
+        if array.dtype == object:
+            text = (
+                network.structure if isinstance(network.structure, Text) else Text(array.reshape(-1).tolist())
+            )
+        elif array.ndim < 2 or (array.ndim == 2 and array.shape[1] < 2):
+            raise ValueError(f"{method} compares parts; this input has shape {array.shape}, one part only.")
+        return cls(question, (which,), text)
+
+    @property
+    def array(self) -> NDArray:
+        """The input that is hidden, if it is one."""
+        return self.question.network.arrays[self.which[0]]
+
+    @property
+    def columns(self) -> bool:
+        """Whether each input is a column of a table."""
+        return len(self.which) > 1
+
+    @property
+    def rows(self) -> bool:
+        """Whether the examples are rows of a table."""
+        return self.text is None and (self.columns or self.array.ndim == 2)
+
+    def parts(self, number: int, segmenter: cuts.Segmenter, segments: int) -> Parts:
+        """How an example is cut."""
+        if self.text is not None:
+            words = self.text.words(number)
+            if not words:
+                raise ValueError(f"Text {number} has no words. Leave it out.")
+            return Parts(np.arange(len(words)), len(words), words)
+        if self.columns:
+            return Parts(np.arange(len(self.which)), len(self.which))
+        labels = cuts.parts(self.array, number, segmenter, segments)
+        return Parts(labels, int(labels.max()) + 1)
+
+    def places(self, number: int) -> Parts:
+        """The finest cut of an example: every place a part."""
+        if self.text is not None or self.columns:
+            return self.parts(number, "grid", 2)
+        space = self.array.shape[1:-1] if self.array.ndim > 2 else self.array.shape[1:]
+        return Parts(np.arange(np.prod(space)).reshape(space), int(np.prod(space)))
+
+    def is_data(self, given: Any) -> bool:
+        """Whether a background is rows (R, ...), not a number, one example or a function."""
+        if self.columns:
+            return isinstance(given, (dict, list, tuple))
+        return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
+
+    def behind(self, given: Any, seed: int, method: str) -> Callable[[int], list[NDArray]]:
+        """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
+
+        given: training rows, a number, an array of one example, or a function; see `background` and `hidden`.
+        """
+        if self.text is not None:
+            return lambda number: []
+        if self.is_data(given):
+            rows = self.background(given, seed, method)
+            return lambda number: rows
+        fixed = self.hidden(given, method)
+        return lambda number: [fixed[number : number + 1]]
+
+    def background(self, given: Any, seed: int, method: str) -> list[NDArray]:
+        """For each hidden input the rows (R, ...) that stand for it, of data; at most 100 of them, drawn by seed.
+
+        Raises ValueError if the data does not fit.
+        """
+        arrays = [self.question.network.arrays[i] for i in self.which]
+        structure = self.question.network.structure
+        if self.columns and not isinstance(given, (dict, list, tuple)):
+            raise ValueError(
+                f"{method}: background is a {type(given).__name__}. Give what the inputs are: columns."
+            )
+        flat = (
+            [given]
+            if not self.columns
+            else [given[name] for name in structure]
+            if isinstance(given, dict)
+            else given
+        )
+        found = []
+        for rows, array in zip(flat, arrays, strict=True):
+            rows = np.asarray(rows)
+            rows = rows.astype(object if array.dtype == object else array.dtype)
+            if rows.shape[1:] != array.shape[1:] or len(rows) == 0:
+                raise ValueError(
+                    f"{method}: background has shape {rows.shape} for inputs {array.shape}. Give rows (R, ...) like them."
+                )
+            if array.dtype.kind == "f" and not np.isfinite(rows).all():
+                raise ValueError(f"{method}: background holds NaN or infinite numbers. Clean them.")
+            found.append(rows)
+        if len({len(rows) for rows in found}) > 1:
+            raise ValueError(
+                f"{method}: the columns of background have {[len(r) for r in found]} rows. Give as many."
+            )
+        if len(found[0]) > ROWS:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(found[0]), ROWS, replace=False))
+            found = [rows[chosen] for rows in found]
+        return found
+
+    def hidden(self, hide: Any, method: str) -> NDArray:
+        """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
+        if self.columns or (self.array.ndim == 2 and (hide is None or isinstance(hide, str))):
+            raise ValueError(
+                f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "
+                "as the method's background (of PartitionSHAP, its masker); or a number."
+            )
+        return filled(hide, self.array)
+
+    def engine(self, passes: int) -> Perturb:
+        """The passes for one call."""
+        perturb = self._texts if self.text is not None else self._arrays
+        key = ("coalitions", self.which, self.text is not None, self.fill_key)
+        return Perturb(self.question, key, perturb, passes)
+
+    def scores(
+        self,
+        engine: Perturb,
+        example: Example,
+        parts: Parts,
+        visible: NDArray,
+        hidden: Sequence[NDArray],
+        drawn: NDArray | None = None,
+        share: float = 1.0,
+    ) -> NDArray:
+        """(M, K) scores of coalitions, each the mean over what hides the rest.
+
+        visible: bool (M, parts).
+        hidden:  for each hidden input (R, ...); none for texts.
+        drawn:   (M,) the one row behind each coalition, instead of the mean over all.
+        """
+        if self.text is not None:
+            texts = self.text.without(parts.words or [], visible)
+            return engine.run(example, [texts], share=share).scores
+        many = len(hidden[0])
+        if drawn is None:
+            coalitions, rows = np.divmod(np.arange(len(visible) * many, dtype=np.int32), np.int32(many))
+        else:
+            coalitions, rows = np.arange(len(visible), dtype=np.int32), drawn.astype(np.int32)
+        places = parts.labels.size == parts.count  # every place is a part
+        width = parts.count if places else -(-parts.count // WIDE) * WIDE
+        bits = np.zeros((len(visible), width), bool)
+        bits[:, : parts.count] = visible
+        labels = [] if places else [parts.labels[None].astype(np.int32)]
+        engine = dataclasses.replace(engine, settings=(*engine.settings, places, many == 1))
+        seen = engine.run(example, [coalitions, rows], [bits, *labels, *hidden], share=share)
+        return seen.scores.reshape(len(visible), -1, seen.scores.shape[1]).mean(1, dtype=np.float64)
+
+    # Inside a trace
+
+    def _arrays(self, inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
+        bits, hidden = tf.gather(fixed[0], plan[0]), fixed[-len(self.which) :]
+        behind = [tf.gather(rows, plan[1]) for rows in hidden]
+        if self.columns:
+            found = [
+                tf.where(tf.reshape(bits[:, i], [-1, *[1] * (x.shape.rank - 1)]), x, b)
+                for i, (x, b) in enumerate(zip(inputs, behind, strict=True))
+            ]
+            return Perturbed(found)
+        (which,) = self.which
+        x = inputs[which]
+        space = x.shape[1:-1] if x.shape.rank > 2 else x.shape[1:]
+        if len(fixed) > 1 + len(self.which):
+            bits = tf.gather(bits, tf.reshape(fixed[1][0], [-1]), axis=1)
+        masks = tf.reshape(tf.cast(bits, tf.float32), [-1, *space])
+        return Perturbed(shown(inputs, which, self.fill(x, behind[0], masks)))
+
+    def _texts(self, inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
+        (which,) = self.which
+        found = repeated(inputs, tf.shape(plan[0])[0])
+        found[which] = tf.reshape(plan[0], [-1, *[1] * (inputs[which].shape.rank - 1)])
+        return Perturbed(found)
+
+    # Out of a trace
+
+    def spread(self, parts: Parts, weights: NDArray) -> list[NDArray | None]:
+        """For each input the weights (K, parts), repeated on the places of each part; None where not explained."""
+        found: list[NDArray | None] = [None] * len(self.question.network.arrays)
+        for position, which in enumerate(self.which):
+            array = self.question.network.arrays[which]
+            if self.columns:
+                values = weights[:, position].reshape(-1, *[1] * (array.ndim - 1))
+            else:
+                values = weights[:, parts.labels]
+            found[which] = values[..., None] if not self.columns and array.ndim > 2 else values
+        return found
+
+    def answer(
+        self,
+        examples: Sequence[Example],
+        cut: Sequence[Parts],
+        weights: Sequence[NDArray],
+        kind: type[Explanation] = PartsExplanation,
+        delta: NDArray | None = None,
+        **more: NDArray,
+    ) -> Answer:
+        """All examples together; texts and label maps differ in their number of parts, and are filled up with NaN.
+
+        weights: for each example (K, parts); more: further fields of the explanation, each (N, K).
+        """
+        question = self.question
+        longest = max(parts.count for parts in cut)
+        padded = np.full((question.rows, longest), np.nan, np.float32)
+        for i, each in enumerate(weights):
+            padded[i * len(each) : (i + 1) * len(each), : each.shape[1]] = each
+        if self.text is not None:
+            values: list[NDArray | None] = [None] * len(question.network.arrays)
+            values[self.which[0]] = padded
+        else:
+            spread = [self.spread(parts, each) for parts, each in zip(cut, weights, strict=True)]
+            values = [None if one[0] is None else np.concatenate(one) for one in zip(*spread, strict=True)]
+        targets = np.concatenate([example.targets for example in examples])
+        scores = np.concatenate([example.scores for example in examples])
+        if kind is Explanation:
+            return Answer(values, targets, scores, delta)
+        fields: dict[str, Any] = {
+            name: value.reshape(question.lead).astype(np.float32) for name, value in more.items()
+        }
+        fields["weights"] = padded.reshape(*question.lead, longest)
+        fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
+        maps = self.text is None and not self.columns
+        fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None
+        return Answer(values, targets, scores, delta, kind, fields)

@@ -1,0 +1,25 @@
+"""Hidden pixels filled from what is still visible around them, inside a trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def inpainted(x: Any, hidden: Any, masks: Any) -> Any:
+    """Visible pixels as they are; the others from ever coarser averages of visible ones (pull-push interpolation).
+
+    x (1, H, W, C); masks (B, H, W), 1 where visible; hidden (1 or B, H, W, C) where nothing is visible.
+
+    Gortler, Grzeszczuk, Szeliski, Cohen: The Lumigraph, SIGGRAPH 1996, section 3.4.2. doi:10.1145/237170.237200
+    """
+    weights = masks[..., None]
+    levels = [(tf.cast(x, tf.float32) * weights, weights)]
+    while max(levels[-1][0].shape[1:3]) > 1:
+        levels.append(tuple(tf.nn.avg_pool2d(each, 2, 2, "SAME") for each in levels[-1]))
+    found = tf.reduce_mean(tf.cast(hidden, tf.float32), (1, 2), keepdims=True)
+    for colours, weights in reversed(levels):
+        coarse = tf.image.resize(found, colours.shape[1:3])
+        found = tf.where(weights > 0, tf.math.divide_no_nan(colours, weights), coarse)
+    return tf.cast(found, x.dtype)

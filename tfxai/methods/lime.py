@@ -1,0 +1,114 @@
+"""A linear model in place of the real one, fitted to random coalitions of parts around the input."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import r2_score
+
+from tfxai import segments as cuts
+from tfxai.engines.coalitions import Coalitions
+from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.explanation import SurrogateExplanation
+
+
+@dataclasses.dataclass(frozen=True)
+class LIME(Method):
+    """Which segments would a simple, linear stand-in for the model lean on?
+
+    Random halves of the parts are hidden, the model scores what is left, and a ridge regression weighed by closeness
+    to the whole input explains the scores. Positive weights support the score; what the weights are worth is told by
+    `r2`. Images, series and volumes by segments, tables by columns, texts by words. The result also carries
+    `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.explanation.SurrogateExplanation).
+    Cost: `samples` forward passes per input, whatever the number of classes, and a second or less of segmentation.
+
+    segments:   asked of the segmenter, which may find more or fewer (felzenszwalb and quickshift find their own number).
+    samples:    coalitions; the first is the whole input.
+    segmenter:  "slic", "felzenszwalb", "quickshift", "watershed", "grid", a label map (H, W) or (N, H, W), or a
+                function image (H, W, C) in 0..1 -> label map. Series and volumes are cut evenly.
+    hide:       what hidden segments look like: "mean" (each its own mean colour), a number, an array, or a function of
+                tfxai.baselines. Hidden words are left out, or masked as tfxai.Text says.
+    distance:   "cosine" or "euclidean", between the bits of a coalition and all ones.
+    width:      of the kernel, in units of the distance.
+    ridge:      strength of the penalty; 0 for none.
+    background: training rows (R, ...) like the inputs; hidden parts then come from a random row. Needed for tables.
+    seed:       of the coalitions and rows, the same for every input.
+    input:      which of several inputs is hidden (key or number); unless given the first image, else the first; all
+                together if each is one column of a table.
+
+    Raises ValueError if a setting is wrong, a label map does not fit or has one segment only, or a text has no words.
+    Warns where a segmenter finds one segment only, and uses a grid.
+    Ribeiro, Singh, Guestrin: "Why Should I Trust You?", 2016. arXiv:1602.04938, equation 1 and section 3.4
+    """
+
+    segments: int = 50
+    samples: int = 1000
+    segmenter: cuts.Segmenter = "slic"
+    hide: Any = "mean"
+    distance: str = "cosine"
+    width: float = 0.25
+    ridge: float = 1.0
+    background: Any = None
+    seed: int = 0
+    input: str | int | None = None
+    default_score = "output"
+
+    def __post_init__(self) -> None:
+        whole(self, segments=2, samples=2)
+        cuts.check(self.segmenter, "LIME")
+        if self.distance not in ("cosine", "euclidean"):
+            raise ValueError(f'LIME(distance={self.distance!r}): give "cosine" or "euclidean".')
+        if isinstance(self.hide, str) and self.hide != "mean":
+            raise ValueError(
+                f'LIME(hide={self.hide!r}): give "mean", a number, an array or a tfxai.baselines function.'
+            )
+        if not self.width > 0 or self.ridge < 0:
+            raise ValueError(
+                f"LIME(width={self.width}, ridge={self.ridge}): width is above 0, ridge 0 or more."
+            )
+
+    def answer(self, question: Question) -> Answer:
+        coalitions = Coalitions.of(question, self.input, "LIME")
+        data = self.background is not None
+        by_segment = isinstance(self.hide, str) and not (data or coalitions.rows or coalitions.text)
+        behind = (lambda number: []) if by_segment else coalitions.behind(
+            self.background if data else self.hide, self.seed, "LIME"
+        )  # fmt: skip
+        engine = coalitions.engine(self.samples * len(question.network))
+        examples, cut, fits = [], [], []
+        for example in engine.examples():
+            parts = coalitions.parts(example.number, self.segmenter, self.segments)
+            generator = np.random.default_rng(self.seed)
+            visible = generator.random((self.samples, parts.count)) < 0.5
+            visible[0] = True
+            hidden, drawn = behind(example.number), None
+            if by_segment:
+                hidden = [cuts.averaged(coalitions.array[example.number], parts.labels)[None]]
+            elif hidden and len(hidden[0]) > 1:
+                drawn = generator.integers(0, len(hidden[0]), self.samples)
+            fits.append(
+                self._fitted(visible, coalitions.scores(engine, example, parts, visible, hidden, drawn))
+            )
+            examples.append(example)
+            cut.append(parts)
+        weights, r2, intercept, prediction = zip(*fits, strict=True)
+        more = {
+            "r2": np.stack(r2),
+            "intercept": np.stack(intercept),
+            "local_prediction": np.stack(prediction),
+        }
+        return coalitions.answer(examples, cut, weights, SurrogateExplanation, **more)
+
+    def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Weights (K, parts), and R2, intercept and prediction at the input (K,)."""
+        bits = visible.astype(np.float64)
+        from_all_ones = 1 - np.sqrt(bits.mean(1)) if self.distance == "cosine" else np.sqrt((1 - bits).sum(1))
+        closeness = np.sqrt(np.exp(-((from_all_ones / self.width) ** 2)))
+        model = Ridge(alpha=self.ridge) if self.ridge else LinearRegression()
+        model.fit(bits, scores, sample_weight=closeness)
+        r2 = r2_score(scores, model.predict(bits), sample_weight=closeness, multioutput="raw_values")
+        return np.atleast_2d(model.coef_), np.asarray(r2), model.intercept_, model.predict(bits[:1])[0]

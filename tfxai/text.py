@@ -1,0 +1,49 @@
+"""Texts as inputs: how they are cut into words, and what they are without some."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Texts to explain word by word, as `inputs` of LIME and the SHAP methods. A list of strings means the same.
+
+    strings:  N texts.
+    tokenize: a text -> the list of its words.
+    join:     a list of words -> a text that the model takes.
+    mask:     what stands for a hidden word, such as "[MASK]"; unless given, hidden words are left out.
+
+    Raises ValueError if strings is not a list of strings.
+    """
+
+    strings: Sequence[str]
+    tokenize: Callable[[str], list[str]] = str.split
+    join: Callable[[list[str]], str] = " ".join
+    mask: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strings, str) or not all(isinstance(string, str) for string in self.strings):
+            raise ValueError("Text takes a list of strings. For a single text give [text].")
+
+    def words(self, number: int) -> list[str]:
+        """The words of one text."""
+        return list(self.tokenize(self.strings[number]))
+
+    def without(self, words: Sequence[str], visible: NDArray) -> NDArray:
+        """(M,) texts in which only some words are visible, by bits (M, words)."""
+        texts = [
+            self.join(
+                [
+                    word if seen else self.mask or ""
+                    for word, seen in zip(words, row, strict=True)
+                    if seen or self.mask
+                ]
+            )
+            for row in visible
+        ]
+        return np.array(texts, object)
