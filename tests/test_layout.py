@@ -17,7 +17,7 @@ LEVELS = [
     "network activations hub",
     "engines",
     "methods",
-    "metrics sanity concepts predictions zoo",
+    "metrics sanity concepts predictions agreement zoo",
     "callback cli demo report models names files quiet __main__ __init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))

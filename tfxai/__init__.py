@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
     from tfxai.scores import top
+    from tfxai.agreement import stability
     from tfxai.text import Text
 
 _MODULES = ("baselines", "methods", "photos", "plots", "predictions", "scores", "zoo")
-_HOMES = {"Explanation": "explanation", "layers": "activations", "Text": "text", "top": "scores"}
+_HOMES = {"Explanation": "explanation", "layers": "activations", "stability": "agreement", "Text": "text", "top": "scores"}
 
 
 def __getattr__(name: str) -> Any:

@@ -104,15 +104,19 @@ class Maps:
         )
 
 
+def check_layers(network: Network, method: str) -> None:
+    """Raises ValueError if the model has no layers that could be read."""
+    if network.kind == "callable":
+        raise ValueError(
+            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model."
+        )
+
+
 def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -> Maps:
     """Inside a trace: the named layer's maps, or those of the last spatial layer that the score depends on.
 
     Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
     """
-    if network.kind == "callable":
-        raise ValueError(
-            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model."
-        )
     call = _default(network, trace, [score]) if layer is None else _named(network, trace, layer)
     if call is None:
         raise ValueError(

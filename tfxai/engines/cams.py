@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.activations import Layer, maps
+from tfxai.activations import Layer, check_layers, maps
 from tfxai.engines.method import Answer, Question, each
 from tfxai.engines.perturb import Example, scored
 from tfxai.network import Embedded, Network
@@ -25,6 +25,7 @@ def activation_map(
 ) -> Answer:
     """Explains every row by the weighed maps of one layer."""
     network = question.network
+    check_layers(network, question.name)
 
     def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
         trace = network.forward(inputs)

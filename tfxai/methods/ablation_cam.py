@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfxai.activations import Layer
+from tfxai.activations import Layer, check_layers
 from tfxai.engines.cams import layer_key, layer_maps
 from tfxai.engines.method import Answer, Method, Question
 from tfxai.engines.perturb import Perturb, Perturbed, answer, repeated
@@ -33,6 +33,7 @@ class AblationCAM(Method):
     default_score = "output"
 
     def answer(self, question: Question) -> Answer:
+        check_layers(question.network, question.name)
         found, values, call = [], [], (0, 0)
 
         def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:

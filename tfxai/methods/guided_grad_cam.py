@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.activations import Layer, maps
+from tfxai.activations import Layer, check_layers, maps
 from tfxai.engines.backward import GUIDED, gradients
 from tfxai.engines.cams import grad_cam, layer_key, lined_up
 from tfxai.engines.method import Answer, Method, Question, each
@@ -30,6 +30,7 @@ class GuidedGradCAM(Method):
 
     def answer(self, question: Question) -> Answer:
         network = question.network
+        check_layers(network, question.name)
 
         def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
             trace = network.forward(inputs)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tfxai.activations import Layer
+from tfxai.activations import Layer, check_layers
 from tfxai.baselines import Baseline
 from tfxai.engines.cams import LayerMaps, enlarged, layer_key, layer_maps
 from tfxai.engines.method import Answer, Method, Question, whole
@@ -47,6 +47,7 @@ class ScoreCAM(Method):
             whole(self, channels=1)
 
     def answer(self, question: Question) -> Answer:
+        check_layers(question.network, question.name)
         network, which = question.network, 0
         hidden = question.baselines_of(self.baseline)
 

@@ -1,0 +1,196 @@
+"""Slow, plain transcriptions of the methods that hide parts, on the twins of tests/models.py: one pass at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.special
+import tensorflow as tf
+from models import Kind
+from truth import enlarged, predicted
+
+Score = Callable[[np.ndarray], float]
+"""The explained input of one example (1, ...) -> the score of its class."""
+
+
+def scorers(kind: Kind) -> list[Score]:
+    """For each example, the score of its predicted class as a function of the input that is hidden in parts."""
+    targets = predicted(kind)
+
+    def scorer(i: int) -> Score:
+        def score(changed: np.ndarray) -> float:
+            flat = [x[i : i + 1] for x in kind.flat]
+            flat[kind.image] = changed
+            points = kind.points(flat[0]) if kind.points else [tf.constant(x, tf.float32) for x in flat]
+            return float(kind.logits(points).numpy()[0, targets[i]])
+
+        return score
+
+    return [scorer(i) for i in range(len(targets))]
+
+
+def hidden(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """x (1, ...) with zeros where the mask (*space) is 0."""
+    return (x * (mask[None, ..., None] if x.ndim > 2 else mask[None])).astype(x.dtype)
+
+
+def space(kind: Kind) -> tuple[int, ...]:
+    shape = kind.flat[kind.image].shape
+    return shape[1:-1] if len(shape) > 2 else shape[1:]
+
+
+def explained(kind: Kind, one: Callable[[np.ndarray, Score, int], np.ndarray]) -> np.ndarray:
+    """Maps of all examples, with one channel where the input has channels."""
+    x = kind.flat[kind.image]
+    maps = np.stack([one(x[i : i + 1], score, i) for i, score in enumerate(scorers(kind))])
+    return maps[..., None] if x.ndim > 2 else maps
+
+
+def occlusion(kind: Kind, window: int, stride: int) -> np.ndarray:
+    def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
+        shape = space(kind)
+        total, count = np.zeros(shape), np.zeros(shape)
+        axes = [sorted({*range(0, n - window + 1, stride), n - window}) for n in shape]
+        for corner in itertools.product(*axes):
+            mask = np.ones(shape)
+            mask[tuple(slice(c, c + window) for c in corner)] = 0
+            total += (1 - mask) * (score(x) - score(hidden(x, mask)))
+            count += 1 - mask
+        return total / count
+
+    return explained(kind, one)
+
+
+def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.ndarray:
+    """Grids enlarged by interpolation, one line at a time, to (cells + 1) cells, then cropped at a shift."""
+    generator = np.random.default_rng(seed)
+    grids = generator.random((samples, cells, cells)) < keep
+    sides = space(kind)
+    steps = [math.ceil(side / cells) for side in sides]
+    shifts = generator.integers(0, steps, (samples, 2))
+
+    def mask(grid: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        large = grid.astype(float)
+        for axis in (0, 1):
+            length = (cells + 1) * steps[axis]
+            where = (np.arange(length) + 0.5) * cells / length - 0.5
+            large = np.apply_along_axis(lambda line, w=where: np.interp(w, np.arange(cells), line), axis, large)
+        return large[shift[0] :, shift[1] :][: sides[0], : sides[1]]
+
+    masks = [mask(grid, shift) for grid, shift in zip(grids, shifts, strict=True)]
+    return explained(
+        kind, lambda x, score, _: sum(score(hidden(x, m)) * m for m in masks) / (samples * keep)
+    )
+
+
+def score_cam(kind: Kind, channels: int | None = None) -> np.ndarray:
+    """The paper's equations, one channel at a time; what is masked is the point (the embedding of tokens)."""
+    points, targets = kind.at(), predicted(kind)
+    maps = np.asarray(tf.cast(kind.space(kind.features(points, tf.nn.relu)), tf.float32))
+    soft = (lambda z: 1 / (1 + np.exp(-z))) if kind.name == "sigmoid_unit" else scipy.special.softmax
+    heats = []
+    for i, target in enumerate(targets):
+
+        def probability(mask: np.ndarray, i: int = i, target: int = target) -> float:
+            at = [p[i : i + 1] for p in points]
+            at[kind.image] = at[kind.image] * tf.constant(mask[None, ..., None], tf.float32)
+            return float(soft(kind.logits(at).numpy()[0].astype(np.float64))[target])
+
+        strength = np.abs(maps[i]).mean(tuple(range(maps.ndim - 2)))
+        strongest = np.argsort(-strength, kind="stable")[:channels]
+        large = [enlarged(maps[i : i + 1, ..., k], kind).reshape(space(kind)) for k in strongest]
+        scaled = [(m - m.min()) / (m.max() - m.min()) if m.max() > m.min() else 0 * m for m in large]
+        gains = np.array([probability(m) for m in scaled]) - probability(0 * scaled[0])
+        weights = np.exp(gains - gains.max())
+        weights /= weights.sum()
+        heats.append(np.maximum(sum(w * m for w, m in zip(weights, scaled, strict=True)), 0))
+    heats = np.stack(heats)
+    return heats if kind.tokens else heats[..., None]
+
+
+def ablation_cam(kind: Kind) -> np.ndarray:
+    points, targets = kind.at(), predicted(kind)
+    maps = kind.features(points, tf.nn.relu)
+
+    def scores(maps: Any) -> np.ndarray:
+        logits = tf.cast(kind.head(maps, points, tf.nn.relu), tf.float32).numpy()
+        return logits[np.arange(len(targets)), targets]
+
+    spread = np.asarray(tf.cast(kind.space(maps), tf.float32))
+    heat = np.zeros(spread.shape[:-1])
+    for k in range(spread.shape[-1]):
+        without = maps * tf.constant([float(j != k) for j in range(spread.shape[-1])], maps.dtype)
+        fall = scores(maps) - scores(without)
+        heat += fall.reshape(-1, *[1] * (heat.ndim - 1)) * spread[..., k]
+    return enlarged(np.maximum(heat, 0), kind)
+
+
+def lime(kind: Kind, labels: np.ndarray, samples: int, seed: int) -> list[np.ndarray]:
+    """Weights of each example, by the normal equations of the weighed ridge regression."""
+    found = []
+    for i, score in enumerate(scorers(kind)):
+        parts = labels[i].max() + 1
+        bits = np.random.default_rng(seed).random((samples, parts)) < 0.5
+        bits[0] = True
+        x = kind.flat[kind.image][i : i + 1]
+        y = np.array([score(hidden(x, row[labels[i]])) for row in bits])
+        cosine = [row.sum() / (math.sqrt(row.sum()) * math.sqrt(parts)) if row.any() else 0.0 for row in bits]
+        weights = np.sqrt(np.exp(-((1 - np.array(cosine)) ** 2) / 0.25**2))
+        design = np.column_stack([bits, np.ones(samples)])
+        penalty = np.diag([1.0] * parts + [0.0])
+        found.append(np.linalg.solve(design.T * weights @ design + penalty, design.T * weights @ y)[:-1])
+    return found
+
+
+def shapley(kind: Kind, labels: np.ndarray) -> list[np.ndarray]:
+    """By definition, over all coalitions."""
+    found = []
+    for i, score in enumerate(scorers(kind)):
+        parts, x = labels[i].max() + 1, kind.flat[kind.image][i : i + 1]
+        worth = {
+            bits: score(hidden(x, np.array(bits)[labels[i]])) for bits in itertools.product((0, 1), repeat=parts)
+        }
+        found.append(np.array([marginal(worth, parts, j) for j in range(parts)]))
+    return found
+
+
+def marginal(worth: dict[tuple[int, ...], float], parts: int, j: int) -> float:
+    total = 0.0
+    for bits, value in worth.items():
+        if not bits[j]:
+            size = sum(bits)
+            chance = math.factorial(size) * math.factorial(parts - size - 1) / math.factorial(parts)
+            total += chance * (worth[(*bits[:j], 1, *bits[j + 1 :])] - value)
+    return total
+
+
+def owen_of_quarters(kind: Kind) -> np.ndarray:
+    """Halves of halves along the longest side: each part joins before or after its sibling, and their half so too."""
+
+    def halves(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        places = np.argwhere(mask)
+        low, high = places.min(0), places.max(0) + 1
+        axis = int(np.argmax(high - low))
+        if (high - low)[axis] < 2:
+            return mask, 0 * mask
+        first = np.zeros_like(mask)
+        first[tuple(slice(a, b if n != axis else a + (b - a) // 2) for n, (a, b) in enumerate(zip(low, high, strict=True)))] = 1  # fmt: skip
+        return first, mask - first
+
+    def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
+        whole = np.ones(space(kind), int)
+        result = np.zeros(whole.shape)
+        left, right = halves(whole)
+        for half, rest in ((left, right), (right, left)):
+            one, two = halves(half)
+            for quarter, sibling in ((one, two), (two, one)):
+                contexts = [a * rest + b * sibling for a in (0, 1) for b in (0, 1)]
+                gains = [score(hidden(x, c + quarter)) - score(hidden(x, c)) for c in contexts]
+                result += quarter * np.mean(gains) / max(quarter.sum(), 1)
+        return result
+
+    return explained(kind, one)

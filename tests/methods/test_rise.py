@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfxai
+
+
+def corner(images: tf.Tensor) -> tf.Tensor:
+    """Reads nothing but one pixel."""
+    return images[:, 2, 3, 0]
+
+
+def test_it_is_unbiased_on_a_model_that_reads_one_corner() -> None:
+    """Against E[m m'] / E[m] of the paper's masks, summed over all shifts and independent bits."""
+    image, cells, keep, side = np.ones((1, 14, 14, 1), np.float32), 4, 0.4, 14
+    step = 4  # 14 / 4, rounded up
+
+    def enlarging(shift: int) -> np.ndarray:
+        """(side, cells): how much each bit counts at each pixel."""
+        length = (cells + 1) * step
+        where = (np.arange(length) + 0.5) * cells / length - 0.5
+        each = [np.interp(where, np.arange(cells), bit) for bit in np.eye(cells)]
+        return np.stack(each, 1)[shift : shift + side]
+
+    # A pixel is a sum of independent bits, so E[m m'] = keep^2 + keep (1 - keep) sum(a a').
+    shared = np.mean([np.outer(enlarging(i) @ enlarging(i)[2], enlarging(j) @ enlarging(j)[3]).reshape(side, side)
+                      for i in range(step) for j in range(step)], axis=0)  # fmt: skip
+    wanted = keep + (1 - keep) * shared
+
+    maps = [tfxai.RISE(4000, cells, keep, seed=seed)(corner, image).values[0, ..., 0] for seed in range(10)]
+    mean, error = np.mean(maps, 0), np.std(maps, 0, ddof=1) / np.sqrt(10)
+    assert (np.abs(mean - wanted) <= 5 * error + 1e-3).all()
+    assert error.max() < 0.01 < wanted.max() - wanted.min() - 0.2
+
+
+def test_the_sum_is_that_of_score_times_mask() -> None:
+    """A model that returns its mask's mean: the map's mean is E[m^2] / E[m], which the scores' second moment gives."""
+    image = np.ones((1, 8, 8, 1), np.float32)
+    seen = []
+
+    def mean(images: np.ndarray) -> np.ndarray:
+        values = np.asarray(images).mean((1, 2, 3))  # NumPy: this callable sees real masks
+        seen.append(values)
+        return values
+
+    found = tfxai.RISE(samples=500, cells=4, keep=0.3)(mean, image)
+    scores = np.concatenate(seen)[-500:]
+    np.testing.assert_allclose(found.values.mean(), (scores**2).sum() / (500 * 0.3), rtol=1e-5)
+    np.testing.assert_allclose(scores.mean(), 0.3, atol=0.02)
+
+
+def test_every_mask_has_a_shift_of_its_own() -> None:
+    masks = []
+
+    def spy(images: np.ndarray) -> np.ndarray:
+        masks.append(np.asarray(images)[..., 0])
+        return np.zeros(len(images))
+
+    tfxai.RISE(samples=200, cells=2, keep=0.5)(spy, np.ones((1, 12, 12, 1)))
+    all_masks = np.concatenate(masks)[-200:]
+    # Where a line stops being flat tells the shift.
+    kinks = {tuple(np.flatnonzero(np.abs(np.diff(np.diff(m[0]))) > 1e-4)) for m in all_masks}
+    assert len(kinks) > 6
+
+
+def test_the_seed_decides_and_the_batch_does_not() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((9, 9, 2)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    x = np.random.default_rng(0).random((1, 9, 9, 2))
+    one = tfxai.RISE(samples=50, seed=1)(model, x)
+    np.testing.assert_array_equal(one.values, tfxai.RISE(samples=50, seed=1)(model, x).values)
+    np.testing.assert_allclose(one.values, tfxai.RISE(samples=50, seed=1)(model, x, batch_size=7).values, atol=1e-6)
+    assert np.abs(one.values - tfxai.RISE(samples=50, seed=2)(model, x).values).max() > 1e-3
+
+
+def test_all_classes_come_from_the_same_passes() -> None:
+    calls = []
+
+    def model(images: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return np.asarray(images).reshape(len(images), -1)[:, :4]
+
+    image = np.arange(48.0).reshape(1, 4, 4, 3)
+    found = tfxai.RISE(samples=64)(model, image, targets=tfxai.top(4))
+    np.testing.assert_array_equal(found.targets, [[3, 2, 1, 0]])
+    assert sum(calls) <= 64 + 2  # and one to find the classes, one to try the callable
+    single = tfxai.RISE(samples=64)(model, image, targets=1)
+    np.testing.assert_allclose(found.values[0, 2], single.values[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"keep": 1.0}, {"keep": 0}, {"cells": 1}, {"samples": 0}])
+def test_settings_are_checked(settings: dict) -> None:
+    with pytest.raises(ValueError, match="RISE|keep"):
+        tfxai.RISE(**settings)

@@ -1,0 +1,173 @@
+"""Every method that hides parts on every kind of model, against slow loops over the hand-written twins."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import masked
+import numpy as np
+import pytest
+import tensorflow as tf
+import truth
+from models import BUILDERS, Kind, functional_logits, kind
+from test_battery import same
+
+import tfxai
+
+
+def callable_numpy() -> Kind:
+    """A function on arrays that TensorFlow cannot look into."""
+    built = functional_logits()
+    model = built.model
+
+    def scores(x: Any) -> Any:
+        assert isinstance(x, np.ndarray)
+        return model.predict_on_batch(x)
+
+    return dataclasses.replace(built, name="callable_numpy", model=scores, cam=False)
+
+
+@functools.cache
+def any_kind(name: str) -> Kind:
+    return callable_numpy() if name == "callable_numpy" else kind(name)
+
+
+NAMES = [*BUILDERS, "callable_numpy"]
+
+
+def flat(values: Any) -> list[Any]:
+    if isinstance(values, dict):
+        return list(values.values())
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+def found(method: Any, kind: Kind, score: Any = "logit", **more: Any) -> tuple[tfxai.Explanation, np.ndarray]:
+    """The explanation and its values for the input that lines up; the other inputs have none."""
+    if kind.score is not None:
+        score = getattr(tfxai.scores, score)(output="cls")
+    result = method(kind.model, kind.inputs, score=score, **more)
+    np.testing.assert_array_equal(result.targets, truth.predicted(kind))
+    values = flat(result.values)
+    assert all(v is None for i, v in enumerate(values) if i != kind.image)
+    return result, values[kind.image]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_occlusion(name: str) -> None:
+    model = any_kind(name)
+    window, stride = (5, 4) if name != "nested" else (24, 20)
+    result, values = found(tfxai.Occlusion(window=window, stride=stride), model)
+    same(values, masked.occlusion(model, window, stride), model)
+    scores = [score(x[None]) for score, x in zip(masked.scorers(model), model.flat[model.image], strict=True)]
+    np.testing.assert_allclose(result.scores, scores, rtol=1e-4 if model.exact else 2e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rise(name: str) -> None:
+    model = any_kind(name)
+    method = tfxai.RISE(samples=10, cells=3, keep=0.4, seed=2)
+    if np.ndim(model.flat[model.image]) != 4:
+        with pytest.raises(ValueError, match="RISE is for images"):
+            method(model.model, model.inputs)
+        return
+    same(found(method, model)[1], masked.rise(model, 10, 3, 0.4, 2), model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", [tfxai.ScoreCAM, tfxai.AblationCAM])
+def test_class_activation_maps(name: str, method: Any) -> None:
+    model = any_kind(name)
+    if not model.cam:
+        with pytest.raises(ValueError, match="plain callable has none"):
+            method()(model.model, model.inputs)
+        return
+    score = "probability" if method is tfxai.ScoreCAM else "logit"
+    if method is tfxai.AblationCAM:
+        same(found(method(), model, score)[1], masked.ablation_cam(model), model)
+        return
+    channels = 15 if name == "nested" else None  # of 1280, which would take minutes one by one
+    same(found(method(channels=channels), model, score)[1], masked.score_cam(model, channels), model)
+
+
+def cut(model: Kind) -> Any:
+    """A label map with a few parts for each example, different ones."""
+    shape = masked.space(model)
+    if len(shape) == 1 and np.ndim(model.flat[model.image]) == 2:
+        return np.stack([np.arange(shape[0]) * 4 // shape[0], np.arange(shape[0]) % 3])
+    generator = np.random.default_rng(0)
+    return np.stack([generator.integers(0, parts, shape) for parts in (4, 3)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lime(name: str) -> None:
+    model = any_kind(name)
+    labels = cut(model)
+    result, values = found(tfxai.LIME(segmenter=labels, samples=12, hide=0.0, seed=3), model)
+    for i, weights in enumerate(masked.lime(model, labels, 12, 3)):
+        same(result.weights[i][: len(weights)], weights, model)
+        assert np.isnan(result.weights[i][len(weights) :]).all()
+        spread = result.weights[i][labels[i]]
+        np.testing.assert_array_equal(values[i], spread[..., None] if values[i].ndim > labels[i].ndim else spread)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kernel_shap_with_all_coalitions_is_shapley(name: str) -> None:
+    model = any_kind(name)
+    labels = cut(model)
+    result, _ = found(tfxai.KernelSHAP(segmenter=labels, samples=16, background=0.0), model)
+    for i, weights in enumerate(masked.shapley(model, labels)):
+        same(result.weights[i][: len(weights)], weights, model)
+    assert np.abs(result.delta).max() <= 1e-4 * max(np.abs(result.scores).max(), 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_partition_shap_of_quarters_is_owen(name: str) -> None:
+    model = any_kind(name)
+    result, values = found(tfxai.PartitionSHAP(evals=12, masker=0.0), model)
+    same(values, masked.owen_of_quarters(model), model)
+    if name != "callable_numpy":
+        x = model.flat[model.image]
+        empty = [score(0 * row[None]) for score, row in zip(masked.scorers(model), x, strict=True)]
+        gap = values.reshape(len(values), -1).sum(1) - (result.scores - empty)
+        np.testing.assert_allclose(result.delta, gap, atol=(1e-4 if model.exact else 5e-2))
+
+
+METHODS = {
+    "occlusion": tfxai.Occlusion(window=3, stride=3),
+    "lime": tfxai.LIME(samples=20, segmenter="grid", segments=4, hide=0.0),
+    "kernel_shap": tfxai.KernelSHAP(samples=16, segmenter="grid", segments=4, background=0.0),
+    # Two whole levels: beyond them, which regions are halved depends on all classes of a call.
+    "partition_shap": tfxai.PartitionSHAP(evals=12, masker=0.0),
+}
+
+
+@pytest.mark.parametrize("name", ["functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) -> None:
+    model, configured = any_kind(name), METHODS[method]
+    together = configured(model.model, model.inputs, targets=tfxai.top(2))
+    assert together.targets.shape == (2, 2)
+    for i in range(2):
+        one = [x[i : i + 1] for x in model.flat]
+        one = dict(zip(model.inputs, one, strict=True)) if isinstance(model.inputs, dict) else one[0]
+        single = configured(model.model, one, targets=[together.targets[i, 1]], batch_size=3)
+        a, b = together.one()[0][i, 1], single.one()[0][0]
+        assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max() + 1e-7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
+    from tfxai.network import traces
+
+    model = any_kind(name)
+    np.random.seed(0)
+    tf.random.set_seed(0)
+    for method in METHODS.values():
+        first, _ = found(method, model)
+        count = traces(model.model)
+        np.random.random(3)
+        second, _ = found(method, model)
+        assert traces(model.model) == count > 0
+        np.testing.assert_array_equal(first.one()[0], second.one()[0])

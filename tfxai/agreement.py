@@ -1,0 +1,104 @@
+"""How much an answer moves when only chance, or the way an image was cut, is another."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from tfxai.explanation import Explanation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stability:
+    """Explanations of the same inputs under changed settings, and how far they agree.
+
+    explanations: by the name of the change, such as "seed=1".
+    agreement:    float32, targets.shape + (R, R): Spearman's rank correlation of each pair of the R maps, -1 to 1; NaN
+                  where a map is constant.
+    """
+
+    explanations: Mapping[str, Explanation]
+    agreement: NDArray[np.float32]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """Mean agreement of all pairs, shape of targets."""
+        pairs = np.triu_indices(len(self.explanations), 1)
+        return self.agreement[..., pairs[0], pairs[1]].mean(-1)
+
+    def __repr__(self) -> str:
+        each = self.agreement.reshape(-1, *self.agreement.shape[-2:]).mean(0)
+        lines = [
+            f"  {one:>24} {other:24} {each[i, j]:6.2f}"
+            for (i, one), (j, other) in itertools.combinations(enumerate(self.explanations), 2)
+        ]
+        return "\n".join([f"Stability(mean rank correlation {self.mean.mean():.2f})", *lines])
+
+
+def stability(
+    method: Any,
+    model: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    seeds: int | Iterable[int] = 3,
+    segmenters: Iterable[Any] = (),
+    input: str | int | None = None,
+    **call: Any,
+) -> Stability:
+    """How much does this method's answer move between seeds, and between segmenters?
+
+    Every change is made alone, from the method as it is. An answer that moves much needs more samples, or fewer
+    segments; if it still moves between segmenters, it is about the segments and not about the model.
+    Cost: a whole explanation for every seed and segmenter.
+
+    method:     a method with a `seed`, and with a `segmenter` if some are given.
+    seeds:      how many (counted from the method's own on), or which ones.
+    segmenters: as LIME takes them.
+    input:      which of several inputs is compared; the first explained image unless given.
+    call:       score, batch_size ... as for every method.
+
+    Raises ValueError if the method lacks such a setting, or there are fewer than two explanations to compare.
+    Slack, Hilgard, Singh, Lakkaraju: Reliable Post hoc Explanations, 2021. arXiv:2008.05030; Schallner, Rabold, Scholz,
+    Schmid: Effect of Superpixel Aggregation on Explanations in LIME, 2019. arXiv:1910.07856
+    """
+    segmenters = list(segmenters)
+    settings = {field.name for field in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else set()
+    for name, asked in (("seed", seeds != 1), ("segmenter", bool(segmenters))):
+        if asked and name not in settings:
+            raise ValueError(
+                f"{type(method).__name__} has no {name}, so nothing could change. Give a method that has one, such as "
+                "tfxai.LIME()."
+            )
+    drawn = range(method.seed, method.seed + seeds) if isinstance(seeds, int) else list(seeds)
+    changes = [("seed", seed) for seed in drawn] + [("segmenter", each) for each in segmenters]
+    if len(changes) < 2:
+        raise ValueError(f"{len(changes)} explanations cannot be compared. Give two or more seeds or segmenters.")
+    found = {
+        f"{name}={value if isinstance(value, (int, str)) else f'#{i}'}": dataclasses.replace(method, **{name: value})(
+            model, inputs, targets, **call
+        )
+        for i, (name, value) in enumerate(changes)
+    }
+    maps = [each.heatmap(input) for each in found.values()]
+    lead = next(iter(found.values())).targets.shape
+    rows = np.stack([each.reshape(int(np.prod(lead)), -1) for each in maps], axis=1)  # (rows, R, places)
+    agreement = np.stack([_agreement(row) for row in rows])
+    return Stability(found, agreement.reshape(*lead, len(maps), len(maps)).astype(np.float32))
+
+
+def _agreement(maps: NDArray) -> NDArray:
+    """(R, R) rank correlations of maps (R, places), where all of them have values."""
+    there = np.isfinite(maps).all(0)
+    result = np.eye(len(maps))
+    for i, j in itertools.combinations(range(len(maps)), 2):
+        one, other = maps[i, there], maps[j, there]
+        varied = np.ptp(one) > 0 and np.ptp(other) > 0
+        result[i, j] = result[j, i] = spearmanr(one, other).statistic if varied else np.nan
+    return result
