@@ -78,13 +78,13 @@ def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.nda
         for axis in (0, 1):
             length = (cells + 1) * steps[axis]
             where = (np.arange(length) + 0.5) * cells / length - 0.5
-            large = np.apply_along_axis(lambda line, w=where: np.interp(w, np.arange(cells), line), axis, large)
+            large = np.apply_along_axis(
+                lambda line, w=where: np.interp(w, np.arange(cells), line), axis, large
+            )
         return large[shift[0] :, shift[1] :][: sides[0], : sides[1]]
 
     masks = [mask(grid, shift) for grid, shift in zip(grids, shifts, strict=True)]
-    return explained(
-        kind, lambda x, score, _: sum(score(hidden(x, m)) * m for m in masks) / (samples * keep)
-    )
+    return explained(kind, lambda x, score, _: sum(score(hidden(x, m)) * m for m in masks) / (samples * keep))
 
 
 def score_cam(kind: Kind, channels: int | None = None) -> np.ndarray:
@@ -152,7 +152,8 @@ def shapley(kind: Kind, labels: np.ndarray) -> list[np.ndarray]:
     for i, score in enumerate(scorers(kind)):
         parts, x = labels[i].max() + 1, kind.flat[kind.image][i : i + 1]
         worth = {
-            bits: score(hidden(x, np.array(bits)[labels[i]])) for bits in itertools.product((0, 1), repeat=parts)
+            bits: score(hidden(x, np.array(bits)[labels[i]]))
+            for bits in itertools.product((0, 1), repeat=parts)
         }
         found.append(np.array([marginal(worth, parts, j) for j in range(parts)]))
     return found

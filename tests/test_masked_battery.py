@@ -109,7 +109,9 @@ def test_lime(name: str) -> None:
         same(result.weights[i][: len(weights)], weights, model)
         assert np.isnan(result.weights[i][len(weights) :]).all()
         spread = result.weights[i][labels[i]]
-        np.testing.assert_array_equal(values[i], spread[..., None] if values[i].ndim > labels[i].ndim else spread)
+        np.testing.assert_array_equal(
+            values[i], spread[..., None] if values[i].ndim > labels[i].ndim else spread
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -143,7 +145,9 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", ["functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"])
+@pytest.mark.parametrize(
+    "name", ["functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) -> None:
     model, configured = any_kind(name), METHODS[method]

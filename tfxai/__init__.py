@@ -10,14 +10,20 @@ from tfxai.version import __version__
 if TYPE_CHECKING:
     from tfxai import baselines, methods, photos, plots, predictions, scores, zoo
     from tfxai.activations import layers
+    from tfxai.agreement import stability
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
     from tfxai.scores import top
-    from tfxai.agreement import stability
     from tfxai.text import Text
 
 _MODULES = ("baselines", "methods", "photos", "plots", "predictions", "scores", "zoo")
-_HOMES = {"Explanation": "explanation", "layers": "activations", "stability": "agreement", "Text": "text", "top": "scores"}
+_HOMES = {
+    "Explanation": "explanation",
+    "layers": "activations",
+    "stability": "agreement",
+    "Text": "text",
+    "top": "scores",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -69,7 +69,9 @@ def stability(
     Schmid: Effect of Superpixel Aggregation on Explanations in LIME, 2019. arXiv:1910.07856
     """
     segmenters = list(segmenters)
-    settings = {field.name for field in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else set()
+    settings = (
+        {field.name for field in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else set()
+    )
     for name, asked in (("seed", seeds != 1), ("segmenter", bool(segmenters))):
         if asked and name not in settings:
             raise ValueError(
@@ -79,11 +81,13 @@ def stability(
     drawn = range(method.seed, method.seed + seeds) if isinstance(seeds, int) else list(seeds)
     changes = [("seed", seed) for seed in drawn] + [("segmenter", each) for each in segmenters]
     if len(changes) < 2:
-        raise ValueError(f"{len(changes)} explanations cannot be compared. Give two or more seeds or segmenters.")
-    found = {
-        f"{name}={value if isinstance(value, (int, str)) else f'#{i}'}": dataclasses.replace(method, **{name: value})(
-            model, inputs, targets, **call
+        raise ValueError(
+            f"{len(changes)} explanations cannot be compared. Give two or more seeds or segmenters."
         )
+    found = {
+        f"{name}={value if isinstance(value, (int, str)) else f'#{i}'}": dataclasses.replace(
+            method, **{name: value}
+        )(model, inputs, targets, **call)
         for i, (name, value) in enumerate(changes)
     }
     maps = [each.heatmap(input) for each in found.values()]

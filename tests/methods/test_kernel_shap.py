@@ -92,8 +92,14 @@ def test_a_linear_model_has_w_times_x() -> None:
 def test_the_score_is_averaged_over_the_background() -> None:
     """A product of two columns: each gets x_i E[b_j] mixed with x_i x_j, half and half."""
     background = np.random.default_rng(0).normal(size=(20, 2))
-    found = tfxai.KernelSHAP(background=background)(lambda rows: rows[:, 0] * rows[:, 1], np.array([[2.0, 3.0]]))
-    b1, b2, both = background[:, 0].mean(), background[:, 1].mean(), (background[:, 0] * background[:, 1]).mean()
+    found = tfxai.KernelSHAP(background=background)(
+        lambda rows: rows[:, 0] * rows[:, 1], np.array([[2.0, 3.0]])
+    )
+    b1, b2, both = (
+        background[:, 0].mean(),
+        background[:, 1].mean(),
+        (background[:, 0] * background[:, 1]).mean(),
+    )
     first = (2 * b2 - both + 6 - 3 * b1) / 2
     second = (3 * b1 - both + 6 - 2 * b2) / 2
     np.testing.assert_allclose(found.weights[0], [first, second], rtol=1e-5)

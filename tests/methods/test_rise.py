@@ -66,11 +66,15 @@ def test_every_mask_has_a_shift_of_its_own() -> None:
 
 def test_the_seed_decides_and_the_batch_does_not() -> None:
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((9, 9, 2)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    model = keras.Sequential(
+        [keras.Input((9, 9, 2)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    )
     x = np.random.default_rng(0).random((1, 9, 9, 2))
     one = tfxai.RISE(samples=50, seed=1)(model, x)
     np.testing.assert_array_equal(one.values, tfxai.RISE(samples=50, seed=1)(model, x).values)
-    np.testing.assert_allclose(one.values, tfxai.RISE(samples=50, seed=1)(model, x, batch_size=7).values, atol=1e-6)
+    np.testing.assert_allclose(
+        one.values, tfxai.RISE(samples=50, seed=1)(model, x, batch_size=7).values, atol=1e-6
+    )
     assert np.abs(one.values - tfxai.RISE(samples=50, seed=2)(model, x).values).max() > 1e-3
 
 

@@ -1,0 +1,183 @@
+"""The engine behind the methods that hide parts."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfxai
+from tfxai.engines import perturb
+from tfxai.network import Network, traces
+
+L = keras.layers
+
+
+def small() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = [
+        L.Conv2D(6, 3),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.GlobalAveragePooling2D(),
+        L.Dense(4, "softmax"),
+    ]
+    return keras.Sequential([keras.Input((12, 12, 3)), *layers])
+
+
+X = np.random.default_rng(0).random((2, 12, 12, 3)).astype(np.float32)
+LARGE = tfxai.RISE(samples=1000)
+
+
+def test_a_large_job_runs_on_frozen_weights_with_the_same_values() -> None:
+    model = small()
+    live = tfxai.RISE(samples=1000)(lambda x: model(x, training=False), X)  # a callable is never frozen
+    frozen = LARGE(model, X)
+    np.testing.assert_allclose(frozen.values, live.values, atol=1e-6)
+    functions = [
+        compiled.function for key, compiled in tfxai.network._states[model].functions.items() if key[3]
+    ]
+    assert len(functions) == 1 and not functions[0].variables
+
+
+@pytest.mark.parametrize("change", ["assign", "set_weights", "one bit", "batch norm"])
+def test_a_changed_weight_is_always_noticed(change: str) -> None:
+    model = small()
+    before = LARGE(model, X, targets=1)
+    if change == "assign":
+        model.layers[0].kernel.assign_add(0.1 * tf.ones_like(model.layers[0].kernel))
+    elif change == "set_weights":
+        model.set_weights([1.1 * w + 0.01 for w in model.get_weights()])
+    elif change == "batch norm":
+        model.layers[1].moving_mean.assign([1.0, 2, 3, 4, 5, 6])
+    else:
+        bias = model.layers[-1].bias.numpy()
+        bias[0] = np.nextafter(bias[0], 1, dtype=np.float32)
+        model.layers[-1].bias.assign(bias)
+    count = traces(model)
+    after = LARGE(model, X, targets=1)
+    assert traces(model) == count + 1
+    if change != "one bit":
+        live = tfxai.RISE(samples=1000)(lambda x: model(x, training=False), X, targets=1)
+        np.testing.assert_allclose(after.values, live.values, atol=1e-6)
+        assert np.abs(after.values - before.values).max() > 1e-4
+    kept = [key for key in tfxai.network._states[model].functions if key[3]]
+    assert len(kept) == 1  # that of the old weights is gone
+
+
+def test_small_jobs_and_training_never_freeze() -> None:
+    model = small()
+    tfxai.RISE(samples=100)(model, X)
+    assert not any(key[3] for key in tfxai.network._states[model].functions)
+
+
+def test_weights_and_random_state_stay_as_they_are() -> None:
+    model = small()
+    before = [w.copy() for w in model.get_weights()]
+    tf.random.set_seed(1)
+    np.random.seed(1)
+    for method in (
+        LARGE,
+        tfxai.LIME(samples=30, segments=9),
+        tfxai.ScoreCAM(),
+        tfxai.PartitionSHAP(evals=20),
+    ):
+        method(model, X)
+    after = np.random.random(), float(tf.random.uniform([]))
+    np.random.seed(1)
+    tf.random.set_seed(1)
+    assert after == (np.random.random(), float(tf.random.uniform([])))
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        tfxai.RISE(samples=50),
+        tfxai.Occlusion(window=5, stride=3),
+        tfxai.LIME(samples=50, segments=9),
+        tfxai.KernelSHAP(samples=50, segments=9),
+        tfxai.PartitionSHAP(evals=50),
+        tfxai.PartitionSHAP(evals=50, masker="inpaint"),
+        tfxai.ScoreCAM(),
+        tfxai.AblationCAM(),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_xla_gives_the_same_values(method: tfxai.methods.Method) -> None:
+    model = small()
+    plain, compiled = method(model, X), method(model, X, jit_compile=True, batch_size=8)
+    largest = np.abs(plain.values).max()
+    np.testing.assert_allclose(compiled.values, plain.values, atol=1e-4 * largest)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
+def test_the_batch_size_changes_nothing(batch_size: int) -> None:
+    model = small()
+    for method in (tfxai.RISE(samples=40), tfxai.LIME(samples=40, segments=9), tfxai.PartitionSHAP(evals=40), tfxai.ScoreCAM()):  # fmt: skip
+        one, other = method(model, X), method(model, X, batch_size=batch_size)
+        np.testing.assert_allclose(one.values, other.values, atol=1e-5 * np.abs(one.values).max())
+
+
+def test_progress_changes_nothing_but_the_bar(capsys: pytest.CaptureFixture) -> None:
+    model = small()
+    for method in (
+        tfxai.RISE(samples=100),
+        tfxai.KernelSHAP(samples=70, segments=9),
+        tfxai.PartitionSHAP(evals=70),
+    ):
+        quiet = method(model, X)
+        assert capsys.readouterr() == ("", "")
+        shown = method(model, X, progress=True)
+        np.testing.assert_allclose(quiet.values, shown.values, atol=1e-6)
+        printed = capsys.readouterr()
+        assert printed.out == "" and printed.err
+
+
+def test_chunks_are_even_and_cover_the_plan_once() -> None:
+    for total, chunks in ((10, 3), (64, 2), (5, 5), (33, 2)):
+        found = [
+            perturb.chunk_of(tf.constant(i), tf.constant(total), tf.constant(chunks), None)
+            for i in range(chunks)
+        ]
+        np.testing.assert_array_equal(np.concatenate(found), np.arange(total))
+        assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+def test_a_callable_on_arrays_is_tried_once_and_called_with_its_own_type() -> None:
+    calls = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        calls.append(x)
+        return x.sum((1, 2, 3))
+
+    tfxai.RISE(samples=10)(model, X[:1])
+    tfxai.RISE(samples=10)(model, X[:1])
+    arrays = [x for x in calls if isinstance(x, np.ndarray)]
+    assert len(calls) == len(arrays) + 1  # once with a tensor, in case that it can be compiled
+    assert all(x.dtype == np.float32 for x in arrays)
+    assert sum(map(len, arrays)) == 1 + 2 * 11
+
+
+def test_a_callable_that_fails_says_how() -> None:
+    with pytest.raises(ValueError, match="fails on arrays of shape .*: IndexError"):
+        tfxai.RISE(samples=10)(lambda x: np.asarray(x)[:, 99], X)
+    with pytest.raises(ValueError, match="Return one row of scores per example"):
+        tfxai.RISE(samples=10)(lambda x: np.zeros(7), X)
+
+
+def test_several_numbers_without_classes_need_a_score() -> None:
+    with pytest.raises(ValueError, match="not class scores"):
+        tfxai.RISE(samples=10)(lambda x: np.zeros((len(x), 2, 2)), X)
+
+
+def test_a_network_is_read_once_per_call() -> None:
+    """The digest is that of the weights when the call began, to the bit."""
+    model = small()
+    one = Network(model, X).digest
+    assert one == Network(model, X).digest
+    model.layers[-1].bias.assign(model.layers[-1].bias + 1)
+    assert one != Network(model, X).digest
+    assert Network(lambda x: x, X).digest is None
