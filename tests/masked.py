@@ -84,7 +84,13 @@ def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.nda
         return large[shift[0] :, shift[1] :][: sides[0], : sides[1]]
 
     masks = [mask(grid, shift) for grid, shift in zip(grids, shifts, strict=True)]
-    return explained(kind, lambda x, score, _: sum(score(hidden(x, m)) * m for m in masks) / (samples * keep))
+
+    def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
+        scores = [score(hidden(x, m)) for m in masks]
+        mean = np.mean(scores)
+        return mean + sum((s - mean) * m for s, m in zip(scores, masks, strict=True)) / (samples * keep)
+
+    return explained(kind, one)
 
 
 def score_cam(kind: Kind, channels: int | None = None) -> np.ndarray:

@@ -35,7 +35,9 @@ def test_the_first_run_is_the_method_itself() -> None:
 
 
 def test_words_beyond_a_text_are_left_out() -> None:
-    score = lambda texts: np.array([2.0 * t.count("good") - t.count("a") + len(t) ** 2 for t in texts])
+    def score(texts: list[str]) -> np.ndarray:
+        return np.array([2.0 * t.count("good") - t.count("a") + len(t) ** 2 for t in texts])
+
     found = tfxai.stability(tfxai.LIME(samples=20), score, ["a good film indeed", "so good"], seeds=3)
     assert np.isfinite(found.mean).all()
 

@@ -162,7 +162,7 @@ def test_a_callable_on_arrays_is_tried_once_and_called_with_its_own_type() -> No
 
 
 def test_a_callable_that_fails_says_how() -> None:
-    with pytest.raises(ValueError, match="fails on arrays of shape .*: IndexError"):
+    with pytest.raises(ValueError, match=r"fails on arrays of shape .*: IndexError"):
         tfxai.RISE(samples=10)(lambda x: np.asarray(x)[:, 99], X)
     with pytest.raises(ValueError, match="Return one row of scores per example"):
         tfxai.RISE(samples=10)(lambda x: np.zeros(7), X)

@@ -115,5 +115,5 @@ def test_series_are_halved_along_time() -> None:
 
 @pytest.mark.parametrize("settings", [{"evals": 1}, {"masker": "blurr(3,3)"}, {"masker": "blur(0,3)"}])
 def test_settings_are_checked(settings: dict) -> None:
-    with pytest.raises(ValueError, match="evals is 1|blur"):
+    with pytest.raises(ValueError, match=r"evals is 1|blur"):
         tfxai.PartitionSHAP(**settings)

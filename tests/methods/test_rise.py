@@ -35,7 +35,7 @@ def test_it_is_unbiased_on_a_model_that_reads_one_corner() -> None:
 
 
 def test_the_sum_is_that_of_score_times_mask() -> None:
-    """A model that returns its mask's mean: the map's mean is E[m^2] / E[m], which the scores' second moment gives."""
+    """A model that returns its mask's mean: the map's mean follows from the scores alone."""
     image = np.ones((1, 8, 8, 1), np.float32)
     seen = []
 
@@ -46,8 +46,14 @@ def test_the_sum_is_that_of_score_times_mask() -> None:
 
     found = tfxai.RISE(samples=500, cells=4, keep=0.3)(mean, image)
     scores = np.concatenate(seen)[-500:]
-    np.testing.assert_allclose(found.values.mean(), (scores**2).sum() / (500 * 0.3), rtol=1e-5)
+    wanted = scores.mean() + ((scores - scores.mean()) * scores).sum() / (500 * 0.3)
+    np.testing.assert_allclose(found.values.mean(), wanted, rtol=1e-5)
     np.testing.assert_allclose(scores.mean(), 0.3, atol=0.02)
+
+
+def test_a_score_that_never_moves_gives_a_flat_map() -> None:
+    found = tfxai.RISE(samples=30)(lambda images: 5 + 0 * images[:, 0, 0, 0], np.ones((1, 8, 8, 1)))
+    np.testing.assert_allclose(found.values, 5, rtol=1e-6)
 
 
 def test_every_mask_has_a_shift_of_its_own() -> None:
@@ -95,5 +101,5 @@ def test_all_classes_come_from_the_same_passes() -> None:
 
 @pytest.mark.parametrize("settings", [{"keep": 1.0}, {"keep": 0}, {"cells": 1}, {"samples": 0}])
 def test_settings_are_checked(settings: dict) -> None:
-    with pytest.raises(ValueError, match="RISE|keep"):
+    with pytest.raises(ValueError, match=r"RISE|keep"):
         tfxai.RISE(**settings)

@@ -50,7 +50,7 @@ class Seen:
 
     scores: (M, K), for each class.
     notes:  (M, n).
-    sums:   (K, ...) sum of scores x masks, if asked for.
+    sums:   (K + 1, ...) sum of scores x masks, and of the masks alone, if asked for.
     """
 
     scores: NDArray
@@ -106,7 +106,7 @@ class Perturb:
 
         plan:  arrays (M, ...), one entry for each perturbation.
         fixed: what they need beside it, each with a leading axis of any length.
-        sums:  shape of the masks, to sum scores x masks.
+        sums:  shape of the masks, to sum scores x masks, and masks.
         share: of the example's work, for the progress bar.
         """
         question, network = self.question, self.question.network
@@ -132,15 +132,17 @@ class Perturb:
                 )
                 if sums is None:
                     return number + 1, rows
+                factors = tf.concat([scores, tf.ones_like(scores[:, :1])], 1)
                 if padded is not None:  # what fills up the last chunk must not count
-                    scores = tf.where((number * padded + tf.range(padded) < total)[:, None], scores, 0.0)
+                    counts = number * padded + tf.range(padded) < total
+                    factors = tf.where(counts[:, None], factors, 0.0)
                 flat = tf.reshape(chunk.masks, (-1, int(np.prod(sums))))
-                return number + 1, rows, summed[0] + tf.matmul(scores, flat, transpose_a=True)
+                return number + 1, rows, summed[0] + tf.matmul(factors, flat, transpose_a=True)
 
             rows = tf.TensorArray(
                 tf.float32, last - first, infer_shape=False, element_shape=[padded, columns]
             )
-            start = [] if sums is None else [tf.zeros((targets.shape[1], int(np.prod(sums))))]
+            start = [] if sums is None else [tf.zeros((targets.shape[1] + 1, int(np.prod(sums))))]
             _, rows, *summed = tf.while_loop(
                 lambda number, *_: number < last,
                 step,

@@ -18,8 +18,9 @@ from tfxai.engines.perturb import Perturb, Perturbed, answer, part_of, shown, vi
 class RISE(Method):
     """A pixel matters if the score is high, on average, whenever it is visible.
 
-    Values estimate the expected score given that the pixel is visible, so they are in units of the score and positive
-    where it is; what counts are the differences between places. Images only.
+    Values estimate the expected score given that the pixel is visible, in units of the score; what counts are the
+    differences between places. A model whose score never moves gets a flat map: the mean score is taken out of the
+    paper's sum and put back as itself, which leaves the expectation as it is and most of the noise out. Images only.
     Cost: `samples` forward passes per image, whatever the number of classes.
 
     samples:  random masks; 4000 (VGG16) and 8000 (ResNet-50) in the paper.
@@ -76,7 +77,17 @@ class RISE(Method):
         for example in engine.examples():
             number = example.number
             seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
-            maps.append(seen.sums / (self.samples * self.keep))
+            *sums, visible_sum = seen.sums
+            mean = seen.scores.mean(0, dtype=np.float64)
+            # The part of the sum that a constant score would have is known; what chance made of it is noise.
+            maps.append(
+                np.stack(
+                    [
+                        m + (s - m * visible_sum) / (self.samples * self.keep)
+                        for m, s in zip(mean, sums, strict=True)
+                    ]
+                )
+            )
             found.append(example)
         return answer(question, part.values(np.concatenate(maps), question), found)
 
