@@ -69,9 +69,7 @@ def stability(
     Schmid: Effect of Superpixel Aggregation on Explanations in LIME, 2019. arXiv:1910.07856
     """
     segmenters = list(segmenters)
-    settings = (
-        {field.name for field in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else set()
-    )
+    settings = getattr(method, "__dataclass_fields__", {})
     for name, asked in (("seed", seeds != 1), ("segmenter", bool(segmenters))):
         if asked and name not in settings:
             raise ValueError(
@@ -104,5 +102,5 @@ def _agreement(maps: NDArray) -> NDArray:
     for i, j in itertools.combinations(range(len(maps)), 2):
         one, other = maps[i, there], maps[j, there]
         varied = np.ptp(one) > 0 and np.ptp(other) > 0
-        result[i, j] = result[j, i] = spearmanr(one, other).statistic if varied else np.nan
+        result[i, j] = result[j, i] = spearmanr(one, other)[0] if varied else np.nan
     return result

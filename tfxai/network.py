@@ -27,6 +27,7 @@ from tfxai.text import Text
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
+_COPIES = 4  # traces kept per model that hold its weights
 _FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
 
 
@@ -34,7 +35,7 @@ class State:
     """What is kept for a model for as long as the user keeps it."""
 
     def __init__(self) -> None:
-        self.functions: collections.OrderedDict[Hashable, Compiled] = collections.OrderedDict()
+        self.functions: collections.OrderedDict[Any, Compiled] = collections.OrderedDict()
         self.traces = 0
         self.array_outputs: dict[str, Any] = {}  # of a callable on arrays: what it returns for one example
 
@@ -187,7 +188,8 @@ class Network:
         try:
             model = weakref.ref(self.model)  # what is kept for a callable must not keep it alive
         except TypeError:
-            model = functools.partial(lambda kept: kept, self.model)
+            kept = self.model
+            model: Any = lambda: kept  # noqa: E731
 
         def call(*arrays: NDArray) -> list[NDArray]:
             outputs = _as_arrays(model()(_pack(skeleton, [_readable(array) for array in arrays])))
@@ -225,12 +227,14 @@ class Network:
         """
         specs = tf.nest.map_structure(_spec, list(arguments))
         shapes = tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs))
-        full = (key, self.fingerprint, shapes, frozen, jit_compile)
+        full: Any = (key, self.fingerprint, shapes, frozen, jit_compile)
         with _TRACING:
             kept = self.state.functions
             if full not in kept or any(reference() is None for reference in kept[full].read):
                 if frozen is not None:
-                    for old in [other for other in kept if other[3] not in (None, frozen)]:
+                    copies = [other for other in kept if other[3] is not None]
+                    current = [other for other in copies if other[3] == frozen]
+                    for old in {*copies} - {*current[1 - _COPIES :]}:
                         del kept[old]
                 facts: dict[str, Any] = {}
                 traced = tf.function(
@@ -259,7 +263,7 @@ class Network:
             return None
         found = hashlib.blake2b()
         for _, array in weights:
-            found.update(np.ascontiguousarray(array).view(np.uint8))
+            found.update(np.ascontiguousarray(array).tobytes())
         return found.digest()
 
     def _weights(self) -> list[tuple[Any, NDArray]]:

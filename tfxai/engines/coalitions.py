@@ -62,7 +62,7 @@ class Coalitions:
         """Raises ValueError if there is no such input."""
         network = question.network
         network.allow_arrays()
-        names = (
+        names: list[Any] = (
             list(network.structure)
             if isinstance(network.structure, dict)
             else list(range(len(network.arrays)))
@@ -77,6 +77,11 @@ class Coalitions:
         images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
         which = names.index(input) if input is not None else (images or [0])[0]
         array, text = network.arrays[which], None
+        if array.dtype == object and array.size > len(array):
+            raise ValueError(
+                f"{method}: this input holds {array.shape[1:]} texts for each example. Give tables with words as a dict of "
+                "columns, and texts as a list of strings."
+            )
         if array.dtype == object:
             text = (
                 network.structure if isinstance(network.structure, Text) else Text(array.reshape(-1).tolist())
@@ -178,6 +183,8 @@ class Coalitions:
 
     def hidden(self, hide: Any, method: str) -> NDArray:
         """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
+        if isinstance(hide, str) and not self.rows:
+            raise ValueError(f"{method}: {hide!r} hides nothing. Give a number, an array or a tfxai.baselines function.")
         if self.columns or (self.array.ndim == 2 and (hide is None or isinstance(hide, str))):
             raise ValueError(
                 f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "

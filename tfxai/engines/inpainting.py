@@ -15,7 +15,7 @@ def inpainted(x: Any, hidden: Any, masks: Any) -> Any:
     Gortler, Grzeszczuk, Szeliski, Cohen: The Lumigraph, SIGGRAPH 1996, section 3.4.2. doi:10.1145/237170.237200
     """
     weights = masks[..., None]
-    levels = [(tf.cast(x, tf.float32) * weights, weights)]
+    levels: list[Any] = [(tf.cast(x, tf.float32) * weights, weights)]
     while max(levels[-1][0].shape[1:3]) > 1:
         levels.append(tuple(tf.nn.avg_pool2d(each, 2, 2, "SAME") for each in levels[-1]))
     found = tf.reduce_mean(tf.cast(hidden, tf.float32), (1, 2), keepdims=True)

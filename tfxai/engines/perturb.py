@@ -228,12 +228,12 @@ def part_of(question: Question, input: str | int | None, method: str) -> Part:
     """
     network = question.network
     network.allow_arrays()
-    names = list(network.structure) if isinstance(network.structure, dict) else range(len(network.arrays))
+    names: list[Any] = list(network.structure) if isinstance(network.structure, dict) else list(range(len(network.arrays)))
     if input is None:
         images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
         which = (images or [0])[0]
     elif input in names:
-        which = list(names).index(input)
+        which = names.index(input)
     else:
         raise ValueError(f"input={input!r}: the inputs are {', '.join(map(repr, names))}. Give one of them.")
     array = network.arrays[which]

@@ -49,7 +49,7 @@ class AblationCAM(Method):
             call = layer.call
             seen = engine.run(example, [np.arange(len(layer.maps), dtype=np.int32)], [layer.raw])
             weights = example.scores - seen.scores
-            values.append(layer.enlarged(question, np.tensordot(weights, layer.maps, [[0], [0]])))
+            values.append(layer.enlarged(question, np.tensordot(weights, layer.maps, (0, 0))))
             found.append(example)
         joined = [None if one[0] is None else np.concatenate(one) for one in zip(*values, strict=True)]
         return answer(question, joined, found)

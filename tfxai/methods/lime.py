@@ -103,7 +103,7 @@ class LIME(Method):
         }
         return coalitions.answer(examples, cut, weights, SurrogateExplanation, **more)
 
-    def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[Any, ...]:
         """Weights (K, parts), and R2, intercept and prediction at the input (K,)."""
         bits = visible.astype(np.float64)
         from_all_ones = 1 - np.sqrt(bits.mean(1)) if self.distance == "cosine" else np.sqrt((1 - bits).sum(1))

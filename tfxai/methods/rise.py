@@ -77,7 +77,7 @@ class RISE(Method):
         for example in engine.examples():
             number = example.number
             seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
-            *sums, visible_sum = seen.sums
+            *sums, visible_sum = seen.sums if seen.sums is not None else ()
             mean = seen.scores.mean(0, dtype=np.float64)
             # The part of the sum that a constant score would have is known; what chance made of it is noise.
             maps.append(
@@ -97,4 +97,4 @@ def _enlarging(cells: int, step: int, side: int, shifts: Any) -> Any:
     scale = cells / ((cells + 1) * step)
     centre = (tf.cast(tf.range(side) + shifts[:, None], tf.float32) + 0.5) * scale - 0.5
     centre = tf.clip_by_value(centre, 0.0, cells - 1.0)
-    return tf.nn.relu(1 - tf.abs(centre[..., None] - tf.range(cells, dtype=tf.float32)))
+    return tf.nn.relu(1 - tf.abs(tf.expand_dims(centre, -1) - tf.range(cells, dtype=tf.float32)))

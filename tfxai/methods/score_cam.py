@@ -61,7 +61,7 @@ class ScoreCAM(Method):
             masks *= tf.reshape(
                 tf.cast(plan[0] >= 0, tf.float32), [-1, *[1] * len(axes)]
             )  # -1 hides everything
-            seen = fixed[1] + masks[..., None] * (tf.cast(point, tf.float32) - fixed[1])
+            seen = fixed[1] + tf.expand_dims(masks, -1) * (tf.cast(point, tf.float32) - fixed[1])
             notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
             count = tf.shape(masks)[0]
             if not tokens:
@@ -106,4 +106,4 @@ def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, seen: Seen) -
         where=high > low,
         out=np.zeros_like(low + layer.maps[channels[varied]]),
     )
-    return np.tensordot(weights, scaled, [[0], [0]])
+    return np.tensordot(weights, scaled, (0, 0))
