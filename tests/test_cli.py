@@ -157,7 +157,7 @@ def test_highlight_draws_the_segments_that_speak_most_for_the_class(folder, here
 @pytest.mark.parametrize(
     "settings",
     [
-        "lime samples=9 segmenter=quickshift hide=blur",
+        "lime samples=9 segmenter=watershed hide=blur",
         "kernel_shap samples=9 segmenter=grid background=mean",
         "partition_shap evals=9 masker=blur(16,16)",
         "partition_shap evals=9 masker=noise",
