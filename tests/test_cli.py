@@ -137,6 +137,44 @@ def test_the_picture_shows_the_photo_in_its_own_colours_whatever_the_model_was_f
     )  # red less its mean, green less its mean
 
 
+def test_highlight_draws_the_segments_that_speak_most_for_the_class(folder, here, capsys, monkeypatch):
+    figures, segments = [], tfxai.plots.segments
+    monkeypatch.setattr(
+        tfxai.plots, "segments", lambda *a, **k: figures.append(segments(*a, **k)) or figures[0]
+    )
+    ran(capsys, "explain", folder / "a.png", "--model", folder / "model.keras", "--method", "lime", "--target", "3",
+        "--set", "segments=6", "samples=30", "segmenter=grid", "--highlight", "2", "--save", "v.npz")  # fmt: skip
+    found = tfxai.Explanation.load("v.npz")
+    best = (-found.weights[0]).argsort()[:2]
+    best = best[found.weights[0][best] > 0]
+    (photo, shown) = (np.asarray(ax.images[0].get_array()) for ax in figures[0].axes)
+    kept = np.isin(found.segments[0], best)
+    np.testing.assert_array_equal(shown[kept], photo[kept])
+    assert np.ptp(shown[~kept], axis=-1).max() < 1e-6
+    assert (here / "a_lime.png").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "lime samples=9 segmenter=watershed hide=blur",
+        "kernel_shap samples=9 segmenter=grid background=mean",
+        "partition_shap evals=9 masker=blur(16,16)",
+        "partition_shap evals=9 masker=noise",
+        "occlusion window=8 stride=6 baseline=blur",
+        "rise samples=9",
+        "score_cam channels=3",
+        "ablation_cam",
+    ],
+)
+def test_methods_that_hide_parts_take_their_settings_as_text(folder, here, capsys, settings):
+    method, *given = settings.split()
+    given = ["--set", *given] if given else []
+    ran(capsys, "explain", folder / "a.png", "--model", folder / "model.keras", "--method", method, *given,
+        "--out", "o.png")  # fmt: skip
+    assert (here / "o.png").stat().st_size > 1000
+
+
 def test_warnings_are_one_line_on_stderr(folder, here, capsys):
     arguments = ["explain", folder / "a.png", "--model", folder / "grey.keras", "--method", "guided_backprop"]
     assert main([*map(str, arguments), "--save", "v.npz"]) == 0
@@ -252,6 +290,8 @@ ERRORS = {
     f"{EXPLAIN} --method smooth_grad --set samples=0": "samples is 0",
     f"{EXPLAIN} --method smooth_grad --set samples": "'samples' has no value",
     f"{EXPLAIN} --method gradient --layer parts": "Gradient has no setting 'layer'",
+    f"{EXPLAIN} --highlight 5": "--highlight: GradCAM has no segments. Take --method lime or kernel_shap",
+    f"{EXPLAIN} --method lime --highlight 0": "--highlight is 0",
     f"{EXPLAIN} --layer part": r"Layer 'part' does not exist. Nearest: parts. The model has: .*edges \(None, 22, 30, 6\)",
     f"{EXPLAIN} --layer classes": "which has no spatial maps .* can read: .*edges",
     f"{EXPLAIN} --target 5": r"holds class 5, the model has 5 \(0 to 4\)",

@@ -13,7 +13,7 @@ from tfxai import methods
 
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
-    "scores baselines explanation plots segments text version photos torch_weights",
+    "scores baselines explanation plots closeups canvas segments text version photos torch_weights",
     "network activations hub",
     "engines",
     "methods",

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from skimage import data
 
+import tfxai
 from tfxai import plots
 from tfxai.explanation import Explanation
 
@@ -340,3 +342,174 @@ def test_what_cannot_be_compared_is_an_error():
         plots.compare({"a": explanation, "b": gradients(3)})
     with pytest.raises(ValueError, match="'b' and 'a' explain different classes"):
         plots.compare({"a": explanation, "b": dataclasses.replace(explanation, targets=np.array([3, 2]))})
+
+
+# Closer looks: real explanations of models whose weights say what must be seen
+
+
+def quarters(weights=(4.0, 2.0, -1.0, -3.0), method=None):
+    """KernelSHAP of two images (8, 8, 3) whose score is the mean of each quarter by weight; class 1 is class 0 times -1."""
+    cut = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 4, 0), 4, 1)
+    each = np.asarray(weights)[cut].astype("float32")[..., None].repeat(3, -1).reshape(-1, 1) / 48
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, use_bias=False)]
+    )
+    model.set_weights([np.concatenate([each, -each], 1)])
+    images = np.random.default_rng(0).uniform(0.3, 1, (2, 8, 8, 3)).astype("float32")
+    method = method or tfxai.KernelSHAP(samples=16, segmenter=cut, background=0.0)
+    return method(model, images, np.array([[0, 1], [1, 0]])), cut, images
+
+
+def said(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_segments_keep_the_colours_of_the_strongest_and_grey_the_rest():
+    explanation, cut, images = quarters()
+    grid = rows(plots.segments(explanation, 1, LABELS), 3)
+    for row, strongest in ((0, (0, 3)), (1, (3, 0))):
+        np.testing.assert_allclose(grid[row, 0].images[0].get_array(), images[row], atol=1e-6)
+        for ax, segment in zip(grid[row, 1:], strongest, strict=True):
+            shown = np.asarray(ax.images[0].get_array())
+            np.testing.assert_allclose(shown[cut == segment], images[row][cut == segment], atol=1e-6)
+            assert np.ptp(shown[cut != segment], axis=-1).max() < 1e-6
+    assert [ax.get_title("left") for ax in grid[:, 1:].flat] == ["cat", "dog", "dog", "cat"]
+    blue, red = grid[0, 1].collections
+    assert len(blue.get_segments()) == 0
+    assert len(red.get_segments()) == 16  # the edges of a square of four by four pixels
+    assert red.get_edgecolor()[0][0] > red.get_edgecolor()[0][2]
+
+
+def test_segments_against_a_class_are_framed_in_blue():
+    explanation, cut, images = quarters()
+    ax = rows(plots.segments(explanation, 1, against=True), 3)[0, 1]
+    blue, _ = ax.collections
+    assert len(blue.get_segments()) == 16
+    assert blue.get_edgecolor()[0][2] > blue.get_edgecolor()[0][0]
+    shown = np.asarray(ax.images[0].get_array())
+    np.testing.assert_allclose(shown[cut == 3], images[0][cut == 3], atol=1e-6)
+
+
+def test_a_class_that_no_segment_supports_says_so():
+    explanation, _, _ = quarters((1.0, 2.0, 3.0, 4.0))
+    grid = rows(plots.segments(explanation), 3)
+    assert said(grid[0, 1]) == []
+    assert said(grid[0, 2]) == ["no segment\nsupports this class"]
+
+
+def test_segments_of_a_fitted_model_tell_its_r2():
+    cut = np.arange(64).reshape(8, 8) // 16
+    explanation, _, _ = quarters(method=tfxai.LIME(samples=30, segmenter=cut, hide=0.0))
+    note = rows(plots.segments(explanation), 3)[0, 1].get_title("right")
+    assert note.endswith(f" · R² {explanation.r2[0, 0]:.2f}")
+
+
+def test_segments_that_are_missing_are_an_error():
+    with pytest.raises(ValueError, match=r"Gradient\(\) has no segments. Give .* LIME"):
+        plots.segments(quarters(method=tfxai.Gradient())[0])
+    with pytest.raises(ValueError, match="top is 0"):
+        plots.segments(quarters()[0], 0)
+
+
+WEIGHTS = {"good": 2.0, "dull": -1.0, "$5": 0.5, "sch_ö_n": 1.0}
+
+
+def read_texts(texts, targets=1):
+    lookup = keras.layers.TextVectorization(
+        vocabulary=list(WEIGHTS), standardize=None, output_sequence_length=99
+    )
+    embedding = keras.layers.Embedding(6, 2)
+    inputs = keras.Input((1,), dtype="string")
+    model = keras.Model(inputs, 99 * keras.layers.GlobalAveragePooling1D()(embedding(lookup(inputs))))
+    one = np.array([0, 0, *WEIGHTS.values()], "float32")
+    embedding.set_weights([np.stack([-one, one], 1)])
+    return tfxai.KernelSHAP(samples=64)(model, texts, targets)
+
+
+def test_words_are_red_for_and_blue_against_on_one_scale_per_text():
+    explanation = read_texts(["a good but dull film", "costs $5 sch_ö_n"], np.array([[1, 0], [1, 0]]))
+    first, second, third, _ = plots.text(explanation, ["bad", "fine"]).axes
+    assert said(first) == ["a", "good", "but", "dull", "film"]
+    assert said(third) == ["costs", "$5", "sch_ö_n"]
+    assert [first.get_title("left"), second.get_title("left")] == ["fine", "bad"]
+    assert first.get_title("right").startswith("1.00")
+    grounds = np.array([patch.get_facecolor()[:3] for patch in first.patches])
+    np.testing.assert_allclose(grounds[[0, 2, 4]], 1, atol=1e-4)
+    assert grounds[1, 0] > grounds[1, 2] and grounds[3, 2] > grounds[3, 0]
+    assert (1 - grounds[1]).max() > 1.5 * (1 - grounds[3]).max()
+    assert second.patches[1].get_facecolor()[2] > second.patches[1].get_facecolor()[0]
+    plots.text(explanation).draw_without_rendering()
+
+
+def test_long_texts_wrap_inside_the_figure_and_further_ones_are_counted():
+    figure = plots.text(read_texts([" ".join(["good", "word"] * 40), "dull", "x" * 300]), limit=1)
+    (ax,) = figure.axes
+    assert "First 1 of 3 texts" in words(figure)
+    assert len({text.get_position()[1] for text in ax.texts}) > 3
+    figure.draw_without_rendering()
+    assert max(text.get_window_extent().x1 for text in ax.texts) < figure.bbox.x1
+    assert len(said(plots.text(read_texts(["x" * 300])).axes[0])) > 1
+
+
+def test_texts_show_themselves():
+    explanation = read_texts(["good film", "dull film"])
+    figure = plots.show(explanation, ["bad", "fine"], ["bad", 0])
+    assert [said(ax) for ax in figure.axes] == [["good", "film"], ["dull", "film"]]
+    assert "true class bad" in figure.axes[0].get_title("right")
+    assert explanation._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"Gradient\(\) has no words"):
+        plots.text(quarters(method=tfxai.Gradient())[0])
+
+
+def linear(weights):
+    model = keras.Sequential([keras.Input((len(weights),)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array(weights, "float32")[:, None]])
+    return model
+
+
+def ticks(ax):
+    return [tick.get_text() for tick in ax.get_yticklabels()]
+
+
+@pytest.mark.parametrize("method", [tfxai.InputXGradient(), tfxai.Occlusion()])
+def test_bars_are_the_largest_columns_in_order_and_the_sum_of_the_rest(method):
+    explanation = method(linear([1, -3, 0.5, 0.25]), np.array([[2.0, 63, 1, 4]], "float32"), score="output")
+    (ax,) = plots.bars(explanation, ["a_$x$", "age", "c", "d"], 2).axes
+    assert ticks(ax) == ["age = 63", "a_$x$ = 2", "2 other columns"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([-189, 2, 1.5])
+    assert [bar.get_facecolor()[0] > bar.get_facecolor()[2] for bar in ax.patches] == [False, True, True]
+    with pytest.raises(ValueError, match="columns has 1 names for 4"):
+        plots.bars(explanation, ["a"])
+
+
+def test_columns_that_come_one_by_one_are_named_by_their_inputs():
+    age, job = keras.Input((1,), name="age"), keras.Input((1,), name="job", dtype="string")
+    hot = keras.layers.StringLookup(vocabulary=["nurse", "pilot"], output_mode="one_hot")(job)
+    dense = keras.layers.Dense(1, use_bias=False)
+    model = keras.Model({"age": age, "job": job}, dense(keras.layers.Concatenate()([age, hot])))
+    dense.set_weights([np.array([[1], [0], [5], [-9]], "float32")])
+    inputs = {"age": np.array([[63.0]], "float32"), "job": np.array([["pilot"]])}
+    behind = {"age": np.array([[60.0]], "float32"), "job": np.array([["nurse"]])}
+    explanation = tfxai.KernelSHAP(samples=4, background=behind)(model, inputs, score="output")
+    for figure in (plots.show(explanation), plots.bars(explanation)):
+        assert ticks(figure.axes[0]) == ["job = pilot", "age = 63"]
+        assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([-14, 3], abs=1e-4)
+    assert explanation._repr_png_().startswith(b"\x89PNG")
+
+
+def test_series_are_lines_over_a_band_of_the_channel_sum():
+    lines = random(2, 30, 2)
+    model = keras.Sequential([keras.Input((30, 2)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    explanation = tfxai.Gradient()(model, lines, [0, 1])
+    figure = plots.series(explanation, ["x_$a$", "y"], LABELS)
+    for ax, line, values in zip(figure.axes, lines, explanation.heatmap(), strict=True):
+        np.testing.assert_array_equal(np.stack([one.get_ydata() for one in ax.lines], 1), line)
+        np.testing.assert_array_equal(drawn(ax).get_array(), values[None])
+        assert drawn(ax).get_clim()[0] == -drawn(ax).get_clim()[1]
+    assert [ax.get_title("left") for ax in figure.axes] == ["cat", "dog"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x_$a$", "y"]
+    figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="channels has 1 names for 2"):
+        plots.series(explanation, ["x"])
+    with pytest.raises(ValueError, match="series draws inputs"):
+        plots.series(quarters()[0])

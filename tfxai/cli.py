@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     which.add_argument("--top", type=int, metavar="K", help="explain the K best ranked classes")
     explain.add_argument("--layer", metavar="PATH", help="layer that the method reads; see: tfxai layers")
+    explain.add_argument("--highlight", type=int, metavar="N",
+                         help="draw only the N segments that speak most for the class (lime, kernel_shap)")  # fmt: skip
     explain.add_argument(
         "--out", metavar="FILE.png", help="picture to write (default: PHOTO_METHOD.png, unless --save)"
     )
@@ -171,6 +173,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 
     layer = [] if arguments.layer is None else [f"layer={arguments.layer}"]
     method = names.configured(arguments.method, [*arguments.set, *layer])
+    _check_highlight(arguments, method)
     out, save = _outputs(arguments, names.snake_case(type(method).__name__))
     loaded, photos, fed = _model_and_photos(arguments)
     if loaded.labels is not None:
@@ -186,7 +189,10 @@ def _explain(arguments: argparse.Namespace) -> None:
         if out:
             # On the picture that people know, whatever the model was fed.
             seen = dataclasses.replace(explanation, inputs=photos / 255)
-            figure = plots.show(seen, loaded.labels, limit=DRAWN)
+            if arguments.highlight is None:
+                figure = plots.show(seen, loaded.labels, limit=DRAWN)
+            else:
+                figure = plots.segments(seen, arguments.highlight, loaded.labels, limit=DRAWN)
             figure.savefig(files.enter_context(whole(out)))
         if save:
             explanation.save(files.enter_context(whole(save)))
@@ -264,13 +270,27 @@ def _check_labels(loaded: Loaded, classes: int) -> None:
         )
 
 
+def _check_highlight(arguments: argparse.Namespace, method: Any) -> None:
+    """Before the work: which methods cut photos into segments is known by their settings."""
+    if arguments.highlight is None:
+        return
+    if arguments.highlight < 1:
+        raise ValueError(
+            f"--highlight is {arguments.highlight}. Give the number of segments to draw, 1 or more."
+        )
+    if not hasattr(method, "segmenter"):
+        raise ValueError(
+            f"--highlight: {type(method).__name__} has no segments. Take --method lime or kernel_shap."
+        )
+
+
 # What comes out. ----------------------------------------------------------------------------------------------------
 
 
 def _outputs(arguments: argparse.Namespace, method: str) -> tuple[Path | None, Path | None]:
     """Where the picture and the values go, checked before the work."""
     out, save = arguments.out, arguments.save
-    if out is None and save is None:
+    if out is None and (save is None or arguments.highlight is not None):
         more = f"_and_{len(arguments.images) - 1}_more" if len(arguments.images) > 1 else ""
         out = f"{Path(arguments.images[0]).stem}{more}_{method}.png"
     paths = [out and writable(out, PICTURES), save and writable(save, (".npz",))]

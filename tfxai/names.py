@@ -15,6 +15,11 @@ from tfxai import baselines, methods
 from tfxai.engines.method import Method
 
 BASELINES = ("blur", "mean", "noise")  # those of tfxai.baselines that need no argument
+HIDING = {
+    "hide": ("blur", "noise"),
+    "masker": ("blur", "noise"),
+    "background": BASELINES,
+}  # mean is their own word
 
 
 def snake_case(name: str) -> str:
@@ -40,7 +45,8 @@ def method_class(name: str) -> type[Method]:
 def configured(name: str, settings: Sequence[str] = ()) -> Method:
     """The method of that name, with settings as text: `configured("smooth_grad", ["samples=20"])`.
 
-    A `baseline` is a number, or the name of a function in tfxai.baselines: blur, mean, noise.
+    A `baseline` is a number, or the name of a function in tfxai.baselines: blur, mean, noise; `hide`, `masker` and
+    `background` take these names too.
 
     Raises ValueError if there is no such method or setting, or if a value is none that the setting takes.
     """
@@ -57,7 +63,10 @@ def configured(name: str, settings: Sequence[str] = ()) -> Method:
             raise ValueError(
                 f"{kind.__name__} has no setting {key!r}.{_nearest(key, fields)} It has: {listed}."
             )
-        values[key] = _baseline(value) if key == "baseline" else _value(key, value, hints[key])
+        if key == "baseline" or (value in HIDING.get(key, ()) and not _required(fields[key])):
+            values[key] = _baseline(value)
+        else:
+            values[key] = _value(key, value, hints[key])
     missing = [field.name for field in fields.values() if _required(field) and field.name not in values]
     if missing:
         raise ValueError(
