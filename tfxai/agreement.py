@@ -98,9 +98,9 @@ def stability(
 def _agreement(maps: NDArray) -> NDArray:
     """(R, R) rank correlations of maps (R, places), where all of them have values."""
     there = np.isfinite(maps).all(0)
-    result = np.eye(len(maps))
+    result: Any = np.eye(len(maps))
     for i, j in itertools.combinations(range(len(maps)), 2):
         one, other = maps[i, there], maps[j, there]
         varied = np.ptp(one) > 0 and np.ptp(other) > 0
-        result[i, j] = result[j, i] = spearmanr(one, other)[0] if varied else np.nan
+        result[i, j] = result[j, i] = float(np.asarray(spearmanr(one, other))[0]) if varied else np.nan
     return result

@@ -32,7 +32,11 @@ def quickshift(image: NDArray, segments: int) -> NDArray:
 
 
 def watershed(image: NDArray, segments: int) -> NDArray:
-    return segmentation.watershed(sobel(rgb2gray(image)), markers=segments, compactness=0.001)
+    return segmentation.watershed(
+        sobel(rgb2gray(image)),
+        markers=segments,
+        compactness=0.001,  # pyright: ignore[reportArgumentType]
+    )
 
 
 SEGMENTERS: dict[str, Callable[[NDArray, int], NDArray]] = {

@@ -184,7 +184,9 @@ class Coalitions:
     def hidden(self, hide: Any, method: str) -> NDArray:
         """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
         if isinstance(hide, str) and not self.rows:
-            raise ValueError(f"{method}: {hide!r} hides nothing. Give a number, an array or a tfxai.baselines function.")
+            raise ValueError(
+                f"{method}: {hide!r} hides nothing. Give a number, an array or a tfxai.baselines function."
+            )
         if self.columns or (self.array.ndim == 2 and (hide is None or isinstance(hide, str))):
             raise ValueError(
                 f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "

@@ -55,7 +55,7 @@ class Seen:
 
     scores: NDArray
     notes: NDArray
-    sums: NDArray | None
+    sums: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +228,9 @@ def part_of(question: Question, input: str | int | None, method: str) -> Part:
     """
     network = question.network
     network.allow_arrays()
-    names: list[Any] = list(network.structure) if isinstance(network.structure, dict) else list(range(len(network.arrays)))
+    names: list[Any] = (
+        list(network.structure) if isinstance(network.structure, dict) else list(range(len(network.arrays)))
+    )
     if input is None:
         images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
         which = (images or [0])[0]

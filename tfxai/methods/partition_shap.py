@@ -113,8 +113,8 @@ def _box(masker: str) -> tuple[int, int] | None:
 def _blurred(array: NDArray, box: tuple[int, int]) -> NDArray:
     """Mean over a box around each place; of volumes, of its first length along all axes but the last two."""
     axes = array.ndim - 2
-    sizes: Any = box[:1] * max(axes - 1, 1) + box[1:] * (axes > 1)
-    return np.stack([uniform_filter(x, (*sizes, 1), mode="mirror") for x in array]).astype(array.dtype)
+    sizes: Any = (*box[:1] * max(axes - 1, 1), *box[1:] * (axes > 1), 1)
+    return np.stack([uniform_filter(x, sizes, mode="mirror") for x in array]).astype(array.dtype)
 
 
 def owen(

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
 from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.perturb import Perturb, Perturbed, answer, part_of, shown, visible
+from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, part_of, shown, visible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,19 +78,15 @@ class RISE(Method):
         for example in engine.examples():
             number = example.number
             seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
-            *sums, visible_sum = seen.sums if seen.sums is not None else ()
-            mean = seen.scores.mean(0, dtype=np.float64)
-            # The part of the sum that a constant score would have is known; what chance made of it is noise.
-            maps.append(
-                np.stack(
-                    [
-                        m + (s - m * visible_sum) / (self.samples * self.keep)
-                        for m, s in zip(mean, sums, strict=True)
-                    ]
-                )
-            )
+            maps.append(self._map(seen))
             found.append(example)
         return answer(question, part.values(np.concatenate(maps), question), found)
+
+    def _map(self, seen: Seen) -> NDArray:
+        """(K, H, W). What a constant score would add to the sum is known; what chance made of it is noise."""
+        sums, masks = seen.sums[:-1], seen.sums[-1]
+        mean = seen.scores.mean(0, dtype=np.float64)[:, None, None]
+        return mean + (sums - mean * masks) / (self.samples * self.keep)
 
 
 def _enlarging(cells: int, step: int, side: int, shifts: Any) -> Any:
