@@ -23,8 +23,8 @@ def trained(layers, inputs, classes):
 
 def alike(kind, model, inputs, targets, *methods):
     found = [method(model, inputs, targets) for method in methods]
-    close = np.corrcoef([each.values.ravel() for each in found])
-    print(f"{kind}: KernelSHAP correlates {close[1, 0]:.2f} with LIME, {close[1, 2]:.2f} with PartitionSHAP")
+    lime, _, partition = np.corrcoef([each.values.ravel() for each in found])[1]
+    print(f"{kind}: KernelSHAP correlates {lime:.2f} with LIME, {partition:.2f} with PartitionSHAP")
     return found
 
 
@@ -32,21 +32,18 @@ def alike(kind, model, inputs, targets, *methods):
 verdicts = np.random.randint(6, size=(600, 3))
 words = np.array(["dreadful", "boring", "clumsy", "superb", "moving", "witty"])
 reviews = ["the plot was {} the acting {} and the music {}".format(*words[three]) for three in verdicts]
-praise = ((verdicts > 2).sum(axis=1) > 1).astype(int)
-stack = [TextVectorization(vocabulary=sorted(set(" ".join(reviews).split()))), Embedding(20, 8)]
-stack += [Conv1D(16, 3, padding="same", activation="relu"), GlobalAveragePooling1D()]
-critic = trained([keras.Input((), dtype="string"), *stack], np.array(reviews, object), praise)
+known = TextVectorization(vocabulary=sorted(set(" ".join(reviews).split())))
+stack = [keras.Input((), dtype="string"), known, Embedding(20, 8), GlobalAveragePooling1D()]
+critic = trained(stack, np.array(reviews, object), (verdicts > 2).sum(axis=1) // 2)
 found = alike("Text", critic, reviews[:6], 1, LIME(), KernelSHAP(), PartitionSHAP())
 print(f"  {np.mean((found[1].values[:, [3, 6, 10]] > 0) == (verdicts[:6] > 2)):.1%} of the signs are right")
 plots.text(found[1], ["a complaint", "praise"]).savefig(folder / "text.png")
 
 # Wines, with five more columns of noise. Columns that are hidden come from other wines.
-wine = load_wine()
-columns = [name.split("_of_diluted")[0].replace("_", " ") for name in wine.feature_names] + ["noise"] * 5
+wine, columns = load_wine(), [*load_wine().feature_names, *["noise"] * 5]
 rows = np.hstack([(wine.data - wine.data.mean(0)) / wine.data.std(0), np.random.normal(size=(178, 5))])
-taster = trained([Dense(16, "relu")], rows, wine.target)
 methods = LIME(background=rows), KernelSHAP(background=rows), PartitionSHAP(masker=rows)
-found = alike("Table", taster, rows[[0, 80, 150]], [0, 1, 2], *methods)
+found = alike("Table", trained([Dense(16, "relu")], rows, wine.target), rows[::80], [0, 1, 2], *methods)
 print(
     f"  {np.abs(found[1].values)[:, 13:].sum() / np.abs(found[1].values).sum():.1%} of it lies in the noise"
 )
@@ -55,8 +52,8 @@ plots.bars(found[1], columns, labels=[f"wine of kind {k}" for k in range(3)]).sa
 # Series of noise; every second one hides a bump.
 series, centres = np.random.normal(size=(400, 200, 1)), np.random.randint(10, 190, size=(200, 1))
 series[1::2, :, 0] += 3 * np.exp(-(((np.arange(200) - centres) / 6) ** 2))
-ear = trained([Conv1D(8, 9, activation="relu"), GlobalAveragePooling1D()], series, np.arange(400) % 2)
+stack = [Conv1D(8, 9, activation="relu"), GlobalAveragePooling1D()]
 methods = LIME(segments=20, hide=0.0), KernelSHAP(segments=20, background=0.0), PartitionSHAP(masker=0.0)
-found = alike("Series", ear, series[1:9:2], 1, *methods)
+found = alike("Series", trained(stack, series, np.arange(400) % 2), series[1:9:2], 1, *methods)
 print(f"  {np.mean(abs(found[2].heatmap().argmax(1) - centres[:4, 0]) <= 10):.1%} of maps peak on bumps")
 plots.series(found[2], labels=["noise", "bump"]).savefig(folder / "series.png")
