@@ -1,4 +1,4 @@
-"""Peak memory of path methods: it grows with `batch_size`, not with samples, steps or inputs.
+"""Peak memory of path and mask methods: it grows with `batch_size`, not with samples, steps or inputs.
 
     python benchmarks/memory.py
 
@@ -27,7 +27,7 @@ def main() -> None:
     model = keras.applications.MobileNetV2((128, 128, 3), weights=None, classifier_activation=None)
     images = np.random.default_rng(0).uniform(-1, 1, (64, 128, 128, 3)).astype(np.float32)
     table = Table("call", "peak, MB", "more than before, MB")
-    before = None
+    before: float | None = None
     for text, method, count, size in (
         ("SmoothGrad, 50 samples, batches of 8", tfxai.SmoothGrad(samples=50), 2, 8),
         ("IntegratedGradients, 50 steps, batches of 8", tfxai.IntegratedGradients(steps=50), 2, 8),
@@ -44,6 +44,21 @@ def main() -> None:
         method(model, images[:count], targets=0, batch_size=size)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         table.add_row(text, f"{peak:.0f}", "" if before is None else f"{peak - before:+.0f}")
+        before = peak
+    # RISE beside the model's own batch, larger than any batch before: 224 pixels, 32 at a time.
+    model = keras.applications.MobileNetV2((224, 224, 3), weights=None, classifier_activation=None)
+    large = np.random.default_rng(0).uniform(-1, 1, (32, 224, 224, 3)).astype(np.float32)
+    for text, work in (
+        (
+            "the model itself, 224 pixels, a batch of 32",
+            lambda: model.predict(large, batch_size=32, verbose=0),
+        ),
+        ("RISE, 100 masks, 224 pixels, batches of 32", lambda: tfxai.RISE(samples=100)(model, large[:1])),
+        ("RISE, 4000 masks, 224 pixels, batches of 32", lambda: tfxai.RISE(samples=4000)(model, large[:1])),
+    ):
+        work()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        table.add_row(text, f"{peak:.0f}", f"{peak - before:+.0f}")
         before = peak
     Console(width=100).print(table)
 

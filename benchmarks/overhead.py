@@ -22,8 +22,10 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
+from skimage import data
 
 import tfxai
+from tfxai import photos
 
 BATCHES = (8, 16, 32, 64)
 
@@ -41,21 +43,31 @@ def main() -> None:
     targets = np.arange(64) % 1000
     passes = Passes(model)
     many, four = images[:32], images[:4]
-    rows: dict[str, tuple[tfxai.methods.Method, np.ndarray, Callable, int]] = {
+    pair = np.stack([photos.fit(photo, (128, 128)) / 127.5 - 1 for photo in (data.chelsea(), data.coffee())])
+    windows, rise, best = tfxai.Occlusion(window=8, stride=8), tfxai.RISE(samples=2000), tfxai.top(4)
+    rows: dict[str, tuple] = {  # method, inputs, yardstick, passes, and targets if not one class each
         "Gradient, 32 images": (tfxai.Gradient(), many, passes.both, 32),
         "SmoothGrad, 4 x 50": (tfxai.SmoothGrad(), four, passes.both, 200),
         "IntegratedGradients, 4 x 50": (tfxai.IntegratedGradients(), four, passes.both, 200),
         "GuidedBackprop, 32 images": (tfxai.GuidedBackprop(), many, passes.both, 32),
         "GradCAM, 32 images": (tfxai.GradCAM(), many, passes.forward, 32),
         "DeepLIFT, 16 images": (tfxai.DeepLIFT(), images[:16], passes.both, 32),
+        "ScoreCAM, 1 x 1280": (tfxai.ScoreCAM(), pair[:1], passes.forward, 1280),
+        "Occlusion, 4 x 256": (windows, four, passes.forward, 1024),
+        "RISE, 1 x 2000": (rise, pair[:1], passes.forward, 2000),
+        "RISE, 1 x 2000, top(4)": (rise, pair[:1], passes.forward, 2000, best),
+        "RISE, 8 x 2000": (rise, images[:8], passes.forward, 16000),
+        "LIME, 2 x 1000": (tfxai.LIME(), pair, passes.forward, 2000),
+        "KernelSHAP, 2 x 1000": (tfxai.KernelSHAP(), pair, passes.forward, 2000),
+        "PartitionSHAP, 2 x 1000": (tfxai.PartitionSHAP(evals=1000), pair, passes.forward, 2000),
     }
     table = Table("method", "passes", "bare, s", "tfxai, s", "ratio", "spread")
-    for name, (method, inputs, bare, count) in rows.items():
+    for name, (method, inputs, bare, count, *classes) in rows.items():
         if options.only.lower() not in name.lower():
             continue
-
+        asked = classes[0] if classes else targets[: len(inputs)]
         pairs = timed_pairs(
-            bare, lambda m=method, x=inputs: m(model, x, targets[: len(x)]), images, count, options.rounds
+            bare, lambda m=method, x=inputs, t=asked: m(model, x, t), images, count, options.rounds
         )
         ratios = sorted(ours / theirs for theirs, ours in pairs)
         table.add_row(

@@ -72,18 +72,63 @@ def test_your_own_model(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_tables_series_text(tmp_path, monkeypatch, capsys):
-    _, printed = run("tables_series_text.py", tmp_path, monkeypatch, capsys)
-    assert pictures(tmp_path) == {"table.png", "series.png", "text.png"}
-    noise, peaks, signs = (float(number) for number in re.findall(r"([\d.]+)%", printed))
+def test_lime_debugging(tmp_path, monkeypatch, capsys):
+    defined, printed = run("lime_debugging.py", tmp_path, monkeypatch, capsys)
+    segmenters = {"slic", "felzenszwalb", "quickshift", "watershed"}
+    assert pictures(tmp_path) == {"lime_segmenters.png", *(f"lime_{name}.png" for name in segmenters)}
+    assert defined["labels"][defined["chosen"]] == "Egyptian cat" and "Egyptian cat 36%" in printed
+    for explanation in defined["found"].values():
+        assert explanation.weights.shape[1] == explanation.segments.max() + 1 >= 20
+        marked = defined["regions"](explanation)
+        assert len(np.unique(explanation.segments[0][marked])) == 5
+        assert explanation.r2[0] > 0.1
+    # Other coalitions move the answer less than other segments do.
+    assert defined["again"][0] > 0.8 > max(correlation for correlation, _ in defined["moved"].values())
+    assert len(re.findall(r"correlation", printed)) == 7
+
+
+@pytest.mark.slow
+def test_shap_wrong_predictions(tmp_path, monkeypatch, capsys):
+    defined, printed = run("shap_wrong_predictions.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"wrong_and_right.png"}
+    mistakes, wrong, truth = defined["mistakes"], defined["wrong"], defined["truth"]
+    assert 3 <= len(wrong) < 45
+    assert f"{len(wrong)} of 450 digits are misread" in printed
+    assert (mistakes.targets[:, 0] == defined["predicted"][wrong]).all()
+    assert (mistakes.targets[:, 0] != truth[wrong]).all()
+    # The maps add up to what the ink changes, for every class.
+    logits = defined["model"](np.concatenate([defined["images"][wrong], np.zeros((1, 32, 32, 1))])).numpy()
+    rise = np.take_along_axis(logits[:-1] - logits[-1], mistakes.targets, axis=1)
+    np.testing.assert_allclose(mistakes.heatmap().sum(axis=(2, 3)), rise, rtol=1e-3, atol=1e-3)
+    assert defined["mended"] > max(len(defined["fair"]) / 2, defined["by_chance"])
+
+
+@pytest.mark.slow
+def test_score_cam(tmp_path, monkeypatch, capsys):
+    defined, printed = run("score_cam.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"score_cam.png"}
+    names = {name for name, _ in defined["halves"]}
+    assert names == {"Score-CAM", "Grad-CAM", "Grad-CAM++", "Layer-CAM", "Ablation-CAM"}
+    for name in names:  # what lights up is what the class needs
+        assert (defined["halves"][name, True] > defined["halves"][name, False]).mean() >= 0.75
+    assert printed.count("half left") == 10
+
+
+@pytest.mark.slow
+def test_text_table_series(tmp_path, monkeypatch, capsys):
+    _, printed = run("text_table_series.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"text.png", "table.png", "series.png"}
+    signs, noise, peaks = (float(number) for number in re.findall(r"([\d.]+)%", printed))
+    assert signs > 90
     assert noise < 100 * 5 / 18 / 2  # less than half of what five arbitrary columns would have
-    assert peaks > 95
-    assert signs > 95
+    assert peaks == 100
+    close = re.findall(r"correlates ([-\d.]+) with LIME, ([-\d.]+) with PartitionSHAP", printed)
+    assert len(close) == 3 and all(float(number) > 0.7 for pair in close for number in pair)
 
 
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 3
+    assert len(scripts) == 6
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()
