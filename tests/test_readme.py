@@ -35,7 +35,9 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 
 @pytest.mark.filterwarnings("error")
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
-    assert names["written"] == {"explanation.png", "explanation.npz", "methods.png"}
+    assert names["written"] == {
+        "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png",
+    }  # fmt: skip
 
 
 def test_shapes_in_the_code_are_true(names):
@@ -45,6 +47,9 @@ def test_shapes_in_the_code_are_true(names):
     assert explanation.heatmap().shape == (2, 32, 32)
     assert names["ranked"].values.shape == (2, 3, 32, 32, 1)
     np.testing.assert_array_equal(names["again"].values, explanation.values)
+    assert names["lime"].weights.shape[:2] == names["lime"].r2.shape == (2, 2)
+    assert names["lime"].segments.shape == (2, 32, 32)
+    assert np.abs(names["shap"].delta).max() < 1e-4
     tokens = tfxai.IntegratedGradients()(names["reader"], names["ids"], targets=1)
     assert tokens.values.shape == (2, 4)
 
@@ -54,13 +59,20 @@ def test_the_commands_run(names, capsys):
     Image.fromarray(photo).save("photo.jpg")
     names["model"].save("model.keras")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
         assert main(words) == 0, capsys.readouterr().err
     files = {path.name for path in Path().iterdir()}
-    assert files == {"photo.jpg", "model.keras", "photo_integrated_gradients.png", "cam.png", "cam.npz"}
+    assert files == {
+        "photo.jpg",
+        "model.keras",
+        "photo_integrated_gradients.png",
+        "cam.png",
+        "cam.npz",
+        "best.png",
+    }
     assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)
     assert "* shapes " in capsys.readouterr().out
 
