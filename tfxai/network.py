@@ -407,12 +407,10 @@ class Network:
             if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
                 continue
             for name, value in vars(layer).items():
-                role = _role(type(value))
-                if role is None or name[0] == "_":
-                    continue
+                role = None if name[0] == "_" else _role(type(value))
                 if role == "object":
                     objects.append(value)
-                else:
+                elif role == "value":
                     settings.append((name, value))
         objects += self.model.variables
         return hash((skeleton, tuple(settings), tuple(map(id, objects)))), objects
