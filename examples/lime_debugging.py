@@ -36,7 +36,7 @@ print(f"What {SAMPLES} samples say about {labels[chosen]}")
 for name, explanation in found.items():
     count, r2 = explanation.weights.shape[1], explanation.r2[0]
     print(f"  {name:12} {count:3} segments, {regions(explanation).mean():3.0%} highlighted, R2 {r2:.2f}")
-    plots.segments(explanation, top=TOP).savefig(folder / f"lime_{name}.png")
+    plots.segments(explanation, TOP, labels).savefig(folder / f"lime_{name}.png")
 plots.compare(found, labels).savefig(folder / "lime_segmenters.png")
 
 

@@ -15,6 +15,7 @@ from models import BUILDERS, Kind, functional_logits, kind
 from test_battery import same
 
 import tfxai
+from tfxai.engines import perturb
 
 
 def callable_numpy() -> Kind:
@@ -175,3 +176,12 @@ def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
         second, _ = found(method, model)
         assert traces(model.model) == count > 0
         np.testing.assert_array_equal(first.one()[0], second.one()[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frozen_weights_give_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = any_kind(name)
+    live = [found(method, model)[1] for method in METHODS.values()]
+    monkeypatch.setattr(perturb, "FREEZE", 1)
+    for method, wanted in zip(METHODS.values(), live, strict=True):
+        same(found(method, model)[1], wanted, model)

@@ -16,7 +16,9 @@ class Text:
     strings:  N texts.
     tokenize: a text -> the list of its words.
     join:     a list of words -> a text that the model takes.
-    mask:     what stands for a hidden word, such as "[MASK]"; unless given, hidden words are left out.
+    mask:     what stands for a hidden word, such as "[MASK]"; unless given, hidden words are left out. Of a text that is
+              longer than the model reads, words left out let later ones move up; masked ones keep their places, and what
+              lies beyond gets no weight.
 
     Raises ValueError if strings is not a list of strings.
     """
