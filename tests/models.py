@@ -29,8 +29,7 @@ class Kind:
     score:    what to pass as `score`, for models with several outputs.
     image:    number of the input that the maps line up with.
     tokens:   inputs are token ids.
-    relu:     all nonlinearities are ReLUs, so that LRP is input x gradient,
-    capped:   unless some are ReLU6: above its cap f(z) / z is not f'(z).
+    relu:     all nonlinearities are ReLUs, which the twin can replace.
     exact:    False for half precision.
     """
 
@@ -45,7 +44,6 @@ class Kind:
     layer: str | None = None
     tokens: bool = False
     relu: bool = True
-    capped: bool = False
     guided: bool = True
     exact: bool = True
     cam: bool = True
@@ -333,7 +331,7 @@ def nested() -> Kind:
         return run(last, maps, relu)
 
     x = images(64, 64, 3) * 255
-    return Kind("nested", model, x, features, head, layer="mobilenetv2_0.35_64/out_relu", capped=True)
+    return Kind("nested", model, x, features, head, layer="mobilenetv2_0.35_64/out_relu")
 
 
 class Tokens(L.Layer):

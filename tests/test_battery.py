@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,23 @@ def same(found: Any, wanted: Any, kind: Kind, half: float = 5e-2) -> None:
         assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-12
     else:
         assert np.linalg.norm(found - wanted) <= half * np.linalg.norm(wanted) + 1e-6
+
+
+def rounding(kind: Kind, reference: Callable[[Kind], Any]) -> float:
+    """How far the truth itself moves when the inputs do by half a unit in the last place of the model's precision.
+
+    Compiled and eager operations round differently, and a ReLU that opens or closes is no small change.
+    """
+    if kind.exact:
+        return 0.0
+    unit = {"mixed_float16": 2.0**-11, "mixed_bfloat16": 2.0**-8}[kind.name]
+    steps = np.random.default_rng(7).choice([-unit, unit], (5, *np.shape(kind.inputs)))
+    moved = [
+        np.asarray(reference(dataclasses.replace(kind, inputs=kind.inputs * (1 + step).astype(np.float32))))
+        for step in steps
+    ]
+    wanted = np.asarray(reference(kind))
+    return max(float(np.linalg.norm(m - wanted) / np.linalg.norm(wanted)) for m in moved)
 
 
 def explained(method: Any, kind: Kind, **more: Any) -> tuple[tfxai.Explanation, list[Any]]:
@@ -100,8 +118,9 @@ def test_deeplift_is_complete_and_equals_the_rescale_rule(name: str) -> None:
     model = kind(name)
     result, values = explained(tfxai.DeepLIFT(), model)
     if model.relu:
+        half = max(5e-2, 2 * rounding(model, truth.deeplift))
         for found, wanted in zip(values, truth.deeplift(model), strict=True):
-            same(found, wanted, model, half=0.1)  # quotients of rounded differences
+            same(found, wanted, model, half)
     if model.exact:
         assert np.abs(result.delta).max() <= 1e-4 * max(np.abs(result.scores).max(), 1)
     check_delta(result, values, model)
@@ -154,16 +173,16 @@ def test_expected_gradients_from_one_example_agree_with_integrated_gradients(nam
     )
     for found, wanted, error in zip(values, exact, errors, strict=True):
         # A kink that few samples see adds to what the standard error knows.
-        floor = (1e-2 if model.exact else 3e-2) * np.abs(wanted).max()
+        floor = (1e-3 if model.exact else 3e-2) * np.abs(wanted).max()
         assert (np.abs(found - wanted) <= 6 * error + floor).all()
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_lrp_of_a_relu_network_is_input_x_gradient(name: str) -> None:
+def test_lrp_is_the_chain_rule_with_another_slope(name: str) -> None:
     model = kind(name)
     result, values = explained(tfxai.LRP(epsilon=1e-9 if model.exact else 1e-6), model)
-    if model.relu and not model.capped:
-        for found, wanted in zip(values, truth.input_x_gradient(model), strict=True):
+    if model.relu:
+        for found, wanted in zip(values, truth.lrp(model), strict=True):
             same(found, wanted, model)
     gap = sum(v.reshape(len(v), -1).sum(1) for v in values) - result.scores
     np.testing.assert_allclose(result.delta, gap, atol=1e-3)
@@ -214,9 +233,12 @@ def test_methods_for_images(name: str) -> None:
             with pytest.raises(ValueError, match="is for images"):
                 method(model.model, model.inputs)
         return
-    for method, wanted in ((blur, truth.blur_ig(model, 4.0, 3)), (regions, truth.xrai(model, 2))):
+    for method, reference in (
+        (blur, lambda kind: truth.blur_ig(kind, 4.0, 3)),
+        (regions, lambda kind: truth.xrai(kind, 2)),
+    ):
         _, values = explained(method, model)
-        same(values[model.image], wanted, model, half=0.3)  # rounding changes which region comes first
+        same(values[model.image], reference(model), model, max(5e-2, 2 * rounding(model, reference)))
         assert all(v is None for i, v in enumerate(values) if i != model.image)
 
 

@@ -77,6 +77,22 @@ def guided(kind: Kind, gate: Callable[[Any, float], Any]) -> list[np.ndarray]:
     return per_token(kind, gradients(kind, kind.at(), predicted(kind), relu))
 
 
+def lrp(kind: Kind) -> list[np.ndarray]:
+    """Epsilon rule for no epsilon: at each nonlinearity f(z) / z in place of the derivative, then times the input."""
+
+    def relu(x: Any, cap: float = np.inf) -> Any:
+        @tf.custom_gradient
+        def shared(x: Any) -> Any:
+            y = tf.clip_by_value(x, 0.0, tf.cast(cap, x.dtype))
+            return y, lambda dy: dy * tf.math.divide_no_nan(y, x)
+
+        return shared(x)
+
+    points = kind.at()
+    slopes = gradients(kind, points, predicted(kind), relu)
+    return per_token(kind, [p.numpy() * g for p, g in zip(points, slopes, strict=True)])
+
+
 def deeplift(kind: Kind) -> list[np.ndarray]:
     """Rescale rule from zero: a ReLU has the slope between its values at the baseline and at the input."""
 
