@@ -181,7 +181,6 @@ def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_frozen_weights_give_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = any_kind(name)
-    live = [found(method, model)[1] for method in METHODS.values()]
+    live = found(METHODS["kernel_shap"], model)[1]
     monkeypatch.setattr(perturb, "FREEZE", 1)
-    for method, wanted in zip(METHODS.values(), live, strict=True):
-        same(found(method, model)[1], wanted, model)
+    same(found(METHODS["kernel_shap"], model)[1], live, model)
