@@ -49,3 +49,14 @@ def test_nothing_to_change_is_refused() -> None:
         tfxai.stability(tfxai.RISE(), model(), X, segmenters=["slic"])
     with pytest.raises(ValueError, match="two or more"):
         tfxai.stability(tfxai.LIME(), model(), X, seeds=1)
+
+
+def test_a_text_that_cannot_be_compared_does_not_spoil_the_mean() -> None:
+    def score(texts: list[str]) -> np.ndarray:
+        return np.array([float("good" in t) for t in texts])
+
+    found = tfxai.stability(tfxai.KernelSHAP(), score, ["a good film", "so"], seeds=2)
+    assert np.isnan(found.mean[1]) and found.mean[0] == 1
+    assert "1.00" in repr(found)
+    with pytest.raises(ValueError, match="different seeds"):
+        tfxai.stability(tfxai.RISE(), model(), X, seeds=[1, 1])

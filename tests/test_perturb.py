@@ -181,3 +181,84 @@ def test_a_network_is_read_once_per_call() -> None:
     model.layers[-1].bias.assign(model.layers[-1].bias + 1)
     assert one != Network(model, X).digest
     assert Network(lambda x: x, X).digest is None
+
+
+def test_a_layer_that_is_adapted_again_is_noticed() -> None:
+    keras.utils.set_random_seed(0)
+    words = L.TextVectorization(output_sequence_length=3)
+    words.adapt(["a good film"])
+    model = keras.Sequential(
+        [keras.Input((1,), dtype="string"), words, L.Embedding(9, 3), L.Flatten(), L.Dense(2)]
+    )
+    texts = ["good film indeed"]
+    tfxai.KernelSHAP()(model, texts, targets=1)
+    words.adapt(["indeed indeed film film film good"])
+    found = tfxai.KernelSHAP()(model, texts, targets=1)
+    wanted = model(tf.constant([texts])).numpy()[0, 1]
+    np.testing.assert_allclose(found.scores, [wanted], atol=1e-6)
+
+
+def test_large_whole_numbers_are_not_wrapped() -> None:
+    lookup = L.IntegerLookup(vocabulary=[2**33 + 1, 5])
+    inputs = keras.Input((2,), dtype="int64")
+    model = keras.Model(inputs, L.Lambda(lambda ids: tf.cast(ids, tf.float32))(lookup(inputs)))
+    found = tfxai.Occlusion()(model, np.array([[2**33 + 1, 5]]), targets=0)
+    np.testing.assert_allclose(found.scores, model(np.array([[2**33 + 1, 5]])).numpy()[:, 0])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        tfxai.Occlusion(),
+        tfxai.RISE(samples=5),
+        tfxai.LIME(samples=5, segments=4, hide=0.0),
+        tfxai.KernelSHAP(samples=8, segments=4, background=0.0),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_scores_that_are_no_numbers_are_refused(method: tfxai.methods.Method) -> None:
+    def strict(images: np.ndarray) -> np.ndarray:
+        sums = np.asarray(images).sum((1, 2, 3))
+        return np.where(sums < X[0].sum() - 1e-3, np.nan, sums)
+
+    with pytest.raises(ValueError, match=r"not a number \(NaN\) for \d+ of \d+ perturbed inputs"):
+        method(strict, X[:1])
+
+
+def test_a_callable_that_fails_later_says_how() -> None:
+    def one_row(images: np.ndarray) -> np.ndarray:
+        return np.asarray(images).mean((1, 2, 3))[:1]
+
+    with pytest.raises(ValueError, match="one row of scores per example"):
+        tfxai.Occlusion()(one_row, X[:1])
+
+    def fails(images: np.ndarray) -> np.ndarray:
+        if len(images) > 1:
+            raise RuntimeError("one at a time, please")
+        return np.asarray(images).mean((1, 2, 3))
+
+    with pytest.raises(ValueError, match="one at a time, please"):
+        tfxai.Occlusion()(fails, X[:1])
+    with pytest.raises(ValueError, match="jit_compile=True needs a model"):
+        tfxai.Occlusion()(lambda images: np.asarray(images).mean((1, 2, 3)), X, jit_compile=True)
+
+
+@pytest.mark.parametrize("shape", [(11, 17), (7, 5)])
+def test_xla_inpaints_odd_sizes_alike(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).random((1, *shape, 3)).astype(np.float32)
+    model = keras.Sequential([keras.Input((*shape, 3)), L.Conv2D(4, 3), L.ReLU(), L.Flatten(), L.Dense(2)])
+    method = tfxai.PartitionSHAP(evals=40, masker="inpaint")
+    plain, compiled = method(model, x), method(model, x, jit_compile=True)
+    np.testing.assert_allclose(compiled.values, plain.values, atol=1e-4 * np.abs(plain.values).max())
+
+
+def test_one_of_two_outputs_is_explained_as_it_is() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(
+        inputs, {"a": L.Dense(3, "softmax", name="a")(inputs), "b": L.Dense(2, name="b")(inputs)}
+    )
+    x = np.random.default_rng(0).random((2, 4))
+    with pytest.raises(ValueError, match=r"tfxai.scores.output\(output=NAME\)"):
+        tfxai.Occlusion()(model, x)
+    found = tfxai.Occlusion()(model, x, targets=2, score=tfxai.scores.output(output="a"))
+    np.testing.assert_allclose(found.scores, model(x)["a"].numpy()[:, 2], atol=1e-6)

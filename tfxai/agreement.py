@@ -30,15 +30,17 @@ class Stability:
     def mean(self) -> NDArray[np.float32]:
         """Mean agreement of all pairs, shape of targets."""
         pairs = np.triu_indices(len(self.explanations), 1)
-        return self.agreement[..., pairs[0], pairs[1]].mean(-1)
+        return _mean(self.agreement[..., pairs[0], pairs[1]], axis=-1)
 
     def __repr__(self) -> str:
-        each = self.agreement.reshape(-1, *self.agreement.shape[-2:]).mean(0)
+        each = _mean(self.agreement.reshape(-1, *self.agreement.shape[-2:]), axis=0)
         lines = [
             f"  {one:>24} {other:24} {each[i, j]:6.2f}"
             for (i, one), (j, other) in itertools.combinations(enumerate(self.explanations), 2)
         ]
-        return "\n".join([f"Stability(mean rank correlation {self.mean.mean():.2f})", *lines])
+        return "\n".join(
+            [f"Stability(mean rank correlation {_mean(self.mean.reshape(-1), axis=0):.2f})", *lines]
+        )
 
 
 def stability(
@@ -78,9 +80,9 @@ def stability(
             )
     drawn = range(method.seed, method.seed + seeds) if isinstance(seeds, int) else list(seeds)
     changes = [("seed", seed) for seed in drawn] + [("segmenter", each) for each in segmenters]
-    if len(changes) < 2:
+    if len(changes) < 2 or len({str(change) for change in changes}) < len(changes):
         raise ValueError(
-            f"{len(changes)} explanations cannot be compared. Give two or more seeds or segmenters."
+            f"{len(changes)} explanations cannot be compared. Give two or more different seeds or segmenters."
         )
     found = {
         f"{name}={value if isinstance(value, (int, str)) else f'#{i}'}": dataclasses.replace(
@@ -93,6 +95,13 @@ def stability(
     rows = np.stack([each.reshape(int(np.prod(lead)), -1) for each in maps], axis=1)  # (rows, R, places)
     agreement = np.stack([_agreement(row) for row in rows])
     return Stability(found, agreement.reshape(*lead, len(maps), len(maps)).astype(np.float32))
+
+
+def _mean(values: NDArray, axis: int) -> Any:
+    """Mean of what could be compared; NaN where nothing could."""
+    there = np.isfinite(values)
+    count = there.sum(axis)
+    return np.where(count, np.where(there, values, 0).sum(axis) / np.maximum(count, 1), np.nan)
 
 
 def _agreement(maps: NDArray) -> NDArray:

@@ -28,6 +28,7 @@ from tfxai.text import Text
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 _KEPT = 64  # compiled functions kept per model
 _COPIES = 4  # traces kept per model that hold its weights
+_TABLES = (tf.lookup.StaticHashTable, tf.lookup.experimental.MutableHashTable)  # of layers that were adapted
 _FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
 
 
@@ -55,7 +56,14 @@ class Compiled:
     read: list[Any]
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.function(*tf.nest.map_structure(tf.convert_to_tensor, arguments))
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        if not self.facts.get("arrays"):
+            return self.function(*tensors)
+        try:
+            return self.function(*tensors)
+        except tf.errors.OpError as error:  # which wraps what the user's callable raised
+            lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
+            raise ValueError(f"The callable failed: {[*lines, _first_line(error)][0]}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +129,8 @@ class Network:
         self.model = model
         self.kind = _kind(model)
         self.layers = [] if self.kind == "callable" else named_layers(model)
+        if isinstance(inputs, str):
+            raise ValueError("inputs is a single text. Give a list of texts: [text].")
         if isinstance(inputs, (list, tuple)) and inputs and not any(np.ndim(x) for x in inputs):
             inputs = Text(inputs) if all(isinstance(x, str) for x in inputs) else np.asarray(inputs)
         self.structure = inputs
@@ -174,7 +184,8 @@ class Network:
         except Exception as error:
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise ValueError(
-                f"The callable fails on arrays of shape {shapes}: {type(error).__name__}: {_first_line(error)}"
+                f"The callable fails on arrays of shape {shapes} (numbers come as float32): {type(error).__name__}: "
+                f"{_first_line(error)}"
             ) from error
         for output in tf.nest.flatten(outputs):
             if output.shape[:1] != (1,):
@@ -192,8 +203,15 @@ class Network:
             model: Any = lambda: kept  # noqa: E731
 
         def call(*arrays: NDArray) -> list[NDArray]:
-            outputs = _as_arrays(model()(_pack(skeleton, [_readable(array) for array in arrays])))
-            return tf.nest.flatten(outputs)
+            outputs = tf.nest.flatten(
+                _as_arrays(model()(_pack(skeleton, [_readable(array) for array in arrays])))
+            )
+            if any(output.shape[:1] != (len(arrays[0]),) for output in outputs):
+                raise ValueError(
+                    f"The callable returned shape {outputs[0].shape} for {len(arrays[0])} examples. Return one row of "
+                    "scores per example."
+                )
+            return outputs
 
         wanted = tf.nest.flatten(self.array_outputs)
         found = tf.numpy_function(call, list(flat), [tf.float32] * len(wanted))
@@ -225,6 +243,10 @@ class Network:
                      second or more for large jobs. Traces of other weights are forgotten.
         jit_compile: compile by XLA.
         """
+        if jit_compile and self.array_outputs is not None:
+            raise ValueError(
+                "jit_compile=True needs a model that TensorFlow can look into, and this is a callable on arrays."
+            )
         specs = tf.nest.map_structure(_spec, list(arguments))
         shapes = tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs))
         full: Any = (key, self.fingerprint, shapes, frozen, jit_compile)
@@ -236,7 +258,7 @@ class Network:
                     current = [other for other in copies if other[3] == frozen]
                     for old in {*copies} - {*current[1 - _COPIES :]}:
                         del kept[old]
-                facts: dict[str, Any] = {}
+                facts: dict[str, Any] = {"arrays": self.array_outputs is not None}
                 traced = tf.function(
                     lambda *tensors: body(facts, *tensors), autograph=False, jit_compile=jit_compile or None
                 )
@@ -464,7 +486,7 @@ def _role(kind: type) -> str | None:
     """Whether a layer's attribute of this type counts by value, by identity, or not at all."""
     if issubclass(kind, (bool, int, float, str)):
         return "value"
-    return "object" if issubclass(kind, (types.FunctionType, tf.Tensor)) else None
+    return "object" if issubclass(kind, (types.FunctionType, tf.Tensor, *_TABLES)) else None
 
 
 def _references(objects: list[Any]) -> list[Any]:
@@ -576,7 +598,7 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
     kept = array.dtype.kind in "OUS"
     if array.dtype.kind in "iub":
         integers = (want is None and embeds) or (want is not None and not _is_float(want.dtype))
-        array, kept = (array.astype(np.int32), True) if integers else (array, False)
+        array, kept = (_whole(array), True) if integers else (array, False)
     if array.dtype.kind in "OUS" and want is not None and tf.as_dtype(want.dtype) != tf.string:
         raise ValueError(f"{name} has type {array.dtype}; expected numbers.")
     if kept:
@@ -592,9 +614,13 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
             f"{name} holds NaN or infinite numbers, in {len(bad)} of {len(array)} examples, first in number {bad[0]}. "
             "Clean them."
         )
-    if want is not None and not _is_float(want.dtype):
-        array = array.astype(np.int32)
-    return array
+    return _whole(array) if want is not None and not _is_float(want.dtype) else array
+
+
+def _whole(array: NDArray) -> NDArray:
+    """Whole numbers as int32, or as int64 where they need it."""
+    large = array.size and max(abs(int(array.max())), abs(int(array.min()))) >= 2**31
+    return array.astype(np.int64 if large else np.int32)
 
 
 def _wanted(model: Any, inputs: Any, names: list[str]) -> list[Any]:

@@ -55,6 +55,14 @@ def probability(output: str | int | None = None) -> Score:
     return ClassScore("probability", output)
 
 
+def output(output: str | int | None = None) -> Score:
+    """The target's entry of an output as the model gives it, whatever that means.
+
+    output: name or position of the output, for models with several.
+    """
+    return ClassScore("output", output)
+
+
 def regression(index: int = 0, output: str | int | None = None) -> Score:
     """One number of an output (N, M) or (N,), as it is; needs no target.
 

@@ -147,3 +147,16 @@ def test_strange_input_is_refused_with_a_hint() -> None:
         tfxai.KernelSHAP(background=np.ones((5, 2)))(lambda rows: rows[:, 0], np.ones((1, 3)))
     with pytest.raises(ValueError, match="one part only"):
         tfxai.KernelSHAP(background=0.0)(lambda rows: rows[:, 0], np.ones((1, 1)))
+
+
+def test_too_few_samples_are_said() -> None:
+    with pytest.warns(UserWarning, match="3 samples are too few to tell 5 parts apart"):
+        tfxai.KernelSHAP(samples=3, background=0.0)(lambda rows: np.asarray(rows)[:, 0], np.ones((1, 5)))
+
+
+def test_columns_of_the_background_are_checked() -> None:
+    inputs = {"age": np.array([[50.0]]), "place": np.array([["sea"]])}
+    with pytest.raises(
+        ValueError, match=r"background has the columns \['age'\], the inputs are \['age', 'place'\]"
+    ):
+        tfxai.KernelSHAP(background={"age": np.ones((3, 1))})(lambda columns: np.zeros(1), inputs)

@@ -239,3 +239,18 @@ def test_no_warning_comes_from_the_fit() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tfxai.LIME(samples=20, segments=9, ridge=0.0)(linear(60, 80, 3), photo())
+
+
+def test_an_array_hides_each_image_by_its_own() -> None:
+    x = np.random.default_rng(0).random((3, 8, 8, 3))
+    hide = x + 10 * np.arange(3)[:, None, None, None]
+    found = tfxai.LIME(hide=hide, segmenter="grid", segments=4, samples=60, ridge=0.0)(
+        lambda images: np.asarray(images).mean((1, 2, 3)), x
+    )
+    np.testing.assert_allclose(found.weights[0], 0, atol=1e-5)
+    np.testing.assert_allclose(found.weights.sum(1), [0, -10, -20], atol=1e-3)
+
+
+def test_a_single_text_without_a_list_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Give a list of texts: \[text\]"):
+        tfxai.LIME()(lambda texts: np.zeros(len(texts)), "one text")

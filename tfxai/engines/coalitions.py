@@ -140,7 +140,13 @@ class Coalitions:
         if self.is_data(given):
             rows = self.background(given, seed, method)
             return lambda number: rows
-        fixed = self.hidden(given, method)
+        return self.own(given, method)
+
+    def own(self, hide: Any, method: str) -> Callable[[int], list[NDArray]]:
+        """The same for what each example is hidden by alone: a number, an array like the inputs, a function."""
+        if self.text is not None:
+            return lambda number: []
+        fixed = self.hidden(hide, method)
         return lambda number: [fixed[number : number + 1]]
 
     def background(self, given: Any, seed: int, method: str) -> list[NDArray]:
@@ -154,6 +160,13 @@ class Coalitions:
             raise ValueError(
                 f"{method}: background is a {type(given).__name__}. Give what the inputs are: columns."
             )
+        if self.columns:
+            wanted = list(structure) if isinstance(structure, dict) else list(range(len(arrays)))
+            there = list(given) if isinstance(given, dict) else list(range(len(given)))
+            if any(name not in there for name in wanted) or len(there) != len(wanted):
+                raise ValueError(
+                    f"{method}: background has the columns {there}, the inputs are {wanted}. Give the same."
+                )
         flat = (
             [given]
             if not self.columns

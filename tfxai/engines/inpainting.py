@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.engines.cams import enlarged
+
 
 def inpainted(x: Any, hidden: Any, masks: Any) -> Any:
     """Visible pixels as they are; the others from ever coarser averages of visible ones (pull-push interpolation).
@@ -20,6 +22,8 @@ def inpainted(x: Any, hidden: Any, masks: Any) -> Any:
         levels.append(tuple(tf.nn.avg_pool2d(each, 2, 2, "SAME") for each in levels[-1]))
     found = tf.reduce_mean(tf.cast(hidden, tf.float32), (1, 2), keepdims=True)
     for colours, weights in reversed(levels):
-        coarse = tf.image.resize(found, colours.shape[1:3])
+        coarse = enlarged(
+            found, colours.shape[1:3]
+        )  # not tf.image.resize, which XLA gets wrong for odd sizes
         found = tf.where(weights > 0, tf.math.divide_no_nan(colours, weights), coarse)
     return tf.cast(found, x.dtype)

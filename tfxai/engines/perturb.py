@@ -20,6 +20,7 @@ from tfxai.baselines import Baseline, filled
 from tfxai.engines.method import Answer, Question, each
 from tfxai.network import Pass
 
+STEPS = 50  # of a progress bar, for each input
 FREEZE = 1000  # passes of one call from which it pays to write the weights into the trace
 
 
@@ -155,14 +156,20 @@ class Perturb:
         key = (*self.settings, sums, "perturb")
         frozen = network.digest if self.passes >= FREEZE else None
         parts: list[list[NDArray]] = []
-        bounds = range(count + 1) if question.progress else (0, count)
+        bounds = np.unique(np.linspace(0, count, STEPS + 1).astype(int)) if question.progress else (0, count)
+        given = [*example.inputs, *fixed, *plan, example.targets[None].astype(np.int32), np.int32(count)]
+        given = [tf.convert_to_tensor(array) for array in given]
         for first, last in itertools.pairwise(bounds):
-            arguments = [*example.inputs, *fixed, *plan, example.targets[None].astype(np.int32)]
-            arguments += [np.int32(count), np.int32(first), np.int32(last)]
+            arguments = [*given, np.int32(first), np.int32(last)]
             compiled = question.compiled(key, body, arguments, frozen)
             parts.append([tensor.numpy() for tensor in compiled(*arguments)])
             example.advance(share * (last - first) / count)
         rows = np.concatenate([part[0] for part in parts])[: len(plan[0])]
+        if (bad := np.isnan(rows).any(1)).any():
+            raise ValueError(
+                f"The score is not a number (NaN) for {bad.sum()} of {len(rows)} perturbed inputs. See that the model can "
+                "take inputs whose parts are hidden: another baseline may help."
+            )
         total = None if sums is None else np.sum([part[1] for part in parts], axis=0).reshape(-1, *sums)
         classes = len(example.targets)
         return Seen(rows[:, :classes], rows[:, classes:], total)

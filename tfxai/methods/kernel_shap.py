@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ class KernelSHAP(Method):
         for example in engine.examples():
             parts = coalitions.parts(example.number, self.segmenter, self.segments)
             visible, shares = drawn(parts.count, self.samples, self.seed)
+            if len(shares) < min(parts.count, 2**parts.count - 2):
+                warnings.warn(
+                    f"{self.samples} samples are too few to tell {parts.count} parts apart: some will share their values. "
+                    "Take several times as many samples as parts.",
+                    stacklevel=4,
+                )
             scores = coalitions.scores(engine, example, parts, visible, behind(example.number))
             found = shapley(visible, shares, scores)
             weights.append(found.T)

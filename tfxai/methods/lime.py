@@ -34,7 +34,7 @@ class LIME(Method):
                 tfxai.baselines. Hidden words are left out, or masked as tfxai.Text says.
     distance:   "cosine" or "euclidean", between the bits of a coalition and all ones.
     width:      of the kernel, in units of the distance.
-    ridge:      strength of the penalty; 0 for none.
+    ridge:      strength of the penalty; 0 for none. It shrinks the weights of few parts much.
     background: training rows (R, ...) like the inputs; hidden parts then come from a random row. Needed for tables.
     seed:       of the coalitions and rows, the same for every input.
     input:      which of several inputs is hidden (key or number); unless given the first image, else the first; all
@@ -75,9 +75,10 @@ class LIME(Method):
         coalitions = Coalitions.of(question, self.input, "LIME")
         data = self.background is not None
         by_segment = isinstance(self.hide, str) and not (data or coalitions.rows or coalitions.text)
-        behind = (lambda number: []) if by_segment else coalitions.behind(
-            self.background if data else self.hide, self.seed, "LIME"
-        )  # fmt: skip
+        if data:
+            behind = coalitions.behind(self.background, self.seed, "LIME")
+        else:
+            behind = coalitions.own(0.0 if by_segment else self.hide, "LIME")
         engine = coalitions.engine(self.samples * len(question.network))
         examples, cut, fits = [], [], []
         for example in engine.examples():
