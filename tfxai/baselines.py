@@ -1,7 +1,8 @@
 """What "absent" looks like: functions inputs -> inputs for the `baseline` setting of methods and metrics.
 
 Each takes an array (N, ...) and returns one of the same shape; the inputs are not changed. A method's `baseline` may
-also be a number or an array that broadcasts to the inputs.
+also be a number or an array that broadcasts to the inputs: one example, or one for each input. (A `background`, and the
+`masker` of PartitionSHAP, are data instead: an array with as many axes as the inputs is rows, over which is averaged.)
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Method(abc.ABC):
 
     `method(model, inputs, targets=None, *, score=None, batch_size=32, progress=False) -> Explanation`
 
-    model:      a Keras 3 or tf_keras model of any kind, a tfxai.hub model, or a callable from a batch to scores.
+    model:      a Keras 3 or tf_keras model of any kind, or a callable from a batch to scores.
     inputs:     (N, ...) array, or the dict / list / tuple of arrays that the model takes.
     targets:    the class to explain: None (the predicted one), an int, (N,) ints, (N, K) ints, `tfxai.top(k)`.
     score:      what is explained: "logit", "probability", "output" or a callable (outputs, targets) -> (N,); see
