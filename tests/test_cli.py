@@ -158,7 +158,7 @@ def test_highlight_draws_the_segments_that_speak_most_for_the_class(folder, here
     "settings",
     [
         "lime samples=9 segmenter=watershed hide=blur",
-        "kernel_shap samples=9 segmenter=grid background=mean",
+        "kernel_shap segments=4 samples=16 segmenter=grid background=mean",
         "partition_shap evals=9 masker=blur(16,16)",
         "partition_shap evals=9 masker=noise",
         "occlusion window=8 stride=6 baseline=blur",
