@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from tfxai import segments as cuts
 from tfxai.baselines import filled
 from tfxai.engines.method import Answer, Question
-from tfxai.engines.perturb import Example, Perturb, Perturbed, repeated, shown, visible
+from tfxai.engines.perturb import (
+    Example,
+    Perturb,
+    Perturbed,
+    answer,
+    chosen_input,
+    joined,
+    repeated,
+    shown,
+    space_of,
+    visible,
+)
 from tfxai.explanation import Explanation, PartsExplanation
 from tfxai.text import Text
 
@@ -59,23 +70,12 @@ class Coalitions:
 
     @classmethod
     def of(cls, question: Question, input: str | int | None, method: str) -> Coalitions:
-        """Raises ValueError if there is no such input."""
+        """Raises ValueError if there is no such input, or there is nothing in it to compare."""
         network = question.network
-        network.allow_arrays()
-        names: list[Any] = (
-            list(network.structure)
-            if isinstance(network.structure, dict)
-            else list(range(len(network.arrays)))
-        )
-        if input is not None and input not in names:
-            raise ValueError(
-                f"input={input!r}: the inputs are {', '.join(map(repr, names))}. Give one of them."
-            )
+        which = chosen_input(question, input)
         single = all(int(np.prod(array.shape[1:])) == 1 for array in network.arrays)
-        if input is None and len(names) > 1 and single:
-            return cls(question, tuple(range(len(names))))
-        images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
-        which = names.index(input) if input is not None else (images or [0])[0]
+        if input is None and len(network.arrays) > 1 and single:
+            return cls(question, tuple(range(len(network.arrays))))
         array, text = network.arrays[which], None
         if array.dtype == object and array.size > len(array):
             raise ValueError(
@@ -121,7 +121,7 @@ class Coalitions:
         """The finest cut of an example: every place a part."""
         if self.text is not None or self.columns:
             return self.parts(number, "grid", 2)
-        space = self.array.shape[1:-1] if self.array.ndim > 2 else self.array.shape[1:]
+        space = space_of(self.array)
         return Parts(np.arange(np.prod(space)).reshape(space), int(np.prod(space)))
 
     def is_data(self, given: Any) -> bool:
@@ -242,7 +242,11 @@ class Coalitions:
         bits = np.zeros((len(visible), width), bool)
         bits[:, : parts.count] = visible
         labels = [] if places else [parts.labels[None].astype(np.int32)]
-        engine = dataclasses.replace(engine, settings=(*engine.settings, places, many == 1))
+        engine = dataclasses.replace(
+            engine,
+            settings=(*engine.settings, places, many == 1),
+            passes=engine.passes * (many if drawn is None else 1),
+        )
         seen = engine.run(example, [coalitions, rows], [bits, *labels, *hidden], share=share)
         return seen.scores.reshape(len(visible), -1, seen.scores.shape[1]).mean(1, dtype=np.float64)
 
@@ -308,11 +312,9 @@ class Coalitions:
             values[self.which[0]] = padded
         else:
             spread = [self.spread(parts, each) for parts, each in zip(cut, weights, strict=True)]
-            values = [None if one[0] is None else np.concatenate(one) for one in zip(*spread, strict=True)]
-        targets = np.concatenate([example.targets for example in examples])
-        scores = np.concatenate([example.scores for example in examples])
+            values = joined(spread)
         if kind is Explanation:
-            return Answer(values, targets, scores, delta)
+            return answer(examples, values, delta=delta)
         fields: dict[str, Any] = {
             name: value.reshape(question.lead).astype(np.float32) for name, value in more.items()
         }
@@ -320,4 +322,4 @@ class Coalitions:
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
         maps = self.text is None and not self.columns
         fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None
-        return Answer(values, targets, scores, delta, kind, fields)
+        return answer(examples, values, delta=delta, kind=kind, more=fields)

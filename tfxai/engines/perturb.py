@@ -215,7 +215,7 @@ class Part:
 
     @property
     def space(self) -> tuple[int, ...]:
-        return self.array.shape[1:-1] if self.array.ndim > 2 else self.array.shape[1:]
+        return space_of(self.array)
 
     def values(self, maps: NDArray, question: Question) -> list[NDArray | None]:
         """For each input None, but for this one the maps (rows, *space) with one channel."""
@@ -233,25 +233,36 @@ def part_of(question: Question, input: str | int | None, method: str) -> Part:
 
     Raises ValueError if there is no such input, or it is text.
     """
-    network = question.network
-    network.allow_arrays()
-    names: list[Any] = (
-        list(network.structure) if isinstance(network.structure, dict) else list(range(len(network.arrays)))
-    )
-    if input is None:
-        images = [i for i, array in enumerate(network.arrays) if array.ndim == 4]
-        which = (images or [0])[0]
-    elif input in names:
-        which = names.index(input)
-    else:
-        raise ValueError(f"input={input!r}: the inputs are {', '.join(map(repr, names))}. Give one of them.")
-    array = network.arrays[which]
+    which = chosen_input(question, input)
+    array = question.network.arrays[which]
     if array.dtype == object or array.ndim < 2:
         raise ValueError(
             f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type "
             f"{'text' if array.dtype == object else array.dtype}. Use LIME, KernelSHAP or PartitionSHAP for texts."
         )
     return Part(which, array)
+
+
+def chosen_input(question: Question, input: str | int | None) -> int:
+    """The number of the input that is named by its key or number; unless named the first image, else the first one.
+
+    Raises ValueError if there is no such input.
+    """
+    network = question.network
+    network.allow_arrays()  # nothing here needs a gradient
+    if input is None:
+        return next((i for i, array in enumerate(network.arrays) if array.ndim == 4), 0)
+    names: list[Any] = list(
+        network.structure if isinstance(network.structure, dict) else range(len(network.arrays))
+    )
+    if input not in names:
+        raise ValueError(f"input={input!r}: the inputs are {', '.join(map(repr, names))}. Give one of them.")
+    return names.index(input)
+
+
+def space_of(array: NDArray) -> tuple[int, ...]:
+    """The axes of an input (N, ...) along which parts are told apart: all but a last one of channels."""
+    return array.shape[1:-1] if array.ndim > 2 else array.shape[1:]
 
 
 def visible(x: Any, hidden: Any, masks: Any, soft: bool = False) -> Any:
@@ -277,10 +288,13 @@ def repeated(inputs: Sequence[Any], count: Any) -> list[Any]:
     return [tf.repeat(x, count, axis=0) for x in inputs]
 
 
-def answer(
-    question: Question, values: Sequence[NDArray | None], found: Sequence[Example], **more: Any
-) -> Answer:
+def answer(found: Sequence[Example], values: Sequence[NDArray | None], **more: Any) -> Answer:
     """An Answer from the examples that were worked on."""
     targets = np.concatenate([example.targets for example in found])
     scores = np.concatenate([example.scores for example in found])
     return Answer(values, targets, scores, **more)
+
+
+def joined(values: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
+    """For each input the values of all examples (rows, ...), or None: from those of each example (K, ...)."""
+    return [None if one[0] is None else np.concatenate(one) for one in zip(*values, strict=True)]

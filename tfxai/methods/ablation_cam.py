@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfxai.activations import Layer, check_layers
 from tfxai.engines.cams import layer_key, layer_maps
 from tfxai.engines.method import Answer, Method, Question
-from tfxai.engines.perturb import Perturb, Perturbed, answer, repeated
+from tfxai.engines.perturb import Perturb, Perturbed, answer, joined, repeated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,5 +51,4 @@ class AblationCAM(Method):
             weights = example.scores - seen.scores
             values.append(layer.enlarged(question, np.tensordot(weights, layer.maps, (0, 0))))
             found.append(example)
-        joined = [None if one[0] is None else np.concatenate(one) for one in zip(*values, strict=True)]
-        return answer(question, joined, found)
+        return answer(found, joined(values))

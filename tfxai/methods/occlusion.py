@@ -75,7 +75,7 @@ class Occlusion(Method):
             seen = engine.run(example, [corners], [hidden[number : number + 1]])
             maps.append(_spread(example.scores - seen.scores, corners, window, space))
             found.append(example)
-        return answer(question, part.values(np.concatenate(maps), question), found)
+        return answer(found, part.values(np.concatenate(maps), question))
 
 
 def _spread(falls: NDArray, corners: NDArray, window: tuple[int, ...], space: tuple[int, ...]) -> NDArray:

@@ -80,7 +80,7 @@ class RISE(Method):
             seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
             maps.append(self._map(seen))
             found.append(example)
-        return answer(question, part.values(np.concatenate(maps), question), found)
+        return answer(found, part.values(np.concatenate(maps), question))
 
     def _map(self, seen: Seen) -> NDArray:
         """(K, H, W). What a constant score would add to the sum is known; what chance made of it is noise."""

@@ -15,7 +15,7 @@ from tfxai.activations import Layer, check_layers
 from tfxai.baselines import Baseline
 from tfxai.engines.cams import LayerMaps, enlarged, layer_key, layer_maps
 from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, repeated, shown
+from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, joined, repeated, shown
 from tfxai.network import Embedded
 
 
@@ -81,8 +81,7 @@ class ScoreCAM(Method):
             seen = engine.run(example, [plan], [layer.maps, hidden[which][number : number + 1]])
             values.append(layer.enlarged(question, _weighed(layer, channels, varied, seen)))
             found.append(example)
-        joined = [None if one[0] is None else np.concatenate(one) for one in zip(*values, strict=True)]
-        return answer(question, joined, found)
+        return answer(found, joined(values))
 
     def _chosen(self, maps: NDArray) -> tuple[NDArray, NDArray]:
         """Numbers of the channels, and which of them vary: a constant map hides everything, as the baseline does."""
