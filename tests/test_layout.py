@@ -14,7 +14,7 @@ from tfxai import methods
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
     "scores baselines explanation plots closeups canvas segments text version photos torch_weights",
-    "network activations hub",
+    "network activations hub inputs graphs",
     "engines",
     "methods",
     "metrics sanity concepts predictions agreement zoo",

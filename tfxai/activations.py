@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfxai.network import Call, Embedded, Network, Pass, named_layers, operations_ahead, operations_behind
+from tfxai.graphs import operations_ahead, operations_behind
+from tfxai.hub import Endpoint, Module
+from tfxai.inputs import specs_of
+from tfxai.network import Call, Embedded, Network, Pass
 
 Layer = Any  # None (chosen), a layer, its name, its path, or its index in model.layers
 
@@ -56,8 +59,8 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
 
     Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
     """
-    if not hasattr(model, "get_config"):
-        raise ValueError("A plain callable has no layers. Give a Keras model.")
+    if not hasattr(model, "get_config") and not isinstance(model, Module):
+        raise ValueError("A plain callable has no layers. Give a Keras model or a module of tfxai.hub.")
     network = Network(model, sample_inputs(model) if inputs is None else inputs)
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:
@@ -65,8 +68,14 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
         outputs = [tensor for tensor in tf.nest.flatten(trace.outputs) if tensor.dtype.is_floating]
         best = _default(network, trace, outputs)
         seen = {call.path: call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))}
+        if network.kind == "hub":  # whose tensors may have several names, the shortest first
+            seen = {
+                call.path: call
+                for call in {id(call.output): call for call in reversed(seen.values())}.values()
+            }
+            seen = dict(reversed(seen.items()))
         facts["layers"] = [
-            LayerInfo(path, type(call.layer).__name__, tuple(_first(call.output).shape),
+            LayerInfo(path, _kind(call.layer), tuple(_first(call.output).shape),
                       _space(network, trace, _first(call.output)) is not None, best is not None and path == best.path)
             for path, call in seen.items()
         ]  # fmt: skip
@@ -108,7 +117,7 @@ def check_layers(network: Network, method: str) -> None:
     """Raises ValueError if the model has no layers that could be read."""
     if network.kind == "callable":
         raise ValueError(
-            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model."
+            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model, or one of tfxai.hub."
         )
 
 
@@ -124,7 +133,7 @@ def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -
             f"This model has none: {_listed(trace)}."
         )
     tensor = _first(call.output)
-    if getattr(call.layer, "data_format", None) == "channels_first":
+    if getattr(call.layer, "data_format", None) in ("channels_first", "NCHW"):
         raise ValueError(
             f"Layer {call.path!r} puts its channels first; {method} reads maps with channels last."
         )
@@ -141,12 +150,17 @@ def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -
 
 def sample_inputs(model: Any) -> Any:
     """Zeros of the shape and in the structure that a model says it takes, one example."""
-    specs = getattr(model, "inputs", None)
-    if specs:
+    if specs := specs_of(model):
+        if any(tf.TensorShape(spec.shape).rank is None for spec in specs):
+            raise ValueError(
+                "The model does not say what shape it takes. Give a batch: tfxai.layers(model, inputs)."
+            )
         arrays = [
             np.zeros([1, *(n or 224 for n in spec.shape[1:])], tf.as_dtype(spec.dtype).as_numpy_dtype)
             for spec in specs
         ]
+        if isinstance(model.inputs, dict) and len(specs) > 1:
+            return dict(zip(model.inputs, arrays, strict=True))
         return arrays if len(arrays) > 1 else arrays[0]
     config = model.get_build_config() if hasattr(model, "get_build_config") else None
     shapes = (config or {}).get("shapes_dict") or {"input_shape": (config or {}).get("input_shape")}
@@ -166,7 +180,7 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
     behind = operations_behind(scores, differentiable=True)
     seen: set[str] = set()  # a model, and a dropout at rest, put out the tensor of a layer inside or before
     candidates: list[Call] = []
-    attention = [call.path for call in trace.calls if "Attention" in type(call.layer).__name__]
+    attention = [call.path for call in trace.calls if "Attention" in _kind(call.layer)]
     for call in trace.calls:
         tensor = _first(call.output)
         if (
@@ -179,7 +193,7 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
         if source.name in seen:
             continue
         seen.add(source.name)
-        pooling = "Pool" in type(call.layer).__name__
+        pooling = "Pool" in _kind(call.layer)
         if source.op in behind and not pooling and _space(network, trace, tensor) is not None:
             candidates.append(call)
     if candidates and attention:
@@ -217,12 +231,18 @@ def _space(network: Network, trace: Pass, tensor: Any) -> tuple[int, tuple[Any, 
 def _named(network: Network, trace: Pass, layer: Layer) -> Call:
     calls = [call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))]
     if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
+        if isinstance(network.model, Module):
+            raise ValueError(
+                f"layer={layer}: the inner tensors of a module go by name, see module.endpoints."
+            )
         listed = network.model.layers
         if not -len(listed) <= layer < len(listed):
             raise ValueError(
                 f"layer={layer}: the model has {len(listed)} layers, counted from 0 or from the end."
             )
         layer = listed[layer]
+    if isinstance(layer, str) and isinstance(network.model, Module):
+        layer = network.model.endpoint(layer)
     if isinstance(layer, str):
         found = [call for call in calls if call.path == layer] or [
             c for c in calls if c.path.split("/")[-1] == layer
@@ -238,10 +258,14 @@ def _named(network: Network, trace: Pass, layer: Layer) -> Call:
         name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
         near = difflib.get_close_matches(str(name), [call.path for call in calls], n=3, cutoff=0.5)
         nearest = f" Nearest: {', '.join(near)}." if near else ""
-        unused = any(path == name or other is layer for path, other in named_layers(network.model))
+        unused = any(path == name or other is layer for path, other in network.layers)
         problem = "is not used when the model is called" if unused else "does not exist"
         raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {_listed(trace)}.")
     return found[-1]
+
+
+def _kind(layer: Any) -> str:
+    return layer.kind if isinstance(layer, Endpoint) else type(layer).__name__
 
 
 def _listed(trace: Pass, wanted: Any = lambda tensor: True) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `layers` and `methods`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods` and `hub`.
 
 TensorFlow is imported inside the commands, so that help and errors come at once.
 """
@@ -109,13 +109,21 @@ def _parser() -> argparse.ArgumentParser:
     layers = add("layers", _layers, "List the layers of a model that --layer can name.")
     _add_model(layers)
     add("methods", _methods, "List the methods and their settings.")
+    module = add("hub", _hub, "List what is inside a SavedModel, TF-Hub module or frozen graph.")
+    module.add_argument("path", metavar="PATH", help="folder, .pb file, or TF-Hub handle")
+    module.add_argument("--signature", metavar="NAME", help="another than the one that is chosen")
+    module.add_argument("--tags", metavar="TAG,TAG", help="of another variant, such as train")
     return parser
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", required=True, metavar="M", help=".keras or .h5 file, SavedModel folder, or demo"
+        "--model",
+        required=True,
+        metavar="M",
+        help=".keras or .h5 file, SavedModel or module folder, frozen graph (.pb), TF-Hub handle, or demo",
     )
+    parser.add_argument("--signature", metavar="NAME", help="of a SavedModel or module; see: tfxai hub")
     parser.add_argument(
         "--unsafe", action="store_true", help="let a Keras file run Python code that it carries"
     )
@@ -207,8 +215,26 @@ def _layers(arguments: argparse.Namespace) -> None:
     start_quietly()
     from tfxai import activations, models
 
-    loaded = models.load(arguments.model, arguments.unsafe)
+    loaded = models.load(arguments.model, arguments.unsafe, arguments.signature)
     print(activations.layers(loaded.model, loaded.sample))
+
+
+def _hub(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import hub
+
+    tags = None if arguments.tags is None else [tag for tag in arguments.tags.split(",") if tag]
+    module = hub.load(arguments.path, signature=arguments.signature, tags=tags)
+    print(f"Module: {module.source}")
+    chosen = [f"{name} (chosen)" if name == module.signature else name for name in module.signatures]
+    print(f"Signatures: {', '.join(chosen) or 'none, a frozen graph'}")
+    tables = {"input": module.inputs, "output": module.outputs, "endpoint": module.endpoints}
+    for what, specs in tables.items():
+        rows = [(name, _shape(spec.shape), spec.dtype.name) for name, spec in specs.items()]
+        _print_table(None, (what, "shape", "type"), rows)
+        print()
+    rows = [(name, _shape(v.shape), v.dtype.name) for name, v in module.variables.items()]
+    _print_table(None, ("variable", "shape", "type"), rows)
 
 
 def _methods(arguments: argparse.Namespace) -> None:
@@ -235,7 +261,7 @@ def _model_and_photos(arguments: argparse.Namespace) -> tuple[Loaded, NDArray, N
     missing = [name for name in arguments.images if not Path(name).exists()]
     if missing:  # before the model is loaded, which takes longer
         raise ValueError(f"There is no picture {missing[0]}.")
-    loaded = models.load(arguments.model, arguments.unsafe)
+    loaded = models.load(arguments.model, arguments.unsafe, arguments.signature)
     if arguments.labels is not None:
         loaded = dataclasses.replace(loaded, labels=models.read_labels(arguments.labels))
     crop = loaded.crop if arguments.crop is None else arguments.crop
@@ -316,6 +342,10 @@ def _print_explained(images: Sequence[str], explanation: Explanation, loaded: Lo
         for i, target in enumerate(explanation.targets.flat)
     ]
     _print_table(None, ("photo", "class", "name", *numbers), rows)
+
+
+def _shape(shape: Any) -> str:
+    return "any" if shape.rank is None else f"({', '.join('any' if n is None else str(n) for n in shape)})"
 
 
 def _print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

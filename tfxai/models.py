@@ -1,24 +1,20 @@
-"""Models by the name that a command gives them: a Keras file, a SavedModel folder, or `demo`."""
+"""Models by the name that a command gives them: a Keras file, what tfxai.hub loads, or `demo`."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfxai import zoo
+from tfxai import hub, zoo
 from tfxai.activations import sample_inputs
 
 ENDINGS = (".keras", ".h5", ".hdf5")
+EXPECTED = "a .keras or .h5 file, a SavedModel folder, a frozen graph (.pb), a TF-Hub handle, or demo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +46,11 @@ class Loaded:
         raise ValueError(f"{self.name} takes {found}, not photos (N, H, W, 1 or 3). Explain it from Python.")
 
 
-def load(name: str, unsafe: bool = False) -> Loaded:
-    """Loads `demo` (EfficientNet-Lite0), a .keras or .h5 file, or a SavedModel folder.
+def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loaded:
+    """Loads `demo` (EfficientNet-Lite0), a .keras or .h5 file, or what `tfxai.hub.load` takes.
 
-    unsafe: lets a Keras file run Python code that it carries (Lambda layers). Only for files whose author you trust.
+    unsafe:    lets a Keras file run Python code that it carries (Lambda layers). Only for files whose author you trust.
+    signature: of a SavedModel or module folder.
 
     Raises ValueError if there is no model or it does not load, ImportError if the packages of the demo are missing.
     """
@@ -61,14 +58,17 @@ def load(name: str, unsafe: bool = False) -> Loaded:
     if name == "demo":
         model = zoo.efficientnet_lite0()
         return Loaded(name, model, sample_inputs(model), zoo.imagenet_labels(), crop=0.875)
+    if path.suffix.lower() not in ENDINGS or path.is_dir():
+        if path.is_file() and path.suffix.lower() != ".pb":
+            raise ValueError(f"{name} is no model: expected {EXPECTED}.")
+        if not path.exists() and "://" not in name:
+            raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
+        module = hub.load(name, signature=signature)
+        return Loaded(name, module, sample_inputs(module))
     if not path.exists():
-        raise ValueError(
-            f"There is no model {name}. Give a .keras or .h5 file, a SavedModel folder, or demo."
-        )
-    if path.is_dir():
-        return Loaded(name, *_saved_model(path))
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"{name} is no model: expected a .keras or .h5 file, a SavedModel folder, or demo.")
+        raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
+    if signature is not None:
+        raise ValueError(f"{name} is a Keras file, which has no signatures.")
     model = _keras_model(path, unsafe)
     return Loaded(name, model, sample_inputs(model))
 
@@ -87,38 +87,6 @@ def _keras_model(path: Path, unsafe: bool) -> Any:
         elif "Could not locate" in str(error):
             hint = " Load it in Python, where its author's code is known, and explain it there."
         raise ValueError(f"{path} does not load as a Keras model: {_reason(error)}{hint}") from error
-
-
-def _saved_model(folder: Path) -> tuple[Callable[[Any], Any], NDArray]:
-    """A callable that lays the signature's operations out in the graph being traced, weights as constants.
-
-    So a final softmax is found and backward rules reach every operation, which a call of the signature would hide.
-    """
-    try:
-        loaded: Any = tf.saved_model.load(
-            str(folder)
-        )  # it owns the variables: needed until they are constants
-        signatures = loaded.signatures
-        signature = signatures.get("serving_default") or next(iter(signatures.values()))
-        frozen = convert_variables_to_constants_v2(signature)
-    except StopIteration:
-        raise ValueError(f"{folder} has no signature to call. Export it with model.export(folder).") from None
-    except Exception as error:
-        raise ValueError(f"{folder} does not load as a SavedModel: {_reason(error)}") from error
-    if len(frozen.inputs) != 1 or frozen.inputs[0].shape.rank is None:
-        takes = ", ".join(f"{tensor.op.name} {tensor.shape}" for tensor in frozen.inputs)
-        raise ValueError(f"{folder} takes {takes}; expected one input of known rank. Explain it from Python.")
-    photo, graph = frozen.inputs[0], frozen.graph.as_graph_def()
-    places = [tensor.name for tensor in frozen.outputs]
-    names = sorted(signature.structured_outputs)
-
-    def call(photos: Any) -> Any:
-        found = tf.graph_util.import_graph_def(
-            graph, input_map={photo.name: tf.cast(photos, photo.dtype)}, return_elements=places
-        )
-        return dict(zip(names, found, strict=True)) if len(found) > 1 else found[0]
-
-    return call, np.zeros([1, *(n or 224 for n in photo.shape[1:])], np.float32)
 
 
 def read_labels(path: str | Path) -> list[str]:

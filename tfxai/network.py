@@ -23,6 +23,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.graphs import operations_behind
+from tfxai.hub import Endpoint, Module, ModuleLayer, is_endpoint
+from tfxai.inputs import checked, is_float, pack, skeleton
 from tfxai.text import Text
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
@@ -81,11 +84,13 @@ class Pass:
     """One forward pass in a graph that is being traced.
 
     outputs: as the model returns them.
+    named:   the same by name, where the model names them; all that it has.
     points:  for each input what it is explained at: itself, the embedding of its tokens, or None.
     calls:   every layer call, in order of completion.
     """
 
     outputs: Any
+    named: Any
     points: list[Any]
     calls: list[Call]
 
@@ -128,13 +133,15 @@ class Network:
     def __init__(self, model: Any, inputs: Any) -> None:
         self.model = model
         self.kind = _kind(model)
-        self.layers = [] if self.kind == "callable" else named_layers(model)
+        self.layers = (
+            [] if self.kind == "callable" else model.layers if self.kind == "hub" else named_layers(model)
+        )
         if isinstance(inputs, str):
             raise ValueError("inputs is a single text. Give a list of texts: [text].")
         if isinstance(inputs, (list, tuple)) and inputs and not any(np.ndim(x) for x in inputs):
             inputs = Text(inputs) if all(isinstance(x, str) for x in inputs) else np.asarray(inputs)
         self.structure = inputs
-        self.arrays = _arrays(model, self.kind, inputs, any(_is_embedding(layer) for _, layer in self.layers))
+        self.arrays = checked(model, self.kind, inputs, any(_is_embedding(layer) for _, layer in self.layers))
         try:
             self.state = _states.setdefault(model, State())
         except TypeError:  # neither hashable nor weakly referable: nothing can be kept
@@ -163,10 +170,10 @@ class Network:
 
         It is then called from the graph, once a chunk. The first example is tried, once for each callable.
         """
-        skeleton = repr(_skeleton(self.structure)) + str([array.shape[1:] for array in self.arrays])
+        kinds = repr(skeleton(self.structure)) + str([array.shape[1:] for array in self.arrays])
         if self.kind != "callable":
             return
-        if skeleton not in self.state.array_outputs:
+        if kinds not in self.state.array_outputs:
             found, traced = None, tf.function(lambda *tensors: self._call(tensors), autograph=False)
             try:
                 with _TRACING:
@@ -175,8 +182,8 @@ class Network:
                 found = "arrays"
             if found is not None:
                 found = self._tried([array[:1] for array in self.arrays])
-            self.state.array_outputs[skeleton] = found
-        self.array_outputs = self.state.array_outputs[skeleton]
+            self.state.array_outputs[kinds] = found
+        self.array_outputs = self.state.array_outputs[kinds]
 
     def _tried(self, arrays: list[NDArray]) -> Any:
         try:
@@ -195,7 +202,7 @@ class Network:
         return outputs
 
     def _from_arrays(self, flat: Sequence[Any]) -> Any:
-        skeleton = _skeleton(self.structure)
+        structure = skeleton(self.structure)
         try:
             model = weakref.ref(self.model)  # what is kept for a callable must not keep it alive
         except TypeError:
@@ -204,7 +211,7 @@ class Network:
 
         def call(*arrays: NDArray) -> list[NDArray]:
             outputs = tf.nest.flatten(
-                _as_arrays(model()(_pack(skeleton, [_readable(array) for array in arrays])))
+                _as_arrays(model()(pack(structure, [_readable(array) for array in arrays])))
             )
             if any(output.shape[:1] != (len(arrays[0]),) for output in outputs):
                 raise ValueError(
@@ -221,7 +228,7 @@ class Network:
 
     def pack(self, flat: Sequence[Any]) -> Any:
         """A flat list in the structure of the inputs."""
-        return _pack(self.structure, flat)
+        return pack(self.structure, flat)
 
     # Compiling
 
@@ -279,7 +286,7 @@ class Network:
     @functools.cached_property
     def digest(self) -> bytes | None:
         """Of all weights at the first use, to the bit; None where they cannot be frozen (no Keras 3 model, too large)."""
-        if self.kind != "keras" or (weights := self._weights()) == []:
+        if self.kind not in ("keras", "hub") or (weights := self._weights()) == []:
             return None
         if sum(array.nbytes for _, array in weights) > _FREEZABLE:
             return None
@@ -289,7 +296,9 @@ class Network:
         return found.digest()
 
     def _weights(self) -> list[tuple[Any, NDArray]]:
-        variables = [v for v in self.model.variables if _is_float(v.dtype)]
+        if self.kind == "hub":
+            return [(v, v.numpy()) for v in self.model.read if is_float(v.dtype)]
+        variables = [v for v in self.model.variables if is_float(v.dtype)]
         return [(v, np.atleast_1d(v.value.numpy()).reshape(v.shape)) for v in variables]
 
     def forward(
@@ -311,8 +320,7 @@ class Network:
                 fed[i] = tf.cast(point, inputs[i].dtype)
             elif point is not None and isinstance(place, Embedded):
                 replaced[id(place.layer), place.index] = point
-        with self._watched(replaced) as calls:
-            outputs = self._call(fed)
+        outputs, named, calls = self._run(fed, replaced)
         where: list[Any] = []
         for i, place in enumerate(self.places):
             if isinstance(place, Embedded):
@@ -320,7 +328,41 @@ class Network:
                 where.append(looked_up[place.index])
             else:
                 where.append(fed[i] if place == "input" else None)
-        return Pass(outputs, where, calls)
+        return Pass(outputs, named, where, calls)
+
+    def _run(
+        self, flat: Sequence[Any], replaced: Mapping[tuple[int, int], Any]
+    ) -> tuple[Any, Any, list[Call]]:
+        """Outputs, outputs by name, and layer calls."""
+        if isinstance(self.model, Module):
+            return self._laid_out(self.model, flat, replaced)
+        with self._watched(dict(replaced)) as calls:
+            outputs = self._call(flat)
+        names = getattr(self.model, "output_names", None)
+        if isinstance(outputs, (list, tuple)) and names is not None and len(names) == len(outputs):
+            return outputs, dict(zip(names, outputs, strict=True)), calls
+        return outputs, outputs, calls
+
+    def _laid_out(
+        self, module: Module, flat: Sequence[Any], replaced: Mapping[tuple[int, int], Any]
+    ) -> tuple[Any, Any, list[Call]]:
+        values = {id(variable): tf.constant(array) for variable, array in self._frozen}
+        inputs = self.pack(flat)
+        given = inputs if isinstance(inputs, dict) else dict(zip(module.inputs, flat, strict=True))
+        changed = _changed(module.layers, replaced)
+        try:
+            outputs, inner = module.laid_out(given, values, changed, [e for _, e in module.layers])
+        except Exception as error:
+            raise ValueError(
+                f"{module.source} cannot be called on {self._shapes}: {_first_line(error)}"
+            ) from error
+        calls = _inner_calls("", module.layers, inner)
+        return outputs if module.output is None else outputs[module.output], outputs, calls
+
+    @property
+    def _shapes(self) -> str:
+        shapes = [array.shape for array in self.arrays]
+        return f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
 
     def _call(self, flat: Sequence[Any]) -> Any:
         inputs = self.pack(flat)
@@ -339,7 +381,6 @@ class Network:
                     return self.model(inputs, training=False)
             return self.model(inputs, training=False)
         except Exception as error:
-            shapes = [array.shape for array in self.arrays]
             if self.kind == "callable" and isinstance(
                 error, (NotImplementedError, AttributeError, TypeError)
             ):
@@ -348,17 +389,7 @@ class Network:
                     "written with TensorFlow operations; methods that only hide parts (Occlusion, RISE, LIME, "
                     "KernelSHAP ...) take any callable."
                 ) from error
-            raise ValueError(
-                f"The model cannot be called on a batch of shape {shapes[0] if len(shapes) == 1 else shapes}: "
-                f"{_first_line(error)}"
-            ) from error
-
-    def named(self, outputs: Any) -> Any:
-        """A list of outputs as a dict under the names that a functional model gives them."""
-        names = getattr(self.model, "output_names", None)
-        if isinstance(outputs, (list, tuple)) and names is not None and len(names) == len(outputs):
-            return dict(zip(names, outputs, strict=True))
-        return outputs
+            raise ValueError(f"The model cannot be called on {self._shapes}: {_first_line(error)}") from error
 
     # Layers
 
@@ -380,6 +411,12 @@ class Network:
 
         def watching(path: str, layer: Any) -> Callable[..., Any]:
             original, call = layer.call, _uncompiled(layer)
+            if isinstance(layer, ModuleLayer):  # whose inner tensors count as layers, too
+
+                def call(inputs: Any) -> Any:
+                    output, inner = layer.laid_out(inputs, _changed(layer.inner, replaced))
+                    calls.extend(_inner_calls(path + "/", layer.inner, inner))
+                    return output
 
             def watched(*args: Any, **kwargs: Any) -> Any:
                 if threading.get_ident() != ours:  # somebody else's use of the model, at the same time
@@ -398,7 +435,7 @@ class Network:
         try:
             if self.kind != "callable":
                 for path, layer in [("", self.model), *self.layers]:
-                    if id(layer) not in swapped:
+                    if id(layer) not in swapped and not isinstance(layer, Endpoint):
                         own = vars(layer).get("call")
                         swapped[id(layer)] = (layer, own)
                         # Around Keras' own attribute tracking, which would change the layer.
@@ -420,9 +457,12 @@ class Network:
         Another layer, set of weights, activation, or setting of a Keras layer means another trace. Other attributes
         of a user's own classes are read when the model is traced, as tf.function does.
         """
-        skeleton = repr(_skeleton(self.structure))
-        if self.kind == "callable":
-            return skeleton, []
+        structure = repr(skeleton(self.structure))
+        if self.kind in (
+            "callable",
+            "hub",
+        ):  # a module is as it was loaded, apart from what its variables hold
+            return structure, []
         objects, settings = [], []
         for _, layer in self.layers:
             objects.append(layer)
@@ -435,7 +475,7 @@ class Network:
                 elif role == "value":
                     settings.append((name, value))
         objects += self.model.variables
-        return hash((skeleton, tuple(settings), tuple(map(id, objects)))), objects
+        return hash((structure, tuple(settings), tuple(map(id, objects)))), objects
 
     def _places(self) -> list[Any]:
         floating = [array.dtype.kind == "f" for array in self.arrays]
@@ -447,8 +487,7 @@ class Network:
         """Traces the model once to see which inputs are looked up in which embedding."""
 
         def body(facts: dict[str, Any], *inputs: Any) -> Any:
-            with self._watched({}) as calls:
-                outputs = self._call(inputs)
+            outputs, _, calls = self._run(inputs, {})
             tensors = [t for t in tf.nest.flatten(outputs) if t.dtype.is_floating]
             places: list[Any] = []
             for tensor in inputs:
@@ -465,6 +504,20 @@ class Network:
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
         ]
+
+
+def _changed(
+    layers: Sequence[tuple[str, Endpoint]], replaced: Mapping[tuple[int, int], Any]
+) -> dict[Endpoint, Any]:
+    return {e: replaced[id(e), 0] for _, e in layers if (id(e), 0) in replaced}
+
+
+def _inner_calls(prefix: str, layers: Sequence[tuple[str, Endpoint]], inner: Sequence[Any]) -> list[Call]:
+    return [
+        Call(prefix + name, endpoint, before, tensor)
+        for (name, endpoint), (before, tensor) in zip(layers, inner, strict=True)
+        if is_endpoint(tensor)
+    ]
 
 
 def _as_arrays(outputs: Any) -> Any:
@@ -521,6 +574,8 @@ def named_layers(model: Any) -> list[tuple[str, Any]]:
                 path, count = f"{prefix}{child.name}#{count}", count + 1
             taken.add(path)
             found.append((path, child))
+            if isinstance(child, ModuleLayer):
+                found.extend((f"{path}/{name}", endpoint) for name, endpoint in child.inner)
             walk(child, path + "/")
 
     walk(model, "")
@@ -528,6 +583,8 @@ def named_layers(model: Any) -> list[tuple[str, Any]]:
 
 
 def _kind(model: Any) -> str:
+    if isinstance(model, Module):
+        return "hub"
     if isinstance(model, keras.layers.Layer):
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
@@ -545,147 +602,15 @@ def _kind(model: Any) -> str:
     return "callable"
 
 
-def _arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDArray]:
-    flat, names = _flatten(inputs)
-    if not flat:
-        raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
-    if kind != "callable" and not model.built:
-        raise ValueError(
-            f"The model {model.name!r} is not built: it has no weights yet. Call it once on a batch, or load weights, "
-            "before explaining it."
-        )
-    wanted = _wanted(model, inputs, names)
-    arrays = [_array(x, want, name, embeds) for x, want, name in zip(flat, wanted, names, strict=True)]
-    if wanted == [None] and _built_axes(model) == arrays[0].ndim + 1:
-        raise ValueError(
-            f"inputs has shape {arrays[0].shape}, the model was built for {_built_axes(model)} axes. The batch axis is "
-            "missing: give inputs[None]."
-        )
-    lengths = [len(array) for array in arrays]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"The inputs have {lengths} examples. Give the same number for each input.")
-    if lengths[0] == 0:
-        raise ValueError("inputs has no examples. Give at least one, shape (1, ...).")
-    return arrays
-
-
-def _built_axes(model: Any) -> int | None:
-    """How many axes the input had for which a subclassed model was built, where it says so."""
-    config = (model.get_build_config() if hasattr(model, "get_build_config") else None) or {}
-    shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
-    return len(shape) if isinstance(shape, (list, tuple)) else None
-
-
-def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
-    array = np.asarray(x)
-    if array.dtype.kind in "OU" and array.ndim == 1 and want is not None and len(want.shape) == 2:
-        array = array[:, None]  # a list of texts, for a model that takes (N, 1)
-    shape = (
-        None
-        if want is None or want.shape is None or getattr(want.shape, "rank", 0) is None
-        else tuple(want.shape)
-    )
-    if shape is not None and not _fits(array.shape, shape):
-        taken = (
-            "("
-            + ", ".join("N" if i == 0 else "any" if n is None else str(n) for i, n in enumerate(shape))
-            + ")"
-        )
-        hint = " The batch axis is missing: give inputs[None]." if _fits((1, *array.shape), shape) else ""
-        raise ValueError(f"{name} has shape {array.shape}, the model takes {taken}.{hint}")
-    if array.ndim == 0:
-        raise ValueError(f"{name} is a single value. Give an array with a batch axis, (N, ...).")
-    kept = array.dtype.kind in "OUS"
-    if array.dtype.kind in "iub":
-        integers = (want is None and embeds) or (want is not None and not _is_float(want.dtype))
-        array, kept = (_whole(array), True) if integers else (array, False)
-    if array.dtype.kind in "OUS" and want is not None and tf.as_dtype(want.dtype) != tf.string:
-        raise ValueError(f"{name} has type {array.dtype}; expected numbers.")
-    if kept:
-        return array.astype(object) if array.dtype.kind in "US" else array
-    try:
-        array = array.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} has type {array.dtype}; expected numbers.") from error
-    # One pass that finds any NaN; only if there is one (or the squares overflow) is it worth looking for where.
-    if not np.isfinite(np.vdot(array, array)) and not (finite := np.isfinite(array)).all():
-        bad = np.unique(np.nonzero(~finite)[0])
-        raise ValueError(
-            f"{name} holds NaN or infinite numbers, in {len(bad)} of {len(array)} examples, first in number {bad[0]}. "
-            "Clean them."
-        )
-    return _whole(array) if want is not None and not _is_float(want.dtype) else array
-
-
-def _whole(array: NDArray) -> NDArray:
-    """Whole numbers as int32, or as int64 where they need it."""
-    large = array.size and max(abs(int(array.max())), abs(int(array.min()))) >= 2**31
-    return array.astype(np.int64 if large else np.int32)
-
-
-def _wanted(model: Any, inputs: Any, names: list[str]) -> list[Any]:
-    """What a functional model says it takes, for each flat input; None where it is not known."""
-    try:
-        specs = tf.nest.flatten(model.inputs) if getattr(model, "inputs", None) is not None else []
-    except (AttributeError, TypeError, ValueError):
-        specs = []
-    if not specs:
-        return [None] * len(names)
-    if isinstance(inputs, dict):
-        known = {spec.name: spec for spec in specs}
-        missing, extra = [k for k in known if k not in inputs], [k for k in inputs if k not in known]
-        if missing or extra:
-            raise ValueError(
-                f"inputs has the keys {list(inputs)}, the model takes {list(known)}. Give just those."
-            )
-        return [known[name] for name in names]
-    if len(specs) != len(names):
-        taken = ", ".join(f"{spec.name} {tuple(spec.shape)}" for spec in specs)
-        raise ValueError(
-            f"{len(names)} input arrays came, the model takes {len(specs)}: {taken}. Give a list or dict of them."
-        )
-    return specs
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        w is None or n == w for n, w in zip(shape[1:], wanted[1:], strict=True)
-    )
-
-
-def _flatten(inputs: Any) -> tuple[list[Any], list[str]]:
-    if isinstance(inputs, Text):
-        return [np.array(list(inputs.strings), object)], ["inputs"]
-    if isinstance(inputs, dict):
-        return list(inputs.values()), list(inputs)
-    if isinstance(inputs, (list, tuple)) and all(np.ndim(x) > 0 for x in inputs):
-        return list(inputs), [f"inputs[{i}]" for i in range(len(inputs))]
-    return [inputs], ["inputs"]
-
-
-def _pack(structure: Any, flat: Sequence[Any]) -> Any:
-    if isinstance(structure, dict):
-        return dict(zip(structure, flat, strict=True))
-    if isinstance(structure, (list, tuple)):
-        return list(flat) if isinstance(structure, list) else tuple(flat)
-    return flat[0]
-
-
-def _skeleton(structure: Any) -> Any:
-    return _pack(structure, ["*"] * len(_flatten(structure)[0]))
-
-
 def _spec(argument: Any) -> tf.TensorSpec:
     array = argument if tf.is_tensor(argument) else np.asarray(argument)
     dtype = tf.string if array.dtype == object else array.dtype
     return tf.TensorSpec([None, *array.shape[1:]] if len(array.shape) else [], dtype)
 
 
-def _is_float(dtype: Any) -> bool:
-    return tf.as_dtype(dtype).is_floating
-
-
 def _is_embedding(layer: Any) -> bool:
+    if isinstance(layer, Endpoint):
+        return layer.ids is not None
     legacy = sys.modules.get("tf_keras")
     return isinstance(layer, keras.layers.Embedding) or (
         legacy is not None and isinstance(layer, legacy.layers.Embedding)
@@ -703,44 +628,6 @@ def _embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
                 return call.layer, counts[id(call.layer)]
             counts[id(call.layer)] += 1
     return None
-
-
-def operations_behind(
-    tensors: Sequence[Any], differentiable: bool = False, through_shapes: bool = True
-) -> set[Any]:
-    """Every operation that the tensors are computed from, their own included.
-
-    differentiable: only what a gradient can go back to, so not through indices and conditions.
-    through_shapes: also what only the shape of depends on.
-    """
-    found, waiting = set(), [tensor.op for tensor in tensors]
-    while waiting:
-        op = waiting.pop()
-        if op not in found and (through_shapes or op.type not in ("Shape", "ShapeN", "Size", "Rank")):
-            found.add(op)
-            waiting += [tensor.op for tensor in op.inputs if not differentiable or _carries_gradient(tensor)]
-    return found
-
-
-def operations_ahead(tensors: Sequence[Any], differentiable: bool = False) -> set[Any]:
-    """Every operation that depends on one of the tensors.
-
-    differentiable: only what a gradient can come back from, so not through indices and conditions.
-    """
-    found, waiting = set(), [op for tensor in tensors for op in tensor.consumers()]
-    while waiting:
-        op = waiting.pop()
-        if op not in found:
-            found.add(op)
-            outputs = [tensor for tensor in op.outputs if not differentiable or _carries_gradient(tensor)]
-            waiting += [consumer for tensor in outputs for consumer in tensor.consumers()]
-    return found
-
-
-def _carries_gradient(tensor: Any) -> bool:
-    return (
-        tensor.dtype.is_floating or tensor.dtype == tf.variant
-    )  # variants: the lists that loops of RNNs fill
 
 
 def _position(layers: list[Any], layer: Any) -> int:

@@ -32,6 +32,6 @@ def probabilities(
     question = Question.of(network, None, score, batch_size, progress, Probabilities)
 
     def body(facts: dict[str, Any], tensors: Any, codes: Any) -> Any:
-        return score.classes(network.named(network.forward(tensors).outputs))
+        return score.classes(network.forward(tensors).named)
 
     return each(question, [], body)

@@ -207,18 +207,20 @@ def channel_maps(tensor: Any, channel: int | None, targets: Any) -> Any:
 def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
     """One tensor of a model's outputs. Raises ValueError, with the names, if it is not clear which."""
     if isinstance(outputs, dict):
-        named = outputs
+        named: dict[Any, Any] = outputs
     elif isinstance(outputs, (list, tuple)):
         named = dict(enumerate(outputs))
     else:
         named = {0: outputs}
     if output is None and len(named) == 1:
         return next(iter(named.values()))
+    if output is None and "default" in named:  # as modules of TF-Hub call the one that is meant
+        return named["default"]
     names = ", ".join(f"{name!r} {tuple(tensor.shape)}" for name, tensor in named.items())
     if output is None:
         raise ValueError(f"The model has {len(named)} outputs: {names}. Say which one with score={how}.")
     if output in named:
-        return named[output]  # pyright: ignore[reportArgumentType]
+        return named[output]
     if isinstance(output, int) and -len(named) <= output < len(named):
         return list(named.values())[output]
     raise ValueError(f"The model has no output {output!r}. It has: {names}.")

@@ -13,7 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.network import Pass, operations_ahead, operations_behind
+from tfxai.graphs import operations_ahead, operations_behind
+from tfxai.network import Pass
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
 

@@ -211,7 +211,8 @@ class Question:
 
     def scored(self, trace: Pass, codes: Any, facts: dict[str, Any]) -> tuple[Any, Any]:
         """Score and class of each example of a traced pass: two tensors (B,)."""
-        outputs = self.network.named(trace.outputs)
+        # Ours know outputs by name, too; a user's function gets what the model returns.
+        outputs = trace.named if type(self.score).__module__ == ClassScore.__module__ else trace.outputs
         ours = self.score if isinstance(self.score, ClassScore) else None
         if not ours and not has_classes(outputs):
             if self.codes.min() < 0 and self.given:
@@ -221,7 +222,7 @@ class Question:
                 )
             if (count := getattr(self.score, "count", None)) is not None:
                 facts["classes"] = count(outputs)
-            return self._by_user(trace.outputs, codes if self.given else None), codes
+            return self._by_user(outputs, codes if self.given else None), codes
         classes = (ours or ClassScore("output")).classes(outputs)
         facts["classes"] = count = classes.shape[1]
         ranked = tf.math.top_k(classes, min(self.depth, count)).indices
@@ -229,13 +230,10 @@ class Question:
         targets = tf.where(codes < 0, tf.gather(ranked, rank, axis=1, batch_dims=1), codes)
         if ours:
             return pick(classes, targets), targets
-        return self._by_user(trace.outputs, targets), targets
+        return self._by_user(outputs, targets), targets
 
     def _by_user(self, outputs: Any, targets: Any) -> Any:
-        ready_made = (
-            type(self.score).__module__ == "tfxai.scores"
-        )  # these know outputs of a list by name, too
-        score = self.score(self.network.named(outputs) if ready_made else outputs, targets)
+        score = self.score(outputs, targets)
         if not tf.is_tensor(score) or score.shape.rank != 1 or not score.dtype.is_floating:
             found = (
                 f"a tensor {score.dtype.name} {tuple(score.shape)}"
