@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfxai.graphs import operations_ahead, operations_behind
+from tfxai.graphs import operations_behind
 from tfxai.hub import Endpoint, Module
 from tfxai.inputs import specs_of
 from tfxai.network import Call, Embedded, Network, Pass
@@ -180,7 +180,7 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
     behind = operations_behind(scores, differentiable=True)
     seen: set[str] = set()  # a model, and a dropout at rest, put out the tensor of a layer inside or before
     candidates: list[Call] = []
-    attention = [call.path for call in trace.calls if "Attention" in _kind(call.layer)]
+    attention = _attention(trace)
     for call in trace.calls:
         tensor = _first(call.output)
         if (
@@ -199,8 +199,12 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
     if candidates and attention:
         space = _space(network, trace, _first(candidates[-1].output))
         if space is not None and space[2]:
-            order = [call.path for call in trace.calls]
-            before = [call for call in candidates if order.index(call.path) < order.index(attention[-1])]
+            inside = [
+                call.path == attention[-1] or call.path.startswith(attention[-1] + "/")
+                for call in trace.calls
+            ]
+            earlier = {id(call) for call in trace.calls[: inside.index(True)]}
+            before = [call for call in candidates if id(call) in earlier]
             candidates = before or candidates
     return candidates[-1] if candidates else None
 
@@ -212,7 +216,7 @@ def _space(network: Network, trace: Pass, tensor: Any) -> tuple[int, tuple[Any, 
         return None
     grid = tuple(shape[1:-1])
     for which, (array, place) in enumerate(zip(network.arrays, network.places, strict=True)):
-        if place is None or not _reaches(trace.points[which], tensor):
+        if place is None or not trace.reaches(which, tensor):
             continue
         rank = array.ndim + 1 if isinstance(place, Embedded) else array.ndim
         if rank == shape.rank and any(n is None or n > 1 for n in grid):
@@ -264,6 +268,19 @@ def _named(network: Network, trace: Pass, layer: Layer) -> Call:
     return found[-1]
 
 
+def _attention(trace: Pass) -> list[str]:
+    """Paths of attention layers, by their class, or in a module by their name, in order."""
+    found: dict[str, None] = {}
+    for call in trace.calls:
+        if not isinstance(call.layer, Endpoint):
+            found |= {call.path: None} if "Attention" in type(call.layer).__name__ else {}
+            continue
+        scopes = call.path.split("/")[:-1]
+        named = [i for i, scope in enumerate(scopes, 1) if "attention" in scope.lower()]
+        found |= {"/".join(scopes[: named[-1]]): None} if named else {}
+    return list(found)
+
+
 def _kind(layer: Any) -> str:
     return layer.kind if isinstance(layer, Endpoint) else type(layer).__name__
 
@@ -276,10 +293,6 @@ def _listed(trace: Pass, wanted: Any = lambda tensor: True) -> str:
     }
     names = [f"{path} {tuple(tensor.shape)}" for path, tensor in seen.items() if wanted(tensor)]
     return "; ".join(names) or "no layers"
-
-
-def _reaches(point: Any, tensor: Any) -> bool:
-    return tensor is point or tensor.op in operations_ahead([point])
 
 
 def _first(output: Any) -> Any:

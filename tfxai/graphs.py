@@ -349,6 +349,7 @@ def _short_paths(operations: Sequence[str], found: Flat, layers: Sequence[str]) 
     """Operation -> its path without calls, without the model around everything, and without a second call's numbers."""
     paths = {operation: without_calls(operation).split("/") for operation in operations}
     read = _weighted(operations, found)
+    numbered = _numbered([paths[operation] for operation in read], layers)
     weighted = [paths[operation] for operation in read]
     while (
         weighted and len({parts[0] for parts in weighted}) == 1 and all(len(parts) > 2 for parts in weighted)
@@ -358,13 +359,15 @@ def _short_paths(operations: Sequence[str], found: Flat, layers: Sequence[str]) 
             o: parts[1:] if parts[0] == around and len(parts) > 1 else parts for o, parts in paths.items()
         }
         weighted = [paths[operation] for operation in read]
-    if _numbered(weighted, layers):
-        paths = {
-            o: [re.sub(r"_\d+$", "", part) for part in parts[:-1]] + parts[-1:] for o, parts in paths.items()
-        }
-    joined = {operation: "/".join(parts) for operation, parts in paths.items()}
-    counts = collections.Counter(joined.values())
-    return {o: path if counts[path] == 1 else o for o, path in joined.items()}
+    names: dict[str, str] = {}  # path -> operation
+    for operation, (*scopes, last) in paths.items():
+        plain = [re.sub(r"_\d+$", "", scope) for scope in scopes] if numbered else scopes
+        # Scopes inside a layer may be numbered for themselves: the first way of writing it that is free.
+        for parts in ([*plain, last], [*plain[:-1], *scopes[-1:], last], [*scopes, last], [operation]):
+            if "/".join(parts) not in names:
+                names["/".join(parts)] = operation
+                break
+    return {operation: path for path, operation in names.items()}
 
 
 def _weighted(operations: Sequence[str], found: Flat) -> list[str]:

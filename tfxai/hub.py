@@ -150,7 +150,10 @@ class Module:
         name = name.removesuffix(":0")
         known = dict(self.layers)
         found = [known[name]] if name in known else [e for key, e in self.layers if key.endswith(f"/{name}")]
-        found = found or [e for e in known.values() if without_calls(op_name(e.tensor)) == name][:1]
+        found = (
+            found
+            or [e for e in known.values() if without_calls(op_name(e.tensor)) == without_calls(name)][:1]
+        )
         if not found:
             raise ValueError(f"{self.source} has no endpoint {name!r}.{_nearest(name, known)}")
         if len({endpoint.tensor for endpoint in found}) > 1:
@@ -505,7 +508,7 @@ def _signature(
     def call(given: Mapping[str, Any]) -> Any:
         placeholders.update({key: tensor.op.name for key, tensor in given.items()})
         found = function(**given)
-        outputs.update({key: tensor.name for key, tensor in found.items()})
+        outputs.update({key: found[key].name for key in sorted(found)})
         return found
 
     traced = tf.function(call, autograph=False).get_concrete_function(specs)

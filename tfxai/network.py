@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.graphs import operations_behind
+from tfxai.graphs import operations_ahead, operations_behind
 from tfxai.hub import Endpoint, Module, ModuleLayer, is_endpoint
 from tfxai.inputs import checked, is_float, pack, skeleton
 from tfxai.text import Text
@@ -93,6 +93,14 @@ class Pass:
     named: Any
     points: list[Any]
     calls: list[Call]
+
+    @functools.cached_property
+    def _ahead(self) -> list[set[Any]]:
+        return [set() if point is None else operations_ahead([point]) for point in self.points]
+
+    def reaches(self, which: int, tensor: Any) -> bool:
+        """Whether a tensor depends on the input with this number."""
+        return tensor is self.points[which] or tensor.op in self._ahead[which]
 
     def gradients(self, score: Any, of: Sequence[Any] | None = None) -> list[Any]:
         """d score / d points (or of the given tensors), zero where the score does not depend on one."""
