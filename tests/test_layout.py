@@ -13,12 +13,12 @@ from tfxai import methods
 
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
-    "scores baselines explanation plots closeups canvas segments text version photos torch_weights",
-    "network activations hub inputs graphs",
+    "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress",
+    "network activations hub inputs graphs weights",
     "engines",
     "methods",
-    "metrics sanity concepts predictions agreement zoo",
-    "callback cli demo report models names files quiet __main__ __init__",
+    "metrics sanity concepts predictions agreement zoo names",
+    "callback cli demo report models files quiet __main__ __init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfxai.version import __version__
 
 if TYPE_CHECKING:
-    from tfxai import baselines, hub, methods, photos, plots, predictions, scores, zoo
+    from tfxai import baselines, hub, methods, photos, plots, predictions, sanity, scores, zoo
     from tfxai.activations import layers
     from tfxai.agreement import stability
     from tfxai.explanation import Explanation
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfxai.scores import top
     from tfxai.text import Text
 
-_MODULES = ("baselines", "hub", "methods", "photos", "plots", "predictions", "scores", "zoo")
+_MODULES = ("baselines", "hub", "methods", "photos", "plots", "predictions", "sanity", "scores", "zoo")
 _HOMES = {
     "Explanation": "explanation",
     "layers": "activations",

@@ -1,4 +1,4 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods` and `hub`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub` and `sanity`.
 
 TensorFlow is imported inside the commands, so that help and errors come at once.
 """
@@ -106,6 +106,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--save", metavar="FILE.npz", help="values to write, for tfxai.Explanation.load")
 
+    sanity = add(
+        "sanity", _sanity, "Do explanations change when the model's weights are destroyed, layer by layer?"
+    )
+    _add_photos(sanity)
+    sanity.add_argument(
+        "--methods", required=True, metavar="NAME,NAME", help="such as gradient,guided_backprop,grad_cam"
+    )
+    sanity.add_argument("--target", metavar="K", help="class to explain (default: the predicted ones)")
+    sanity.add_argument(
+        "--layers", metavar="NAME,NAME", help="parts of the model to destroy (default: every layer)"
+    )
+    sanity.add_argument("--mode", choices=("cascading", "independent"), default="cascading",
+                        help="destroy one more layer at each step (default), or one at a time")  # fmt: skip
+    sanity.add_argument("--seed", type=int, default=0, metavar="N", help="of the new weights (default: 0)")
+    sanity.add_argument("--out", default="sanity.png", metavar="FILE.png", help="default: %(default)s")
+    sanity.add_argument(
+        "--save", metavar="FILE.npz", help="report to write, for tfxai.sanity.SanityReport.load"
+    )
+
     layers = add("layers", _layers, "List the layers of a model that --layer can name.")
     _add_model(layers)
     add("methods", _methods, "List the methods and their settings.")
@@ -211,6 +230,62 @@ def _explain(arguments: argparse.Namespace) -> None:
             print(f"{what}: {path}")
 
 
+def _sanity(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import names, plots, sanity
+
+    methods = [names.configured(name) for name in _listed(arguments.methods)]
+    out = _writable_beside(arguments, arguments.out, PICTURES)
+    save = arguments.save and _writable_beside(arguments, arguments.save, (".npz",))
+    loaded, photos, fed = _model_and_photos(arguments)
+    report = sanity.randomize_model(
+        methods,
+        loaded.model,
+        fed,
+        _targets(arguments, loaded),
+        mode=arguments.mode,
+        layers=_listed(arguments.layers) or None,
+        explanations=True,
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        progress=sys.stderr.isatty(),
+    )
+    with contextlib.ExitStack() as files:
+        seen = dataclasses.replace(
+            report,
+            explanations={
+                name: [dataclasses.replace(each, inputs=photos / 255) for each in all_of]
+                for name, all_of in (report.explanations or {}).items()
+            },
+        )
+        plots.sanity(seen, loaded.labels).savefig(files.enter_context(whole(out)))
+        if save:
+            report.save(files.enter_context(whole(save)))
+    rows = [
+        (name, layer, f"{score:.2%}", *(f"{value:.2f}" for value in alike))
+        for name, layer, score, alike in zip(
+            ["", *map(str, range(1, len(report.layers) + 1))],
+            ["trained", *report.layers],
+            report.scores.mean(axis=1),
+            report.similarity["spearman_abs"].mean(axis=2).T,
+            strict=True,
+        )
+    ]
+    _print_table(
+        "Rank correlation with the trained model's map", ("", "layer", "probability", *report.methods), rows
+    )
+    for name, passes in report.verdict().items():
+        print(f"{name}: {'depends on the weights' if passes else 'FAILS, its maps outlive the weights'}")
+    print(_how_fed(fed, arguments.preprocess))
+    for what, path in (("Picture", out), ("Report", save)):
+        if path:
+            print(f"{what}: {path}")
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
 def _layers(arguments: argparse.Namespace) -> None:
     start_quietly()
     from tfxai import activations, models
@@ -275,7 +350,7 @@ def _targets(arguments: argparse.Namespace, loaded: Loaded) -> Any:
     """What --top or --target asks for: a class by its number, or by its name where names are known."""
     from tfxai import scores
 
-    if arguments.top is not None:
+    if getattr(arguments, "top", None) is not None:
         return scores.top(arguments.top)
     if arguments.target is None:
         return None
@@ -319,12 +394,18 @@ def _outputs(arguments: argparse.Namespace, method: str) -> tuple[Path | None, P
     if out is None and (save is None or arguments.highlight is not None):
         more = f"_and_{len(arguments.images) - 1}_more" if len(arguments.images) > 1 else ""
         out = f"{Path(arguments.images[0]).stem}{more}_{method}.png"
-    paths = [out and writable(out, PICTURES), save and writable(save, (".npz",))]
-    taken = [Path(name).resolve() for name in (*arguments.images, arguments.model)]
-    for path in paths:
-        if path is not None and path.resolve() in taken:
-            raise ValueError(f"{path} is an input of this command. Name another file to write.")
-    return paths[0], paths[1]
+    return (
+        None if not out else _writable_beside(arguments, out, PICTURES),
+        None if not save else _writable_beside(arguments, save, (".npz",)),
+    )
+
+
+def _writable_beside(arguments: argparse.Namespace, name: str, endings: Sequence[str]) -> Path:
+    """A file to write that is none of those to read."""
+    path = writable(name, endings)
+    if path.resolve() in [Path(taken).resolve() for taken in (*arguments.images, arguments.model)]:
+        raise ValueError(f"{path} is an input of this command. Name another file to write.")
+    return path
 
 
 def _print_explained(images: Sequence[str], explanation: Explanation, loaded: Loaded) -> None:

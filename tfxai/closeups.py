@@ -477,7 +477,7 @@ def _wide_title(ax: Axes, name: str, note: str, values: NDArray, left: float) ->
 
 
 def _draw_band(ax: Axes, values: NDArray, lines: NDArray, signed: bool, scale: float) -> None:
-    for line, colour in zip(lines.T, _line_colours(lines.shape[1]), strict=True):
+    for line, colour in zip(lines.T, line_colours(lines.shape[1]), strict=True):
         ax.plot(line, color=colour, linewidth=1.0)
     ax.margins(x=0, y=0.08)
     canvas.quiet(ax)
@@ -486,7 +486,7 @@ def _draw_band(ax: Axes, values: NDArray, lines: NDArray, signed: bool, scale: f
               interpolation="nearest")  # fmt: skip
 
 
-def _line_colours(count: int) -> list[str]:
+def line_colours(count: int) -> list[str]:
     return [LINES[i % len(LINES)] for i in range(count)]
 
 

@@ -82,10 +82,7 @@ class Explanation:
         """Writes one compressed .npz file, readable by NumPy alone, and returns its path."""
         path = Path(path)
         arrays: dict[str, NDArray] = {}
-        fields = {}
-        for field in dataclasses.fields(self):
-            fields[field.name] = _pack(getattr(self, field.name), arrays)
-        header = {"format": FORMAT, "type": type(self).__name__, "fields": fields}
+        header = self.packed(arrays)
         arrays["header"] = np.array(json.dumps(header))
         with path.open("wb") as file:  # a file object: NumPy would add .npz to other names
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
@@ -100,19 +97,25 @@ class Explanation:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            header = json.loads(str(arrays["header"]))
-            kind = next((k for k in [cls, *_subclasses(cls)] if k.__name__ == header["type"]), cls)
-            known = {field.name for field in dataclasses.fields(kind)}
-            fields = {
-                name: _unpack(value, arrays) for name, value in header["fields"].items() if name in known
-            }
-            return kind(**fields)
+            return cls.unpacked(json.loads(str(arrays["header"])), arrays)
         except FileNotFoundError:
             raise
         except Exception as error:
             raise ValueError(
                 f"{path} is not a saved explanation ({error}). Give a file written by save()."
             ) from error
+
+    def packed(self, arrays: dict[str, NDArray]) -> dict[str, Any]:
+        """All fields as JSON, which names arrays by their places in `arrays`, where they are put."""
+        fields = {field.name: _pack(getattr(self, field.name), arrays) for field in dataclasses.fields(self)}
+        return {"format": FORMAT, "type": type(self).__name__, "fields": fields}
+
+    @classmethod
+    def unpacked(cls, header: dict[str, Any], arrays: dict[str, NDArray]) -> Explanation:
+        """What `packed` gave, as an explanation again."""
+        kind = next((k for k in [cls, *_subclasses(cls)] if k.__name__ == header["type"]), cls)
+        known = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{name: _unpack(v, arrays) for name, v in header["fields"].items() if name in known})
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -20,6 +20,7 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _HINTS = ("_class", "_output_shapes")  # colocation with nodes that may go, shapes of batches that may differ
 REFERENCES = ("VariableV2", "Variable")  # variables that are operations of their graph
 _PASSING = ("Identity", "Enter")
+_SHAPES = ("Shape", "ShapeN", "Size", "Rank", "NoOp", "Assert")  # what no number of the inputs comes through
 # What reads a variable through its handle, and the operation that does the same to its value.
 _READS = {"ResourceGather": "GatherV2", "ResourceGatherNd": "GatherNd", "VariableShape": "Shape"}
 
@@ -330,6 +331,61 @@ def endpoint_names(found: Flat, own: Mapping[str, str], layers: Sequence[str] = 
     return names
 
 
+def weighted_scopes(found: Flat, layers: Sequence[str]) -> dict[str, tuple[list[str], list[Any]]]:
+    """Scope of a layer with weights -> its operations that take weights, keys of the weights; in the order of running.
+
+    layers: as for endpoint_names.
+    """
+    paths = _short_paths(_data(found), found, layers)
+    carried: dict[str, list[Any]] = {n: [key] for n, key in (*found.values.items(), *found.handles.items())}
+    moving, taken = set(found.inputs.values()), set()
+    groups: dict[str, tuple[list[str], list[Any]]] = {}
+    for node in found.graph.node:
+        names = [op_name(tensor) for tensor in node.input]
+        keys = [key for name in names for key in carried.get(name, ())]
+        if node.op in _SHAPES:
+            continue
+        if not moving.intersection(names):
+            if keys:
+                carried.setdefault(node.name, list(dict.fromkeys(keys)))
+            continue
+        moving.add(node.name)
+        new = [key for key in dict.fromkeys(keys) if key not in taken]
+        if keys and node.name in paths:
+            scope = paths[node.name].rpartition("/")[0] or paths[node.name]
+            operations, held = groups.setdefault(scope, ([], []))
+            operations.append(node.name)
+            held.extend(new)
+            taken.update(new)
+    merged: dict[str, tuple[list[str], list[Any]]] = {}
+    for scope, (
+        operations,
+        held,
+    ) in groups.items():  # a layer's own operations may lie deeper: dense/Tensordot
+        around = next((other for other in groups if scope.startswith(f"{other}/")), scope)
+        into = merged.setdefault(around, ([], []))
+        into[0].extend(operations)
+        into[1].extend(held)
+    return {scope: group for scope, group in merged.items() if group[1]}
+
+
+def nearest(found: Flat, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
+    """What is known of the operation, of those that come right before these, that runs last."""
+    hits, seen = [], set()
+    waiting = [op_name(tensor) for name in operations for tensor in found.nodes[name].input]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in operations:
+            continue
+        seen.add(name)
+        if name in made:
+            hits.append(name)
+        else:
+            waiting += [op_name(tensor) for tensor in found.nodes[name].input]
+    order = list(found.nodes)
+    return made[max(hits, key=order.index)] if hits else None
+
+
 def _data(found: Flat) -> list[str]:
     """Operations on the way from the inputs that put out numbers and do more than hand them on."""
     moving = set(found.inputs.values())
@@ -337,7 +393,7 @@ def _data(found: Flat) -> list[str]:
     for node in found.graph.node:
         if node.name in moving or not any(op_name(tensor) in moving for tensor in node.input):
             continue
-        if node.op in ("Shape", "ShapeN", "Size", "Rank", "NoOp", "Assert"):
+        if node.op in _SHAPES:
             continue
         moving.add(node.name)
         if node.op not in ("Identity", "StopGradient", "CheckNumerics", "PreventGradient"):

@@ -21,7 +21,17 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfxai.graphs import REFERENCES, Flat, endpoint_names, flat, full, op_name, without_calls
+from tfxai.graphs import (
+    REFERENCES,
+    Flat,
+    endpoint_names,
+    flat,
+    full,
+    nearest,
+    op_name,
+    weighted_scopes,
+    without_calls,
+)
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first
 DEFAULT = "default"  # the output that a module of many names as its answer
@@ -135,6 +145,21 @@ class Module:
     def read(self) -> list[Any]:
         """The variables whose values the signature reads."""
         return [self._store.by_key[key] for key in dict.fromkeys(self._graph.values.values())]
+
+    @functools.cached_property
+    def weighted(self) -> dict[str, tuple[list[str], list[Any]]]:
+        """Path of a layer with weights -> its operations that take them, its variables; in the order of running."""
+        scopes = weighted_scopes(self._graph, list(self._store.variables))
+        known = {id(variable) for variable in self._store.variables.values()}
+        by_key = self._store.by_key
+        return {
+            scope: (operations, [by_key[key] for key in keys if id(by_key[key]) in known])
+            for scope, (operations, keys) in scopes.items()
+        }
+
+    def nearest(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
+        """See tfxai.graphs.nearest."""
+        return nearest(self._graph, operations, made)
 
     @property
     def in_loops(self) -> list[str]:

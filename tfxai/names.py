@@ -8,7 +8,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfxai import baselines, methods
@@ -25,6 +25,31 @@ HIDING = {
 def snake_case(name: str) -> str:
     """`GradCAMPlusPlus` -> `grad_cam_plus_plus`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def named_methods(methods: Any) -> dict[str, Any]:
+    """Methods by name: a dict as it is; one, or a list of them, by the names that text gives them.
+
+    Raises ValueError if there is none, or one cannot be called.
+    """
+    if isinstance(methods, Mapping):
+        named = {str(name): method for name, method in methods.items()}
+    else:
+        named = {}
+        for method in methods if isinstance(methods, (list, tuple)) else [methods]:
+            kind = method if isinstance(method, types.FunctionType) else type(method)
+            name = own = snake_case(kind.__name__)
+            number = 2
+            while name in named:
+                name, number = f"{own}_{number}", number + 1
+            named[name] = method
+    if not named:
+        raise ValueError("methods is empty. Give a method, such as tfxai.Gradient(), or a list of them.")
+    for name, method in named.items():
+        if not callable(method) or isinstance(method, type):
+            hint = f" Give {method.__name__}(), with its settings." if isinstance(method, type) else ""
+            raise ValueError(f"The method {name!r} cannot be called as method(model, inputs, targets).{hint}")
+    return named
 
 
 def method_class(name: str) -> type[Method]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import contextvars
 import dataclasses
 import functools
 import hashlib
@@ -33,6 +34,19 @@ _KEPT = 64  # compiled functions kept per model
 _COPIES = 4  # traces kept per model that hold its weights
 _TABLES = (tf.lookup.StaticHashTable, tf.lookup.experimental.MutableHashTable)  # of layers that were adapted
 _FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
+
+
+_FREEZING: contextvars.ContextVar[bool] = contextvars.ContextVar("freezing", default=True)
+
+
+@contextlib.contextmanager
+def thawed() -> Iterator[None]:
+    """Inside, no weights are written into traces: for studies that change them again and again."""
+    before = _FREEZING.set(False)
+    try:
+        yield
+    finally:
+        _FREEZING.reset(before)
 
 
 class State:
@@ -294,7 +308,7 @@ class Network:
     @functools.cached_property
     def digest(self) -> bytes | None:
         """Of all weights at the first use, to the bit; None where they cannot be frozen (no Keras 3 model, too large)."""
-        if self.kind not in ("keras", "hub") or (weights := self._weights()) == []:
+        if not _FREEZING.get() or self.kind not in ("keras", "hub") or (weights := self._weights()) == []:
             return None
         if sum(array.nbytes for _, array in weights) > _FREEZABLE:
             return None

@@ -15,7 +15,7 @@ def start_quietly() -> None:
     shut while TensorFlow is imported.
     """
     if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with _shut(2):
             import tensorflow as tf
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.explanation import Explanation
 from tfxai.network import Compiled, Embedded, Network, Pass
+from tfxai.progress import progress_bar
 from tfxai.scores import ClassScore, Score, Top, has_classes, pick
 
 LARGEST = 2**31 - 1  # class that a traced function can take
@@ -194,18 +195,9 @@ class Question:
         for start, stop in itertools.pairwise(self.rows * i // count for i in range(count + 1)):
             yield slice(start, stop)
 
-    @contextlib.contextmanager
-    def bar(self, total: float) -> Iterator[Callable[[float], None]]:
+    def bar(self, total: float) -> contextlib.AbstractContextManager[Callable[[float], None]]:
         """A progress bar if the user asked for one; gives the function that moves it on."""
-        if not self.progress:
-            yield lambda amount: None
-            return
-        from rich.console import Console  # only here: quiet calls need none of it
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(self.name, total=total)
-            yield lambda amount: bar.advance(task, amount)
+        return progress_bar(self.progress, self.name, total)
 
     # Inside a trace
 
