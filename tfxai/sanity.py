@@ -29,7 +29,7 @@ from tfxai.weights import Layer, chosen, kept, weighted_layers
 
 TWINS = 20  # random maps for each map, to see what similarity chance alone gives
 CHANCE = 0.95  # quantile of theirs that still counts as chance
-PASSES_BELOW = 0.1  # of the way from chance to sameness
+LAST_BELOW, MEAN_BELOW = 0.1, 0.5  # of the way from chance to sameness: at the end, and on the way there
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class SanityReport:
     chance:       float32 (M, N): the `spearman_abs` that one in twenty random maps reaches with the trained model's map;
                   they are as rough or smooth as that map is.
     mode:         "cascading" or "independent".
+    order:        "top_down", "bottom_up", or "list" for any other.
     explanations: method -> its S + 1 explanations, if they were asked for.
     """
 
@@ -57,21 +58,25 @@ class SanityReport:
     targets: NDArray[np.int64]
     chance: NDArray[np.float32]
     mode: str = "cascading"
+    order: str = "top_down"
     explanations: dict[str, list[Explanation]] | None = None
 
     def verdict(self) -> dict[str, bool]:
         """Method -> whether its maps depend on the weights.
 
         The rule: measure on a scale from chance (0: what one in twenty random maps of the same smoothness reaches) to
-        sameness (1) how alike the magnitudes of the map and of the trained model's map are in rank. Averaged over
-        inputs, this must be below 0.1. Taken where everything is destroyed: at the last step of a cascade, or at the
-        step that changes the maps most if layers are destroyed one at a time.
+        sameness (1) how alike the magnitudes of the map and of the trained model's map are in rank, averaged over
+        inputs. Where everything is destroyed this must be below 0.1: at the last step of a cascade, or at the step
+        that changes the maps most if layers are destroyed one at a time. And of a cascade from the output down, whose
+        first step already takes the class away, the mean over all steps must be below 0.5.
         """
-        alike = np.clip(self.similarity["spearman_abs"], 0, None)
-        kept = (alike - self.chance[:, None]) / (1 - np.minimum(self.chance, 0.99)[:, None])
-        kept = kept.mean(axis=2)
-        last = kept[:, -1] if self.mode == "cascading" else kept[:, 1:].min(axis=1)
-        return {name: bool(value < PASSES_BELOW) for name, value in zip(self.methods, last, strict=True)}
+        alike = np.clip(self.similarity["spearman_abs"][:, 1:], 0, None)
+        chance = np.minimum(self.chance, 0.99)[:, None]
+        kept = ((alike - chance) / (1 - chance)).mean(axis=2)
+        last = kept[:, -1] if self.mode == "cascading" else kept.min(axis=1)
+        mean = kept.mean(axis=1) if self.mode == "cascading" and self.order == "top_down" else last
+        passes = (last < LAST_BELOW) & (mean < MEAN_BELOW)
+        return {name: bool(one) for name, one in zip(self.methods, passes, strict=True)}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the explanations, as lists and numbers: for JSON."""
@@ -85,7 +90,7 @@ class SanityReport:
         path = Path(path)
         arrays = {f"similarity/{name}": array for name, array in self.similarity.items()}
         arrays |= {name: getattr(self, name) for name in ("predictions", "scores", "targets", "chance")}
-        plain = {"layers": self.layers, "methods": self.methods, "mode": self.mode}
+        plain = {"layers": self.layers, "methods": self.methods, "mode": self.mode, "order": self.order}
         header: dict[str, Any] = {"format": 1, "fields": plain, "explanations": self.explanations is not None}
         if self.explanations is not None:
             header["packed"] = {
@@ -176,7 +181,7 @@ def randomize_model(
     Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
     """
     named = named_methods(methods)
-    steps = _steps(model, inputs, mode, order, layers, init)
+    steps, way = _steps(model, inputs, mode, order, layers, init)
     targets = _fixed(model, inputs, targets, batch_size)
     study = _Study(named, model, inputs, targets, batch_size, explanations)
     with (
@@ -193,7 +198,7 @@ def randomize_model(
             else:
                 step.redraw(init, [seed, number])
                 study.look(advance)
-    return study.report([step.path for step in steps], mode, seed)
+    return study.report([step.path for step in steps], mode, way, seed)
 
 
 def smooth(
@@ -266,7 +271,7 @@ def efficient(
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465, section 3.2
     """
     named = named_methods(methods)
-    steps = _steps(model, inputs, "cascading", "bottom_up", None, init)
+    steps, _ = _steps(model, inputs, "cascading", "bottom_up", None, init)
     targets = _fixed(model, inputs, targets, batch_size)
     found: list[list[list[float]]] = []
     with network.thawed(), kept(steps), progress_bar(progress, "efficient", 2 * len(named)) as advance:
@@ -432,7 +437,7 @@ class _Study:
                 self.explanations[name].append(explanation)
             advance(1)
 
-    def report(self, layers: list[str], mode: str, seed: int) -> SanityReport:
+    def report(self, layers: list[str], mode: str, order: str, seed: int) -> SanityReport:
         generator = np.random.default_rng(seed)
         chance = [[_chance(r, generator) for r in references] for references in self.references.values()]
         count = len(chance[0])
@@ -445,6 +450,7 @@ class _Study:
             np.broadcast_to(np.asarray(-1 if self.targets is None else self.targets, np.int64), count).copy(),
             np.array(chance, np.float32),
             mode,
+            order,
             self.explanations if self.keep else None,
         )
 
@@ -464,7 +470,7 @@ def _by_measure(alike: Any) -> dict[str, NDArray[np.float32]]:
 
 def _steps(
     model: Any, inputs: Any, mode: str, order: str | Sequence[str], layers: Sequence[str] | None, init: str
-) -> list[Layer]:
+) -> tuple[list[Layer], str]:
     if mode not in ("cascading", "independent"):
         raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
     if init not in ("layer", "uniform"):
@@ -472,23 +478,23 @@ def _steps(
     found = weighted_layers(model, inputs)
     if not found:
         raise ValueError("The model has no layers with weights that could be drawn anew.")
-    if not isinstance(order, str):
-        name = getattr(model, "name", None)
-        allowed = None if layers is None else chosen(found, layers, name)
-        steps = chosen(found, order, name)
-        inside = {id(w.variable) for layer in allowed or found for w in layer.weights}
-        if outside := [s.path for s in steps if not {id(w.variable) for w in s.weights} <= inside]:
-            raise ValueError(f"order has {outside}, which layers= leaves out.")
-        return steps
-    if order not in ("top_down", "bottom_up"):
-        raise ValueError(f'order is {order!r}. Give "top_down", "bottom_up" or a list of names.')
-    if layers is not None:
-        rank = {id(weight.variable): i for i, layer in enumerate(found) for weight in layer.weights}
-        found = sorted(
-            chosen(found, layers, getattr(model, "name", None)),
-            key=lambda layer: max(rank[id(w.variable)] for w in layer.weights),
-        )
-    return found[::-1] if order == "top_down" else found
+    rank = {id(weight.variable): i for i, layer in enumerate(found) for weight in layer.weights}
+
+    def runs(step: Layer) -> int:
+        return max(rank[id(weight.variable)] for weight in step.weights)
+
+    name = getattr(model, "name", None)
+    allowed = found if layers is None else sorted(chosen(found, layers, name), key=runs)
+    if isinstance(order, str):
+        if order not in ("top_down", "bottom_up"):
+            raise ValueError(f'order is {order!r}. Give "top_down", "bottom_up" or a list of names.')
+        return (allowed[::-1] if order == "top_down" else allowed), order
+    steps = chosen(found, order, name)
+    inside = {id(weight.variable) for layer in allowed for weight in layer.weights}
+    if outside := [s.path for s in steps if not {id(weight.variable) for weight in s.weights} <= inside]:
+        raise ValueError(f"order has {outside}, which layers= leaves out.")
+    falling = [runs(step) for step in steps]
+    return steps, "top_down" if falling == sorted(falling, reverse=True) else "list"
 
 
 def _fixed(model: Any, inputs: Any, targets: Any, batch_size: int) -> Any:

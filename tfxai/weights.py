@@ -18,7 +18,6 @@ from tfxai.inputs import is_float
 from tfxai.network import Network, Pass
 
 STATISTICS = re.compile(r"moving_(mean|variance|var)(_\d+)?$")
-STATISTIC_NAMES = {"moving_mean", "moving_variance"}  # of batch norm
 ADAPTED = "Normalization"  # the Keras layer that only scales inputs by what it was adapted to
 _SHOWN = 12
 
@@ -232,6 +231,10 @@ def _initializer(layer: Any, path: str) -> Any:
     return None
 
 
+def _constant(value: float) -> Any:
+    return lambda shape, dtype: np.full(shape, value, dtype)
+
+
 def _seeded(initializer: Any, generator: np.random.Generator) -> Any:
     """The same initializer with a seed of ours: as it is, it would draw the same values again."""
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
@@ -256,8 +259,16 @@ def _of_module(module: Module) -> list[Layer]:
     home: dict[str, str] = {}
     for scope, (operations, variables) in groups.items():
         weights = [Weight(names[id(v)], v) for v in variables if is_float(v.dtype)]
-        kinds = {re.sub(r"_\d+$", "", weight.name.split("/")[-1]) for weight in weights}
-        feeder = module.nearest(operations, made) if kinds & STATISTIC_NAMES else None
+        feeder = None
+        if any(weight.statistic for weight in weights):
+            feeder = module.nearest(operations, made)
+            norms = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
+            starts = [norms.get(re.sub(r"_\d+$", "", weight.name.split("/")[-1])) for weight in weights]
+            # The one layer of which everybody knows how it starts; with any other statistics the signal would die.
+            weights = [
+                w if start is None else dataclasses.replace(w, initializer=_constant(start))
+                for w, start in zip(weights, starts, strict=True)
+            ]
         home[scope] = scope if feeder is None else home[feeder]
         steps.setdefault(home[scope], []).extend(weights)
         made |= dict.fromkeys(operations, scope)
