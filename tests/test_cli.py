@@ -183,6 +183,23 @@ def test_warnings_are_one_line_on_stderr(folder, here, capsys):
     assert err.count("\n") == 1
 
 
+# hub
+
+
+def test_hub_lists_what_is_inside(folder, capsys, model):
+    out = ran(capsys, "hub", folder / "saved")
+    assert "Signatures: " in out
+    assert "serving_default (chosen)" in out
+    table = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) > 2}
+    height, width, channels = model.get_layer("edges").output.shape[1:]
+    assert " ".join(table["edges"]) == f"(any, {height}, {width}, {channels}) float32"
+    shape = model.get_layer("edges").kernel.shape
+    (kernel,) = (words for name, words in table.items() if name.endswith("edges/kernel"))
+    assert " ".join(kernel) == f"({', '.join(map(str, shape))}) float32"
+    out = ran(capsys, "hub", folder / "saved", "--signature", "serve")
+    assert "serve (chosen)" in out
+
+
 # predict
 
 

@@ -36,7 +36,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 @pytest.mark.filterwarnings("error")
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
-        "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png",
+        "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
     }  # fmt: skip
 
 
@@ -58,8 +58,9 @@ def test_the_commands_run(names, capsys):
     photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     Image.fromarray(photo).save("photo.jpg")
     names["model"].save("model.keras")
+    names["model"].export("exported", verbose=False)
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 6
+    assert len(commands) == 8
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -72,9 +73,14 @@ def test_the_commands_run(names, capsys):
         "cam.png",
         "cam.npz",
         "best.png",
+        "report.png",
+        "exported",
     }
     assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)
-    assert "* shapes " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "* shapes " in printed
+    assert "gradient: " in printed
+    assert "edges" in printed
 
 
 def test_the_table_lists_every_method_once():
@@ -86,6 +92,6 @@ def test_the_table_lists_every_method_once():
 def test_links_and_the_picture_are_there():
     root = Path(__file__).parent.parent
     linked = re.findall(r"\]\(([^)#]+)\)", README)
-    assert "docs/demo.png" in linked
+    assert {"docs/demo.png", "docs/sanity.png"} <= set(linked)
     assert all((root / path).exists() for path in linked)
-    assert (root / "docs" / "demo.png").stat().st_size < 600_000
+    assert all(path.stat().st_size < 600_000 for path in (root / "docs").glob("*.png"))

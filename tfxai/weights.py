@@ -42,7 +42,7 @@ class Weight:
               mean and spread of the present values (lognormal for values above 0 such as variances). "uniform" draws
               from -1 to 1, and sets statistics back to 0 and 1, since a variance below 0 is none.
         """
-        shape, now = tuple(self.variable.shape), np.asarray(self.variable)
+        shape, now = tuple(self.variable.shape), self.variable.numpy()
         if self.statistic and init == "uniform":
             return np.full(shape, 0.0 if "mean" in self.name else 1.0, now.dtype)
         if init == "uniform":
@@ -107,7 +107,7 @@ def weighted_layers(model: Any, inputs: Any) -> list[Layer]:
 def kept(layers: Sequence[Layer]) -> Iterator[None]:
     """Gives back every weight to the bit at the end, however that comes."""
     variables = [weight.variable for layer in layers for weight in layer.weights]
-    values = [np.array(variable) for variable in variables]
+    values = [np.array(variable.numpy()) for variable in variables]
     try:
         yield
     finally:
