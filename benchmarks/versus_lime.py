@@ -1,9 +1,9 @@
 """LIME beside the package `lime`: same photos, segments, kernel, hidden colour and number of samples.
 
     pip install ".[demo]" lime
-    python benchmarks/versus_lime.py [--samples 1000]
+    python benchmarks/versus_lime.py [--samples 1000] [--segments 50]
 
-EfficientNet-Lite0, probabilities of the best class of each photo, 50 slic segments. The correlation is that of the
+EfficientNet-Lite0, probabilities of the best class of each photo, slic segments. The correlation is that of the
 segments' weights. Both draw coalitions of their own, so `lime` is also compared with itself under another seed: agreement
 cannot be expected to be better than that.
 """
@@ -32,13 +32,14 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=1000, help="coalitions of each method, for each photo")
+    parser.add_argument("--segments", type=int, default=50, help="asked of slic, for each photo")
     options = parser.parse_args()
 
     model, samples = zoo.efficientnet_lite0(), zoo.sample_photos()
     images = np.stack([photos.fit(samples[name], (224, 224), crop=0.875) for name in SAMPLES])
     table = Table("photo", "hidden", "segments", "correlation", "lime, other seed", "R2, tfxai", "R2, lime")
     for text, hide, colour in (("mean colour", "mean", None), ("black", 0.0, 0)):
-        ours = tfxai.LIME(samples=options.samples, hide=hide)(model, images, score="probability")
+        ours = tfxai.LIME(segments=options.segments, samples=options.samples, hide=hide)(model, images, score="probability")
         for number, name in enumerate(SAMPLES):
             cut, target = ours.segments[number], int(ours.targets[number])
             rival, again = (
