@@ -500,3 +500,49 @@ def test_a_background_follows_the_names_and_not_the_order() -> None:
     values = tfxai.ExpectedGradients(background, samples=2)(MODELS.pair, PAIR, 1).values
     np.testing.assert_allclose(values["left"], ROWS * kernel[:3], rtol=1e-5)
     np.testing.assert_allclose(values["right"], -4 * ROWS * kernel[3:], rtol=1e-5)
+
+
+TEXTS = ["a good film", "so so"]
+BY_WORDS = lambda texts: np.array([len(text) for text in texts])  # noqa: E731
+SMALL_MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
+    "a word for a probability": (
+        lambda: tfxai.RISE(keep="half"),
+        "keep is .half.. Give a probability between 0 and 1",
+    ),
+    "a negative seed": (lambda: tfxai.LIME(seed=-1), "seed is -1. Give a whole number, 0 or more"),
+    "a text for a width": (lambda: tfxai.LIME(width="0.25"), "Give a number above 0"),
+    "a text for noise": (lambda: tfxai.SmoothGrad(noise="much"), "noise is .much.. Give a fraction"),
+    "a colour for words": (lambda: tfxai.LIME(hide=3)(BY_WORDS, TEXTS), "hide=...\\) is not for texts"),
+    "a background for words": (
+        lambda: tfxai.KernelSHAP(background=3)(BY_WORDS, TEXTS),
+        "background=...\\) is not for texts",
+    ),
+    "a masker for words": (lambda: tfxai.PartitionSHAP(masker=3)(BY_WORDS, TEXTS), "is not for texts"),
+    "a score of NumPy": (
+        lambda: GRADIENT(lambda x: x[:, 0], IMAGES, score=lambda outputs, targets: np.log(outputs)[:, 0, 0]),
+        "does not run on TensorFlow tensors",
+    ),
+    "a tuple of outputs": (
+        lambda: tfxai.Occlusion()(lambda x: (np.ones(len(x)), np.ones(len(x))), IMAGES),
+        "returns a tuple. Return one array",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", SMALL_MISTAKES)
+def test_small_mistakes_are_told_in_a_sentence(mistake: str) -> None:
+    call, message = SMALL_MISTAKES[mistake]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_an_id_is_a_whole_number() -> None:
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), L.Embedding(5, 2), L.Flatten(), L.Dense(2)])
+    with pytest.raises(ValueError, match="this input is token ids"):
+        tfxai.Occlusion(baseline=0.5)(model, IDS)
+
+
+def test_names_in_the_place_of_a_number_of_segments() -> None:
+    found = tfxai.LIME(samples=20, segments=4, segmenter="grid")(lambda x: x[:, 0, 0], IMAGES)
+    with pytest.raises(ValueError, match="class names as labels="):
+        tfxai.plots.segments(found, ["a", "b", "c"])

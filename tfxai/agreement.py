@@ -50,7 +50,7 @@ def stability(
     targets: Any = None,
     *,
     seeds: int | Iterable[int] = 3,
-    segmenters: Iterable[Any] = (),
+    segmenters: str | Iterable[Any] = (),
     input: str | int | None = None,
     **call: Any,
 ) -> Stability:
@@ -70,7 +70,7 @@ def stability(
     Slack, Hilgard, Singh, Lakkaraju: Reliable Post hoc Explanations, 2021. arXiv:2008.05030; Schallner, Rabold, Scholz,
     Schmid: Effect of Superpixel Aggregation on Explanations in LIME, 2019. arXiv:1910.07856
     """
-    segmenters = list(segmenters)
+    segmenters = [segmenters] if isinstance(segmenters, str) else list(segmenters)
     settings = getattr(method, "__dataclass_fields__", {})
     for name, asked in (("seed", seeds != 1), ("segmenter", bool(segmenters))):
         if asked and name not in settings:

@@ -48,8 +48,10 @@ def segments(
     Raises ValueError if the explanation has no segments of images, top is below 1, or labels do not fit.
     """
     cut, images = _segments_of_images(explanation, input)
-    if top < 1:
-        raise ValueError(f"top is {top}. Give the number of segments to show, 1 or more.")
+    if not isinstance(top, (int, np.integer)) or top < 1:
+        raise ValueError(
+            f"top is {top!r}. Give the number of segments to show, 1 or more; class names as labels=."
+        )
     canvas.check_one_each(true_labels, len(images))
     weights, targets, scores = (_per_target(explanation, name) for name in ("weights", "targets", "scores"))
     fits = None if getattr(explanation, "r2", None) is None else _per_target(explanation, "r2")

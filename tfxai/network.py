@@ -546,6 +546,8 @@ def _as_arrays(outputs: Any) -> Any:
     """What a callable returned, as float32 arrays: one, or a dict of them."""
     if isinstance(outputs, Mapping):
         return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
+    if isinstance(outputs, tuple):
+        raise ValueError("it returns a tuple. Return one array, or a dict of them by name.")
     return np.asarray(outputs, np.float32)
 
 

@@ -214,8 +214,8 @@ def test_the_seed_decides_and_global_randomness_does_not() -> None:
     [
         ({"distance": "l2"}, "cosine"),
         ({"hide": "black"}, "mean"),
-        ({"width": 0}, "width is above 0"),
-        ({"ridge": -1}, "ridge 0 or more"),
+        ({"width": 0}, "width is 0. Give a number above 0"),
+        ({"ridge": -1}, "ridge is -1. Give a number, 0 or more"),
         ({"samples": 1}, "samples is 1"),
         ({"segments": 1}, "segments is 1"),
         ({"segmenter": "slic2"}, "felzenszwalb"),

@@ -124,6 +124,19 @@ class Coalitions:
         space = space_of(self.array)
         return Parts(np.arange(np.prod(space)).reshape(space), int(np.prod(space)))
 
+    def refuse_for_texts(self, method: str, **settings: tuple[Any, Any]) -> None:
+        """Raises ValueError if the inputs are texts and a setting (given, usual) says what hidden parts look like."""
+        for name, (given, usual) in settings.items():
+            if (
+                self.text is not None
+                and given is not usual
+                and not (isinstance(given, str) and given == usual)
+            ):
+                raise ValueError(
+                    f"{method}({name}=...) is not for texts: their words are removed, or replaced by the mask of "
+                    "tfxai.Text(texts, mask=WORD)."
+                )
+
     def is_data(self, given: Any) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
         if self.columns:

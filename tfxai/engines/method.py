@@ -225,7 +225,14 @@ class Question:
         return self._by_user(outputs, targets), targets
 
     def _by_user(self, outputs: Any, targets: Any) -> Any:
-        score = self.score(outputs, targets)
+        try:
+            score = self.score(outputs, targets)
+        except (NotImplementedError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"score {self.score_name} does not run on TensorFlow tensors ({reason}). Write it with TensorFlow "
+                "operations, as (outputs, targets) -> (N,)."
+            ) from error
         if not tf.is_tensor(score) or score.shape.rank != 1 or not score.dtype.is_floating:
             found = (
                 f"a tensor {score.dtype.name} {tuple(score.shape)}"
@@ -371,6 +378,17 @@ def whole(method: Any, **least: int) -> None:
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
             setting = f"{type(method).__name__}({name}={value!r})"
             raise ValueError(f"{setting}: {name} is {value!r}. Give a whole number, {lowest} or more.")
+
+
+def real(method: Any, name: str, fits: Callable[[Any], bool], wanted: str) -> None:
+    """Raises ValueError if a setting is not a number that fits."""
+    value = getattr(method, name)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.integer, np.floating))
+        or not fits(value)
+    ):
+        raise ValueError(f"{type(method).__name__}({name}={value!r}): {name} is {value!r}. Give {wanted}.")
 
 
 def per_token(values: Sequence[Any], network: Network) -> list[Any]:

@@ -224,7 +224,15 @@ class Part:
         return found
 
     def hidden(self, baseline: Baseline) -> NDArray:
-        """What hidden parts look like, of the input's shape."""
+        """What hidden parts look like, of the input's shape.
+
+        Raises ValueError for token ids that are no whole numbers.
+        """
+        a_number = not callable(baseline) and np.ndim(baseline) == 0
+        if a_number and self.array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
+            raise ValueError(
+                f"baseline is {baseline}; this input is token ids. Give the id that stands for none."
+            )
         return filled(baseline, self.array)
 
 

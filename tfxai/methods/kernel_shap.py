@@ -50,11 +50,12 @@ class KernelSHAP(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, segments=2, samples=2)
+        whole(self, segments=2, samples=2, seed=0)
         cuts.check(self.segmenter, "KernelSHAP")
 
     def answer(self, question: Question) -> Answer:
         coalitions = Coalitions.of(question, self.input, "KernelSHAP")
+        coalitions.refuse_for_texts("KernelSHAP", background=(self.background, None))
         own = self.background is None and not coalitions.rows
         behind = coalitions.behind(baselines.mean() if own else self.background, self.seed, "KernelSHAP")
         engine = coalitions.engine(self.samples * len(question.network))

@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 
 from tfxai import segments as cuts
 from tfxai.engines.coalitions import Coalitions
-from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.engines.method import Answer, Method, Question, real, whole
 from tfxai.explanation import SurrogateExplanation
 
 
@@ -58,7 +58,7 @@ class LIME(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, segments=2, samples=2)
+        whole(self, segments=2, samples=2, seed=0)
         cuts.check(self.segmenter, "LIME")
         if self.distance not in ("cosine", "euclidean"):
             raise ValueError(f'LIME(distance={self.distance!r}): give "cosine" or "euclidean".')
@@ -66,13 +66,12 @@ class LIME(Method):
             raise ValueError(
                 f'LIME(hide={self.hide!r}): give "mean", a number, an array or a tfxai.baselines function.'
             )
-        if not self.width > 0 or self.ridge < 0:
-            raise ValueError(
-                f"LIME(width={self.width}, ridge={self.ridge}): width is above 0, ridge 0 or more."
-            )
+        real(self, "width", lambda x: 0 < x < np.inf, "a number above 0")
+        real(self, "ridge", lambda x: 0 <= x < np.inf, "a number, 0 or more")
 
     def answer(self, question: Question) -> Answer:
         coalitions = Coalitions.of(question, self.input, "LIME")
+        coalitions.refuse_for_texts("LIME", hide=(self.hide, "mean"), background=(self.background, None))
         data = self.background is not None
         by_segment = isinstance(self.hide, str) and not (data or coalitions.rows or coalitions.text)
         if data:

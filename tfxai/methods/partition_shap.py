@@ -54,7 +54,7 @@ class PartitionSHAP(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, evals=2)
+        whole(self, evals=2, seed=0)
         if (
             isinstance(self.masker, str)
             and self.masker not in ("inpaint", "mean")
@@ -67,6 +67,7 @@ class PartitionSHAP(Method):
 
     def answer(self, question: Question) -> Answer:
         coalitions = Coalitions.of(question, self.input, "PartitionSHAP")
+        coalitions.refuse_for_texts("PartitionSHAP", masker=(self.masker, type(self).masker))
         inpaints = isinstance(self.masker, str) and self.masker == "inpaint" and coalitions.text is None
         if inpaints and not coalitions.rows:
             if coalitions.array.ndim != 4:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.engines.method import Answer, Method, Question, real, whole
 from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, part_of, shown, visible
 
 
@@ -44,9 +44,8 @@ class RISE(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, samples=1, cells=2)
-        if not 0 < self.keep < 1:
-            raise ValueError(f"RISE(keep={self.keep}): keep is a probability. Give a number between 0 and 1.")
+        whole(self, samples=1, cells=2, seed=0)
+        real(self, "keep", lambda x: 0 < x < 1, "a probability between 0 and 1")
 
     def answer(self, question: Question) -> Answer:
         part = part_of(question, self.input, "RISE")

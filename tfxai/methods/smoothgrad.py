@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.engines.method import Answer, Method, Question, real, whole
 from tfxai.engines.paths import Moments, Paths, Sum, Table, answered
 
 
@@ -29,8 +29,7 @@ class NoisyGradients(Method):
 
     def __post_init__(self) -> None:
         whole(self, samples=1)
-        if not 0 <= self.noise < np.inf:
-            raise ValueError(f"noise is {self.noise}. Give a fraction of the input's range, 0 or more.")
+        real(self, "noise", lambda x: 0 <= x < np.inf, "a fraction of the input's range, 0 or more")
 
     def paths(self, question: Question) -> Paths:
         return Paths(question, (self.noise, self.seed), self.noisy)
