@@ -125,3 +125,17 @@ def test_a_transformer_with_mean_pooling_is_read_at_its_last_norm() -> None:
     weights = tape.gradient(score, maps).numpy()[0].mean(0)
     coarse = np.maximum(norm @ weights, 0).reshape(2, 3)
     np.testing.assert_allclose(heat[0, [0, 11], :, 0][:, [0, 17]], coarse[:, [0, 2]], rtol=1e-4, atol=1e-6)
+
+
+def test_the_last_call_of_a_layer_that_is_called_twice_is_read() -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    shared = keras.layers.Conv2D(3, 3, padding="same", name="c")
+    maps = shared(shared(inputs))
+    head = keras.layers.Dense(2)
+    model = keras.Model(inputs, head(keras.layers.GlobalAveragePooling2D()(maps)))
+    x = np.random.default_rng(0).random((2, 8, 8, 3)).astype(np.float32)
+    activations = shared(shared(x)).numpy()
+    found = tfxai.GradCAM(layer="c")(model, x, targets=1)
+    wanted = np.maximum((activations * np.array(head.kernel)[:, 1] / 64).sum(-1), 0)
+    np.testing.assert_allclose(found.values[..., 0], wanted, rtol=1e-4, atol=1e-6)

@@ -21,6 +21,7 @@ import tfxai
 from tfxai import hub, methods
 from tfxai.engines import perturb
 from tfxai.network import traces
+from tfxai.weights import weighted_layers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 v1 = tf.compat.v1
@@ -306,6 +307,31 @@ def test_layers_with_numbers_keep_theirs(tmp_path: Path) -> None:
     assert ends["dense_7"].shape.as_list() == [None, 2]
 
 
+def test_a_layer_that_is_called_twice_takes_no_name_from_another(tmp_path: Path) -> None:
+    """The second call of conv2d is written conv2d_3; the layer of that name is another one."""
+    keras.utils.set_random_seed(0)
+    L = keras.layers
+    inputs = keras.Input((8, 8, 3))
+    shared = L.Conv2D(3, 3, padding="same", name="conv2d")
+    x = shared(inputs)
+    x = L.Conv2D(3, 3, padding="same", activation="relu", name="conv2d_1")(x)
+    x = shared(x)
+    x = L.Conv2D(3, 3, padding="same", activation="relu", name="conv2d_2")(x)
+    x = L.Conv2D(3, 3, padding="same", activation="relu", name="conv2d_3")(x)
+    model = keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling2D()(x)))
+    model.export(tmp_path / "m", verbose=False)
+    module = hub.load(tmp_path / "m")
+    assert "conv2d#2" in module.endpoints
+    x = np.random.default_rng(0).random((2, 8, 8, 3)).astype(np.float32)
+    for name in ("conv2d_1", "conv2d_2", "conv2d_3"):
+        method = tfxai.HiResCAM(layer=name)
+        same(method(module, x), method(model, x))
+    last = tfxai.GradCAM(layer="conv2d")(model, x)  # of several calls the last
+    same(tfxai.GradCAM(layer="conv2d#2")(module, x), last)
+    steps = [layer.path for layer in weighted_layers(module, x)]
+    assert steps == ["conv2d", "conv2d_1", "conv2d_2", "conv2d_3", "out"]
+
+
 def test_gradients_flow_through_a_module(net, saved) -> None:
     module, kernel = hub.load(saved["export"]), "a_conv/kernel"
     x = tf.constant(X)
@@ -349,6 +375,9 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
         tfxai.Gradient()(module, given)
     with pytest.raises(ValueError, match="2 inputs"):
         module(given["row"])
+    assert list(module.inputs) == ["extra", "row"]
+    with pytest.raises(ValueError, match=r"by name. Give a dict with the keys \['extra', 'row'\]"):
+        tfxai.Gradient()(module, [given["extra"], given["row"]])
     with pytest.raises(ValueError, match=r"keys \['row'\]"):
         module({"row": given["row"]})
     found = tfxai.Gradient()(module, given, targets=[1, 0], score=tfxai.scores.logit(output="c"))
@@ -384,8 +413,16 @@ def test_gradients_go_back_through_a_loop(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((9, 4)), keras.layers.LSTM(6), keras.layers.Dense(3)])
     model.export(tmp_path / "loop", verbose=False)
     x = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
-    method = tfxai.IntegratedGradients(steps=4)
-    same(method(hub.load(tmp_path / "loop"), x), method(model, x))
+    module = hub.load(tmp_path / "loop")
+    for method in (
+        tfxai.IntegratedGradients(steps=4),
+        tfxai.Gradient(),
+        tfxai.SmoothGrad(samples=3),
+        tfxai.Occlusion(),
+    ):
+        same(method(module, x), method(model, x))
+    with pytest.raises(ValueError, match="inside a loop or condition, whose weights a layer cannot hold"):
+        hub.as_layer(module)
 
 
 def test_a_function_with_a_gradient_of_its_own(tmp_path: Path) -> None:
@@ -434,6 +471,29 @@ def test_a_layer_for_transfer_learning(net, saved, tmp_path: Path, endpoint: Any
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(again(X), model(X), rtol=1e-5, atol=1e-6)
+    model.export(tmp_path / "exported", verbose=False)
+    np.testing.assert_allclose(hub.load(tmp_path / "exported")(X), model(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_behind_any_operation(saved) -> None:
+    inputs = keras.Input((16, 16, 3))
+    x = hub.as_layer(hub.load(saved["export"]), "c_relu")(inputs * 2.0)
+    assert x.shape == (None, 7, 7, 6)
+    model = keras.Model(inputs, x)
+    np.testing.assert_allclose(
+        model(X), hub.as_layer(hub.load(saved["export"]), "c_relu")(2 * X), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_module_runs_compiled_whatever_is_set(saved) -> None:
+    before = hub.load(saved["export"])(X)
+    tf.config.run_functions_eagerly(True)
+    try:
+        module = hub.load(saved["export"])
+        np.testing.assert_array_equal(module(X), before)
+        assert np.abs(tfxai.Gradient()(module, X).values).max() > 0
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def test_inside_a_layer_is_explained_too(net, saved) -> None:
@@ -481,7 +541,27 @@ def test_what_is_not_there(saved, net, tmp_path: Path) -> None:
     for message, arguments in wrong.items():
         with pytest.raises(ValueError, match=message):
             hub.load(**arguments)
+    net.save(tmp_path / "net.keras")
+    slips = {
+        r"net.keras is a Keras file. Load it with keras.models.load_model": {
+            "source": tmp_path / "net.keras"
+        },
+        "source is a Functional": {"source": net},
+        "signature is 3. Give a name": {"source": tf1, "signature": 3},
+        "tags is 3. Give a name or a list": {"source": tf1, "tags": 3},
+        r"outputs is \[\]": {"source": frozen, "outputs": []},
+    }
+    for message, arguments in slips.items():
+        with pytest.raises(ValueError, match=message):
+            hub.load(**arguments)
+    assert hub.load(tf1 / "saved_model.pb").source == str(tf1)
+    with pytest.raises(ValueError, match="as_layer got a Functional"):
+        hub.as_layer(net)
     module = hub.load(tf1)
+    with pytest.raises(ValueError, match=r"images has shape \(2, 5, 5, 3\), .* takes \(N, 16, 16, 3\)"):
+        module(np.zeros((2, 5, 5, 3)))
+    with pytest.raises(ValueError, match="takes"):
+        module("cat")
     with pytest.raises(ValueError, match="no signature 'x'"):
         module.use("x")
     with pytest.raises(ValueError, match=r"no endpoint 'Net/d'\. Nearest: Net/"):

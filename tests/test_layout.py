@@ -14,7 +14,7 @@ from tfxai import methods
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
     "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress",
-    "network activations hub inputs graphs weights",
+    "network activations hub inputs graphs scopes weights",
     "engines",
     "methods",
     "metrics sanity concepts predictions agreement zoo names",

@@ -165,6 +165,26 @@ def test_weights_above_zero_stay_there() -> None:
     assert abs(logs.std() - 0.5) < 0.05
 
 
+def test_a_weight_that_is_one_number_is_drawn_around_zero() -> None:
+    for value in (np.float32(3.0), np.full(4, 3.0, np.float32)):
+        drawn = [
+            Weight("gain", keras.Variable(value)).redrawn("layer", np.random.default_rng(i))
+            for i in range(400)
+        ]
+        assert abs(np.std(drawn) - 3) < 0.4
+        assert abs(np.mean(drawn)) < 0.5
+
+
+def test_an_lstm_starts_with_an_open_gate() -> None:
+    model = keras.Sequential([keras.Input((5, 2)), keras.layers.LSTM(3), keras.layers.Dense(2)])
+    fresh = np.array(model.layers[0].cell.bias)
+    steps = weighted_layers(model, np.zeros((1, 5, 2)))
+    model.layers[0].cell.bias.assign(np.arange(12))
+    for step in steps:
+        step.redraw("layer", [0])
+    np.testing.assert_array_equal(model.layers[0].cell.bias, fresh)
+
+
 # Similarity
 
 
@@ -524,6 +544,13 @@ def test_wrong_calls_are_told(net, tmp_path: Path) -> None:
         ("init is 'zero'", lambda: run(gradient, net, X, init="zero")),
         (r"top\(k\) would be other classes", lambda: run(gradient, net, X, targets=tfxai.top(2))),
         ("targets has shape", lambda: run(gradient, net, X, targets=[[0, 1]] * 3)),
+        (r"layers is \[\]", lambda: run(gradient, net, X, layers=[])),
+        (r"order is \[\]", lambda: run(gradient, net, X, order=[])),
+        ("order is 3", lambda: run(gradient, net, X, order=3)),
+        ("seed is -1", lambda: run(gradient, net, X, seed=-1)),
+        ("samples='a'", lambda: sanity.smooth(gradient, net, X, samples="a")),
+        ("bins is 0", lambda: sanity.efficient(gradient, net, X, bins=0)),
+        ("build is a function", lambda: sanity.randomize_labels(None, gradient, X, [0, 1, 0])),
         ("gave a int", lambda: run(lambda model, inputs, targets: 3, net, X)),
     ]
     before = bits(net)

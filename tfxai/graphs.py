@@ -6,21 +6,21 @@ variable's value replaced, and every backward rule reaches its operation.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.framework import function_def_to_graph
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _HINTS = ("_class", "_output_shapes")  # colocation with nodes that may go, shapes of batches that may differ
 REFERENCES = ("VariableV2", "Variable")  # variables that are operations of their graph
 _PASSING = ("Identity", "Enter")
-_SHAPES = ("Shape", "ShapeN", "Size", "Rank", "NoOp", "Assert")  # what no number of the inputs comes through
 # What reads a variable through its handle, and the operation that does the same to its value.
 _READS = {"ResourceGather": "GatherV2", "ResourceGatherNd": "GatherNd", "VariableShape": "Shape"}
 
@@ -293,164 +293,33 @@ def _called(nodes: Iterable[Any]) -> set[str]:
     } | {node.op for node in nodes}
 
 
-# Names
-
-
 def without_calls(operation: str) -> str:
     """Its path without the calls around it."""
     return re.sub(r"(^|(?<=/))(Stateful)?PartitionedCall(_\d+)?/", "", operation)
 
 
-def endpoint_names(found: Flat, own: Mapping[str, str], layers: Sequence[str] = ()) -> dict[str, str]:
-    """Every inner tensor that a person would name: name -> tensor, in the order in which they run.
-
-    own:    names that the model's maker gave to tensors; such a tensor goes by no other name.
-    layers: paths of the variables, to tell the names of layers from the numbers that a second call adds to them.
-    """
-    given: dict[str, list[str]] = collections.defaultdict(list)
-    for name, tensor in own.items():
-        given[tensor].append(name)
-    data = _data(found)
-    paths = _short_paths(data, found, layers)
-    last: dict[str, str] = {}  # scope -> the operation that ends it
-    for operation, path in paths.items():
-        parts = path.split("/")
-        for i in range(1, len(parts)):
-            last["/".join(parts[:i])] = operation
-    names: dict[str, str] = {}
-    for operation, path in paths.items():
-        tensor = f"{operation}:0"
-        if tensor in given:
-            names |= dict.fromkeys(given[tensor], tensor)
-            continue
-        parts = path.split("/")
-        scopes = ["/".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
-        ended = [scope for scope in scopes if last[scope] == operation and scope not in paths.values()]
-        for name in (*ended[:1], path, *ended[1:]):  # a layer's name before its last operation's
-            names.setdefault(name, tensor)
-    return names
+def fresh(graph: Any) -> Any:
+    """The same graph with new names for the functions of its loops: TensorFlow takes a name only once in a process."""
+    if not graph.library.function:
+        return graph
+    copy = tf.compat.v1.GraphDef()
+    copy.CopyFrom(graph)
+    number = next(_COPIES)
+    renamed = {f.signature.name: f"{f.signature.name}_{number}" for f in graph.library.function}
+    for function in copy.library.function:
+        function.signature.name = renamed[function.signature.name]
+    for node in [*copy.node, *(node for function in copy.library.function for node in function.node_def)]:
+        node.op = renamed.get(node.op, node.op)
+        for attribute in node.attr.values():
+            for called in [attribute.func, *attribute.list.func]:
+                if called.name in renamed:
+                    called.name = renamed[called.name]
+    for function in copy.library.function:  # TensorFlow looks for them there when the loop runs
+        context.context().add_function_def(function)
+    return copy
 
 
-def weighted_scopes(found: Flat, layers: Sequence[str]) -> dict[str, tuple[list[str], list[Any]]]:
-    """Scope of a layer with weights -> its operations that take weights, keys of the weights; in the order of running.
-
-    layers: as for endpoint_names.
-    """
-    paths = _short_paths(_data(found), found, layers)
-    carried: dict[str, list[Any]] = {n: [key] for n, key in (*found.values.items(), *found.handles.items())}
-    moving, taken = set(found.inputs.values()), set()
-    groups: dict[str, tuple[list[str], list[Any]]] = {}
-    for node in found.graph.node:
-        names = [op_name(tensor) for tensor in node.input]
-        keys = [key for name in names for key in carried.get(name, ())]
-        if node.op in _SHAPES:
-            continue
-        if not moving.intersection(names):
-            if keys:
-                carried.setdefault(node.name, list(dict.fromkeys(keys)))
-            continue
-        moving.add(node.name)
-        new = [key for key in dict.fromkeys(keys) if key not in taken]
-        if keys and node.name in paths:
-            scope = paths[node.name].rpartition("/")[0] or paths[node.name]
-            operations, held = groups.setdefault(scope, ([], []))
-            operations.append(node.name)
-            held.extend(new)
-            taken.update(new)
-    merged: dict[str, tuple[list[str], list[Any]]] = {}
-    for scope, (
-        operations,
-        held,
-    ) in groups.items():  # a layer's own operations may lie deeper: dense/Tensordot
-        around = next((other for other in groups if scope.startswith(f"{other}/")), scope)
-        into = merged.setdefault(around, ([], []))
-        into[0].extend(operations)
-        into[1].extend(held)
-    return {scope: group for scope, group in merged.items() if group[1]}
-
-
-def nearest(found: Flat, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
-    """What is known of the operation, of those that come right before these, that runs last."""
-    hits, seen = [], set()
-    waiting = [op_name(tensor) for name in operations for tensor in found.nodes[name].input]
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name in operations:
-            continue
-        seen.add(name)
-        if name in made:
-            hits.append(name)
-        else:
-            waiting += [op_name(tensor) for tensor in found.nodes[name].input]
-    order = list(found.nodes)
-    return made[max(hits, key=order.index)] if hits else None
-
-
-def _data(found: Flat) -> list[str]:
-    """Operations on the way from the inputs that put out numbers and do more than hand them on."""
-    moving = set(found.inputs.values())
-    kept = []
-    for node in found.graph.node:
-        if node.name in moving or not any(op_name(tensor) in moving for tensor in node.input):
-            continue
-        if node.op in _SHAPES:
-            continue
-        moving.add(node.name)
-        if node.op not in ("Identity", "StopGradient", "CheckNumerics", "PreventGradient"):
-            kept.append(node.name)
-    return kept
-
-
-def _short_paths(operations: Sequence[str], found: Flat, layers: Sequence[str]) -> dict[str, str]:
-    """Operation -> its path without calls, without the model around everything, and without a second call's numbers."""
-    paths = {operation: without_calls(operation).split("/") for operation in operations}
-    read = _weighted(operations, found)
-    numbered = _numbered([paths[operation] for operation in read], layers)
-    weighted = [paths[operation] for operation in read]
-    while (
-        weighted and len({parts[0] for parts in weighted}) == 1 and all(len(parts) > 2 for parts in weighted)
-    ):
-        around = weighted[0][0]
-        paths = {
-            o: parts[1:] if parts[0] == around and len(parts) > 1 else parts for o, parts in paths.items()
-        }
-        weighted = [paths[operation] for operation in read]
-    names: dict[str, str] = {}  # path -> operation
-    for operation, (*scopes, last) in paths.items():
-        plain = [re.sub(r"_\d+$", "", scope) for scope in scopes] if numbered else scopes
-        # Scopes inside a layer may be numbered for themselves: the first way of writing it that is free.
-        for parts in ([*plain, last], [*plain[:-1], *scopes[-1:], last], [*scopes, last], [operation]):
-            if "/".join(parts) not in names:
-                names["/".join(parts)] = operation
-                break
-    return {operation: path for path, operation in names.items()}
-
-
-def _weighted(operations: Sequence[str], found: Flat) -> list[str]:
-    """The operations that take a weight: a variable's value, or in a frozen graph a constant array."""
-    moving = {*operations, *found.inputs.values()}
-    weights = set(found.values)
-    if not weights:
-        arrays = (
-            node for node in found.graph.node if node.op == "Const" and node.attr["dtype"].type in _FLOATS
-        )
-        weights = {node.name for node in arrays if node.attr["value"].tensor.tensor_shape.dim}
-    for node in found.graph.node:  # what is made of weights alone
-        if node.name not in moving and any(op_name(tensor) in weights for tensor in node.input):
-            weights.add(node.name)
-    return [o for o in operations if any(op_name(tensor) in weights for tensor in found.nodes[o].input)]
-
-
-_FLOATS = {dtype.as_datatype_enum for dtype in (tf.float16, tf.bfloat16, tf.float32, tf.float64)}
-
-
-def _numbered(weighted: Sequence[Sequence[str]], layers: Sequence[str]) -> bool:
-    """Whether each layer's scope is its name and a number: Keras opens it twice, and TensorFlow tells the two apart."""
-    names = {part for path in layers for part in path.split("/")[:-1]}
-    return bool(weighted) and all(
-        any(re.search(r"_\d+$", part) and re.sub(r"_\d+$", "", part) in names for part in parts[:-1])
-        for parts in weighted
-    )
+_COPIES = itertools.count()
 
 
 # Graphs that are being traced

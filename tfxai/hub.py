@@ -21,17 +21,8 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfxai.graphs import (
-    REFERENCES,
-    Flat,
-    endpoint_names,
-    flat,
-    full,
-    nearest,
-    op_name,
-    weighted_scopes,
-    without_calls,
-)
+from tfxai.graphs import REFERENCES, Flat, flat, fresh, full, op_name, without_calls
+from tfxai.scopes import endpoint_names, feeder, moving, weighted_scopes
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first
 DEFAULT = "default"  # the output that a module of many names as its answer
@@ -82,7 +73,7 @@ class Module:
         self._graph, self._own, self._store, self.how = graph, dict(own), store, dict(how)
         names = list(graph.outputs)
         self.output = names[0] if len(names) == 1 else DEFAULT if DEFAULT in names else None
-        self._run = tf.function(lambda tensors: self.laid_out(tensors)[0], autograph=False)
+        self._functions: dict[Any, Any] = {}  # compiled, by the shapes that they take
 
     def __call__(self, batch: Any) -> Any:
         """The output (N, ...); a dict of all outputs where there are several and none is named `default`.
@@ -91,7 +82,13 @@ class Module:
 
         Raises ValueError if the inputs are others.
         """
-        outputs = self._run(self.named_inputs(batch))
+        given = self.named_inputs(batch)
+        shapes = tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in given.values())
+        if shapes not in self._functions:
+            specs = {name: tf.TensorSpec(_any_batch(t.shape), t.dtype) for name, t in given.items()}
+            run = tf.function(lambda tensors: self.laid_out(tensors)[0], autograph=False)
+            self._functions[shapes] = run.get_concrete_function(specs)
+        outputs = self._functions[shapes](given)
         return outputs if self.output is None else outputs[self.output]
 
     def __repr__(self) -> str:
@@ -133,11 +130,11 @@ class Module:
     @functools.cached_property
     def layers(self) -> list[tuple[str, Endpoint]]:
         """Every endpoint by its name."""
-        nodes, moving = self._graph.nodes, self._moving
-        found = []
-        for name, tensor in endpoint_names(self._graph, self._own, list(self._store.variables)).items():
-            node = nodes[op_name(tensor)]
-            lookup = node.op in _LOOKUPS and op_name(node.input[0]) not in moving
+        graph, found = self._graph, []
+        on_the_way = {node.name for node in moving(graph)}
+        for name, tensor in endpoint_names(graph, self._own, self._store.names).items():
+            node = graph.nodes[op_name(tensor)]
+            lookup = node.op in _LOOKUPS and op_name(node.input[0]) not in on_the_way
             found.append((name, Endpoint(name, node.op, tensor, node.input[1] if lookup else None)))
         return found
 
@@ -149,23 +146,22 @@ class Module:
     @functools.cached_property
     def weighted(self) -> dict[str, tuple[list[str], list[Any]]]:
         """Path of a layer with weights -> its operations that take them, its variables; in the order of running."""
-        scopes = weighted_scopes(self._graph, list(self._store.variables))
-        known = {id(variable) for variable in self._store.variables.values()}
-        by_key = self._store.by_key
+        names, by_key = self._store.names, self._store.by_key
+        scopes = weighted_scopes(self._graph, names)
         return {
-            scope: (operations, [by_key[key] for key in keys if id(by_key[key]) in known])
+            scope: (operations, [by_key[key] for key in keys if key in names])
             for scope, (operations, keys) in scopes.items()
         }
 
-    def nearest(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
-        """See tfxai.graphs.nearest."""
-        return nearest(self._graph, operations, made)
+    def feeder(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
+        """See tfxai.scopes.feeder."""
+        return feeder(self._graph, operations, made)
 
     @property
     def in_loops(self) -> list[str]:
         """Names of the variables that the signature reads by their handles, inside loops and conditions."""
-        held = set(self._graph.handles.values())
-        return [name for name, v in self._store.variables.items() if {id(v), name} & held]
+        names = self._store.names
+        return [names[key] for key in self._graph.handles.values() if key in names]
 
     def endpoint(self, name: str) -> Endpoint:
         """An endpoint by its name, the end of its name, or the name of its tensor in the file.
@@ -180,7 +176,7 @@ class Module:
             or [e for e in known.values() if without_calls(op_name(e.tensor)) == without_calls(name)][:1]
         )
         if not found:
-            raise ValueError(f"{self.source} has no endpoint {name!r}.{_nearest(name, known)}")
+            raise ValueError(f"{self.source} has no endpoint {name!r}.{_near(name, known)}")
         if len({endpoint.tensor for endpoint in found}) > 1:
             names = ", ".join(endpoint.name for endpoint in found)
             raise ValueError(
@@ -248,7 +244,7 @@ class Module:
         distinct = {name: i for i, name in enumerate(dict.fromkeys(map(full, names)))}
         # Under a name of its own: a name scope that is open would be added to every operation otherwise.
         tensors_found = tf.graph_util.import_graph_def(
-            graph.graph, input_map=given, return_elements=list(distinct), name="module"
+            fresh(graph.graph), input_map=given, return_elements=list(distinct), name="module"
         )
         # What has been put in place of a tensor is what it is from there on.
         at = {name: given.get(name, tensors_found[i]) for name, i in distinct.items()}
@@ -256,15 +252,6 @@ class Module:
         return outputs, [
             (at[full(i)], at[endpoint.tensor]) for i, endpoint in zip(inner, wanted, strict=True)
         ]
-
-    @functools.cached_property
-    def _moving(self) -> set[str]:
-        """Operations that depend on the inputs."""
-        moving = set(self._graph.inputs.values())
-        for node in self._graph.graph.node:
-            if any(op_name(tensor) in moving for tensor in node.input):
-                moving.add(node.name)
-        return moving
 
     @functools.cached_property
     def _described(self) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
@@ -289,6 +276,7 @@ class Module:
         return outputs, {name: spec for name, spec in inner.items() if is_endpoint(spec)}
 
     def named_inputs(self, batch: Any) -> dict[str, Any]:
+        """A batch as tensors by name. Raises ValueError if it is not what the module takes."""
         given: dict[str, Any]
         if isinstance(batch, Mapping):
             given = dict(batch)
@@ -302,7 +290,19 @@ class Module:
             raise ValueError(
                 f"The inputs have the keys {list(given)}, {self.source} takes {list(self.inputs)}. Give just those."
             )
-        return {name: tf.convert_to_tensor(given[name]) for name in self.inputs}
+        tensors = {}
+        for name, spec in self.inputs.items():
+            try:
+                tensors[name] = tensor = tf.convert_to_tensor(given[name])
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{name} is a {type(given[name]).__name__}. Give an array {_shape(spec)}."
+                ) from error
+            if not _any_batch(spec.shape).is_compatible_with(_any_batch(tensor.shape)):
+                raise ValueError(
+                    f"{name} has shape {tuple(tensor.shape)}, {self.source} takes {_shape(spec)}."
+                )
+        return tensors
 
 
 @dataclasses.dataclass
@@ -318,6 +318,12 @@ class Store:
     by_key: dict[Any, Any] = dataclasses.field(default_factory=dict)
     open: Callable[[str], Module] | None = None
     alive: Any = None
+
+    @property
+    def names(self) -> dict[Any, str]:
+        """Key of a variable -> its name."""
+        by_id = {id(variable): name for name, variable in self.variables.items()}
+        return {key: by_id[id(held)] for key, held in self.by_key.items() if id(held) in by_id}
 
 
 def load(
@@ -336,8 +342,25 @@ def load(
     inputs:    tensor names, with or without `:0`, where a frozen graph has several placeholders, or to start inside.
     outputs:   tensor names, where several tensors of a frozen graph are read by nothing, or to end inside.
 
+    A frozen graph names its inner tensors by their operations, numbers included: where Keras wrote `conv_1/Relu` for the
+    layer `conv`, nothing in the file tells.
+
     Raises ValueError if there is no such model, signature, variant or tensor; it lists those that there are.
     """
+    if not isinstance(source, (str, Path)):
+        raise ValueError(
+            f"source is a {type(source).__name__}. Give the path of a folder or file, or a handle (https://...)."
+        )
+    for name, value in {"signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}.items():
+        many = (
+            name != "signature"
+            and isinstance(value, (list, tuple))
+            and all(isinstance(one, str) for one in value)
+        )
+        if not (value is None or isinstance(value, str) or many) or (many and not value and name != "tags"):
+            raise ValueError(
+                f"{name} is {value!r}. Give a name{'' if name == 'signature' else ' or a list of names'}."
+            )
     how = {"source": str(source), "signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}
     path = _resolved(source)
     if not path.is_dir():
@@ -354,7 +377,13 @@ def load(
 
 
 def _resolved(source: str | Path) -> Path:
-    path = Path(source).expanduser()
+    path = Path(str(source).removeprefix("file://")).expanduser()
+    if path.name == "saved_model.pb" and path.exists():
+        return path.parent
+    if path.is_file() and path.suffix.lower() in (".keras", ".h5", ".hdf5"):
+        raise ValueError(
+            f"{path} is a Keras file. Load it with keras.models.load_model: every method takes the model."
+        )
     if path.exists():
         return path
     if "://" not in str(source):
@@ -395,6 +424,8 @@ class ModuleLayer(keras.layers.Layer):
         self, module: Module, endpoint: str | None = None, *, trainable: bool = False, **more: Any
     ) -> None:
         super().__init__(**more)
+        if not isinstance(module, Module):
+            raise ValueError(f"as_layer got a {type(module).__name__}. Give a module: tfxai.hub.load(path).")
         if endpoint is None and module.output is None:
             raise ValueError(
                 f"{module.source} has the outputs {', '.join(module.outputs)}. Say which with endpoint=."
@@ -403,11 +434,12 @@ class ModuleLayer(keras.layers.Layer):
         self._module = module.until(endpoint)
         if self._module.in_loops:
             raise ValueError(
-                f"{module.source} reads {self._module.in_loops[0]} inside a loop, which a layer cannot do."
+                f"{module.source} reads {self._module.in_loops[0]} inside a loop or condition, whose weights a layer "
+                "cannot hold. Call the module itself, or an endpoint before the loop."
             )
         names = {id(variable): name for name, variable in module.variables.items()}
-        self._copies = {
-            id(variable): self.add_weight(
+        self._copies = [
+            self.add_weight(
                 name=names[id(variable)].replace("/", "."),
                 shape=variable.shape,
                 dtype=variable.dtype.name,
@@ -416,18 +448,27 @@ class ModuleLayer(keras.layers.Layer):
                 autocast=False,
             )
             for variable in self._module.read
-        }
+        ]
         self.built = True
         self.trainable = trainable
         self._compiled = tf.function(self._answer, autograph=False)
 
     def call(self, inputs: Any) -> Any:
         # As a compiled call: operations that are merely laid out would be unknown to a GradientTape.
-        values = {key: tf.convert_to_tensor(copy.value) for key, copy in self._copies.items()}
-        return self._compiled(self._module.named_inputs(inputs), values)
+        return self._compiled(self._module.named_inputs(inputs), self._values())
 
-    def _answer(self, given: Any, values: Any) -> Any:
-        return next(iter(self._module.laid_out(given, values)[0].values()))
+    def _values(self) -> list[Any]:
+        return [tf.convert_to_tensor(copy.value) for copy in self._copies]
+
+    def _answer(self, given: Any, values: Sequence[Any]) -> Any:
+        return next(iter(self._module.laid_out(given, self._by_variable(values))[0].values()))
+
+    def _by_variable(self, values: Sequence[Any]) -> dict[int, Any]:
+        return {id(variable): value for variable, value in zip(self._module.read, values, strict=True)}
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        (spec,) = self._module.outputs.values()
+        return (None, *spec.shape[1:])
 
     @property
     def inner(self) -> list[tuple[str, Endpoint]]:
@@ -436,7 +477,7 @@ class ModuleLayer(keras.layers.Layer):
 
     def laid_out(self, inputs: Any, replaced: Mapping[Endpoint, Any]) -> tuple[Any, list[tuple[Any, Any]]]:
         """In a graph that is being traced: what `call` gives, and all inner tensors (see Module.laid_out)."""
-        values = {key: tf.convert_to_tensor(copy.value) for key, copy in self._copies.items()}
+        values = self._by_variable(self._values())
         wanted = [endpoint for _, endpoint in self.inner]
         given = self._module.named_inputs(inputs)
         outputs, found = self._module.laid_out(given, values, replaced, wanted)
@@ -478,7 +519,7 @@ def _saved(
 
     def opened(name: str) -> Module:
         if name not in functions:
-            raise ValueError(f"{path} has no signature {name!r}.{_nearest(name, functions)}")
+            raise ValueError(f"{path} has no signature {name!r}.{_near(name, functions)}")
         return _signature(path, name, functions, store, {**how, "signature": name})
 
     store.open = opened
@@ -526,7 +567,7 @@ def _signature(
     path: Path, name: str, functions: Mapping[str, Any], store: Store, how: Mapping[str, Any]
 ) -> Module:
     function = functions[name]
-    specs: dict[str, tf.TensorSpec] = dict(function.structured_input_signature[1])
+    specs: dict[str, tf.TensorSpec] = dict(sorted(function.structured_input_signature[1].items()))
     placeholders: dict[str, str] = {}
     outputs: dict[str, str] = {}
 
@@ -650,7 +691,12 @@ def _tensors(path: Path, names: str | Sequence[str] | None, nodes: Mapping[str, 
     found = []
     for name in [names] if isinstance(names, str) else names or []:
         if op_name(name) not in nodes:
-            raise ValueError(f"{path} has no tensor {name!r} for {what}=.{_nearest(op_name(name), nodes)}")
+            raise ValueError(f"{path} has no tensor {name!r} for {what}=.{_near(op_name(name), nodes)}")
+        number = full(name).rpartition(":")[2]
+        if not number.isdigit():
+            raise ValueError(
+                f"{path} has no tensor {name!r} for {what}=. Give a name such as {op_name(name)}:0."
+            )
         found.append(full(name))
     return found
 
@@ -690,7 +736,7 @@ def _shape(spec: tf.TensorSpec) -> str:
     return "(" + ", ".join("N" if i == 0 else str(n or "any") for i, n in enumerate(spec.shape)) + ")"
 
 
-def _nearest(name: str, there: Iterable[str]) -> str:
+def _near(name: str, there: Iterable[str]) -> str:
     names = list(there)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return (f" Nearest: {', '.join(near)}." if near else "") + f" It has: {_some(names)}."

@@ -102,6 +102,10 @@ def _wanted(model: Any, inputs: Any, names: list[str]) -> list[Any]:
     specs = specs_of(model)
     if not specs:
         return [None] * len(names)
+    if isinstance(getattr(model, "inputs", None), dict) and len(specs) > 1 and not isinstance(inputs, dict):
+        raise ValueError(
+            f"The model takes {len(specs)} inputs by name. Give a dict with the keys {list(model.inputs)}."
+        )
     if isinstance(inputs, dict):
         known = {spec.name: spec for spec in specs}
         missing, extra = [k for k in known if k not in inputs], [k for k in inputs if k not in known]

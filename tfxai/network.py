@@ -83,7 +83,7 @@ class Compiled:
             raise ValueError(f"The callable failed: {[*lines, _first_line(error)][0]}") from error
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Call:
     """One call of one layer, seen while the model was traced."""
 

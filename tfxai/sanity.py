@@ -42,7 +42,7 @@ class SanityReport:
                   model; column 0 is the trained model itself, so 1. See tfxai.similarity for what they mean.
     predictions:  int (S + 1, N): the class that the model as it then was gives each input; -1 if it has no classes.
     scores:       float32 (S + 1, N): its probability for the explained class, 0 to 1; NaN if it has no classes.
-    targets:      int (N,): the explained classes.
+    targets:      int (N,): the explained classes; -1 if the model has none.
     chance:       float32 (M, N): the `spearman_abs` that one in twenty random maps reaches with the trained model's map;
                   they are as rough or smooth as that map is.
     mode:         "cascading" or "independent".
@@ -70,13 +70,18 @@ class SanityReport:
         that changes the maps most if layers are destroyed one at a time. And of a cascade from the output down, whose
         first step already takes the class away, the mean over all steps must be below 0.5.
         """
+        last, mean = self._kept()
+        passes = last < LAST_BELOW
+        if self.mode == "cascading" and self.order == "top_down":
+            passes &= mean < MEAN_BELOW
+        return {name: bool(one) for name, one in zip(self.methods, passes, strict=True)}
+
+    def _kept(self) -> tuple[NDArray, NDArray]:
+        """How much of the map is kept where everything is destroyed, and on the mean over steps: from chance to 1."""
         alike = np.clip(self.similarity["spearman_abs"][:, 1:], 0, None)
         chance = np.minimum(self.chance, 0.99)[:, None]
         kept = ((alike - chance) / (1 - chance)).mean(axis=2)
-        last = kept[:, -1] if self.mode == "cascading" else kept.min(axis=1)
-        mean = kept.mean(axis=1) if self.mode == "cascading" and self.order == "top_down" else last
-        passes = (last < LAST_BELOW) & (mean < MEAN_BELOW)
-        return {name: bool(one) for name, one in zip(self.methods, passes, strict=True)}
+        return kept[:, -1] if self.mode == "cascading" else kept.min(axis=1), kept.mean(axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the explanations, as lists and numbers: for JSON."""
@@ -131,14 +136,13 @@ class SanityReport:
             ) from error
 
     def __repr__(self) -> str:
-        last = self.similarity["spearman_abs"][:, -1].mean(axis=1)
-        width = max(map(len, self.methods))
-        verdict = self.verdict()
-        lines = [f"SanityReport({len(self.layers)} steps, {self.mode}, {self.scores.shape[1]} inputs)"]
+        (last, mean), width, verdict = self._kept(), max(map(len, self.methods)), self.verdict()
+        lines = [
+            f"SanityReport({len(self.layers)} steps, {self.mode}, {self.scores.shape[1]} inputs), from chance (0) to sameness (1):"
+        ]
         lines += [
-            f"  {name:{width}}  keeps {value:5.2f} of its map (chance {chance:.2f}): "
-            + ("passes" if verdict[name] else "FAILS")
-            for name, value, chance in zip(self.methods, last, self.chance.mean(axis=1), strict=True)
+            f"  {name:{width}}  at the end {end:5.2f}, on the way {way:5.2f}: {'passes' if verdict[name] else 'FAILS'}"
+            for name, end, way in zip(self.methods, last, mean, strict=True)
         ]
         return "\n".join(lines)
 
@@ -151,7 +155,7 @@ def randomize_model(
     *,
     mode: Literal["cascading", "independent"] = "cascading",
     order: str | Sequence[str] = "top_down",
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     init: Literal["layer", "uniform"] = "layer",
     explanations: bool = False,
     seed: int = 0,
@@ -181,6 +185,8 @@ def randomize_model(
     Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
     """
     named = named_methods(methods)
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}. Give a whole number, 0 or more.")
     steps, way = _steps(model, inputs, mode, order, layers, init)
     targets = _fixed(model, inputs, targets, batch_size)
     study = _Study(named, model, inputs, targets, batch_size, explanations)
@@ -223,8 +229,10 @@ def smooth(
     Cost: `samples` times that of randomize_model.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465, section 3.1
     """
-    if samples < 1 or noise < 0:
-        raise ValueError(f"samples={samples}, noise={noise}. Give 1 or more samples, and noise of 0 or more.")
+    if not isinstance(samples, int) or samples < 1 or not isinstance(noise, (int, float)) or noise < 0:
+        raise ValueError(
+            f"samples={samples!r}, noise={noise!r}. Give 1 or more samples, and noise of 0 or more."
+        )
     smoothed = {
         name: Smoothed(method, samples, noise, seed) for name, method in named_methods(methods).items()
     }
@@ -270,6 +278,8 @@ def efficient(
     Cost: twice the methods' own.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465, section 3.2
     """
+    if not isinstance(bins, int) or bins < 2:
+        raise ValueError(f"bins is {bins!r}. Give a whole number, 2 or more.")
     named = named_methods(methods)
     steps, _ = _steps(model, inputs, "cascading", "bottom_up", None, init)
     targets = _fixed(model, inputs, targets, batch_size)
@@ -333,6 +343,8 @@ def randomize_labels(
     x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} examples, y has {len(y)} labels. Give one label for each.")
+    if not callable(build) or epochs < 1:
+        raise ValueError("build is a function that makes a compiled Keras model, and epochs is 1 or more.")
     inputs = x[:8] if inputs is None else inputs
     generator = np.random.default_rng(seed)
     labels = {"true": y, "permuted": y[generator.permutation(len(y))]}
@@ -469,12 +481,27 @@ def _by_measure(alike: Any) -> dict[str, NDArray[np.float32]]:
 
 
 def _steps(
-    model: Any, inputs: Any, mode: str, order: str | Sequence[str], layers: Sequence[str] | None, init: str
+    model: Any,
+    inputs: Any,
+    mode: str,
+    order: str | Sequence[str],
+    layers: str | Sequence[str] | None,
+    init: str,
 ) -> tuple[list[Layer], str]:
     if mode not in ("cascading", "independent"):
         raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
     if init not in ("layer", "uniform"):
         raise ValueError(f'init is {init!r}. Give "layer" or "uniform".')
+    for name, value in (("layers", layers), ("order", order)):
+        if value is None or isinstance(value, str):
+            continue
+        if (
+            not isinstance(value, (list, tuple))
+            or not value
+            or not all(isinstance(one, str) for one in value)
+        ):
+            raise ValueError(f"{name} is {value!r}. Give names of layers, one or more.")
+    layers = [layers] if isinstance(layers, str) else layers
     found = weighted_layers(model, inputs)
     if not found:
         raise ValueError("The model has no layers with weights that could be drawn anew.")

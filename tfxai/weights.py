@@ -39,7 +39,8 @@ class Weight:
         """New values.
 
         init: "layer" draws as the layer does when it is made; where that is not known, from a distribution with the
-              mean and spread of the present values (lognormal for values above 0 such as variances). "uniform" draws
+              mean and spread of the present values (lognormal for values above 0 such as variances; around 0 and as large
+              as it is where all are one number). "uniform" draws
               from -1 to 1, and sets statistics back to 0 and 1, since a variance below 0 is none.
         """
         shape, now = tuple(self.variable.shape), self.variable.numpy()
@@ -50,6 +51,8 @@ class Weight:
         if self.initializer is not None:
             return np.asarray(_seeded(self.initializer, generator)(shape, dtype="float32")).astype(now.dtype)
         values = now.astype(np.float64)
+        if values.size and values.min() == values.max():  # one number has no spread but its size
+            return generator.normal(0, np.abs(values.max()), shape).astype(now.dtype)
         if values.size and values.min() > 0:
             logs = np.log(values)
             return np.exp(generator.normal(logs.mean(), logs.std(), shape)).astype(now.dtype)
@@ -193,13 +196,13 @@ def _order(network: Network, trace: Pass, owned: dict[int, list[Any]]) -> list[t
         if position not in steps:
             before = None
             if "BatchNorm" in type(call.layer).__name__:
-                before = _nearest([t.op for t in tf.nest.flatten(call.inputs) if tf.is_tensor(t)], made)
+                before = _feeder([t.op for t in tf.nest.flatten(call.inputs) if tf.is_tensor(t)], made)
             steps[position] = position if before is None else steps[before]
         made |= {tensor.op: position for tensor in outputs}
     return list(steps.items())
 
 
-def _nearest(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
+def _feeder(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
     """The layer, of those that come right before, that ran last."""
     found, seen, waiting = [], set(), list(operations)
     while waiting:
@@ -222,6 +225,10 @@ def _name(variable: Any) -> str:
 def _initializer(layer: Any, path: str) -> Any:
     """The layer's own, by the names that Keras gives to weights and initializers."""
     name = re.sub(r"_\d+$", "", path.split("/")[-1])
+    if name == "bias" and getattr(
+        layer, "unit_forget_bias", False
+    ):  # of an LSTM: ones for the gate that forgets
+        return lambda shape, dtype: np.repeat(np.array([0, 1, 0, 0], dtype), shape[0] // 4)
     for attribute in (f"{name}_initializer", f"{name.removesuffix('_kernel')}_initializer"):
         found = getattr(layer, attribute, None)
         if callable(found):
@@ -261,7 +268,7 @@ def _of_module(module: Module) -> list[Layer]:
         weights = [Weight(names[id(v)], v) for v in variables if is_float(v.dtype)]
         feeder = None
         if any(weight.statistic for weight in weights):
-            feeder = module.nearest(operations, made)
+            feeder = module.feeder(operations, made)
             norms = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
             starts = [norms.get(re.sub(r"_\d+$", "", weight.name.split("/")[-1])) for weight in weights]
             # The one layer of which everybody knows how it starts; with any other statistics the signal would die.
