@@ -39,7 +39,9 @@ def main() -> None:
     images = np.stack([photos.fit(samples[name], (224, 224), crop=0.875) for name in SAMPLES])
     table = Table("photo", "hidden", "segments", "correlation", "lime, other seed", "R2, tfxai", "R2, lime")
     for text, hide, colour in (("mean colour", "mean", None), ("black", 0.0, 0)):
-        ours = tfxai.LIME(segments=options.segments, samples=options.samples, hide=hide)(model, images, score="probability")
+        ours = tfxai.LIME(segments=options.segments, samples=options.samples, hide=hide)(
+            model, images, score="probability"
+        )
         for number, name in enumerate(SAMPLES):
             cut, target = ours.segments[number], int(ours.targets[number])
             rival, again = (

@@ -314,8 +314,9 @@ def fresh(graph: Any) -> Any:
             for called in [attribute.func, *attribute.list.func]:
                 if called.name in renamed:
                     called.name = renamed[called.name]
-    for function in copy.library.function:  # TensorFlow looks for them there when the loop runs
-        context.context().add_function_def(function)
+    eager: Any = context.context()  # where TensorFlow looks for them when the loop runs
+    for function in copy.library.function:
+        eager.add_function_def(function)
     return copy
 
 
