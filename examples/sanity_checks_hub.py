@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import tf1_module
+from modules import tf1_module
 
 import tfxai
 from tfxai import photos, plots, predictions, sanity, zoo
@@ -23,17 +23,10 @@ path = Path(tempfile.mkdtemp()) / "efficientnet_lite0"
 tf1_module.write(zoo.efficientnet_lite0(), path, name="EfficientNet", background=True)
 
 module = tfxai.hub.load(path)
-print(
-    "Signatures:",
-    ", ".join(f"{name}{' (chosen)' * (name == module.signature)}" for name in sorted(module.signatures)),
-)
-print("Takes:", *(f"{name} {spec.shape}" for name, spec in module.inputs.items()))
+print("Signatures:", ", ".join(sorted(module.signatures)), "- chosen:", module.signature)
 blocks = [name for name in module.endpoints if name.startswith("EfficientNet/")]
-for name in blocks[:2] + blocks[-2:]:
-    print(f"Endpoint {name} {module.endpoints[name].shape}")
-print(
-    f"{len(module.endpoints)} endpoints, {len(module.variables)} variables, the first {next(iter(module.variables))}"
-)
+print(f"Blocks: {blocks[0]} ... {blocks[-1]} {module.endpoints[blocks[-1]].shape}")
+print(f"{len(module.endpoints)} endpoints, {len(module.variables)} variables")
 
 probability = predictions.probabilities(module, images)
 classes = probability.argmax(axis=1)
@@ -47,21 +40,19 @@ methods = {
     "Input x Gradient": tfxai.InputXGradient(),
     "Guided Backprop": tfxai.GuidedBackprop(),
     "Integrated Gradients": tfxai.IntegratedGradients(steps=20),
+    "Grad-CAM, block5c": tfxai.GradCAM(layer="EfficientNet/block5c"),
 }
-explanations = {name: method(module, images, classes) for name, method in methods.items()}
-explanations["Grad-CAM, block5c"] = tfxai.GradCAM(layer="EfficientNet/block5c")(module, images, classes)
-plots.compare(explanations, labels).savefig(folder / "sanity_methods.png")
+found = {name: method(module, images, classes) for name, method in methods.items()}
+plots.compare(found, labels).savefig(folder / "sanity_methods.png")
 
 # The cascade: from the logits down to the first convolution, whole blocks with their batch norms.
 cascade = ["predictions", *(name.removeprefix("EfficientNet/") for name in reversed(blocks))]
-report = sanity.randomize_model(
-    {"Gradient": methods["Gradient"], "Guided Backprop": methods["Guided Backprop"], "Grad-CAM": tfxai.GradCAM()},
-    module, images, classes, order=cascade, explanations=True,
-)  # fmt: skip
+tested = {name: methods[name] for name in ("Gradient", "Guided Backprop")} | {"Grad-CAM": tfxai.GradCAM()}
+report = sanity.randomize_model(tested, module, images, classes, order=cascade, explanations=True)
 print(f"What {len(cascade)} destroyed blocks leave of {labels[classes[0]]}")
 for step, name in enumerate(["nothing yet", *report.layers]):
-    seen = labels[report.predictions[step, 0]]
+    seen, left = labels[report.predictions[step, 0]][:20], report.scores[step, 0]
     alike = "  ".join(f"{value:5.2f}" for value in report.similarity["spearman_abs"][:, step].mean(axis=1))
-    print(f"  {name:12} {seen[:20]:20} {report.scores[step, 0]:6.1%}   maps alike: {alike}")
+    print(f"  {name:12} {seen:20} {left:6.1%}   maps alike: {alike}")
 print(", ".join(f"{name} {'passes' if passes else 'FAILS'}" for name, passes in report.verdict().items()))
 plots.sanity(report, labels).savefig(folder / "sanity_cascade.png")

@@ -326,7 +326,7 @@ ERRORS = {
     f"{PREDICT} --signature serve": "is a Keras file, which has no signatures",
     "predict {f}/a.png --model {f}/saved --signature serv": "no signature 'serv'. Nearest: serve",
     "hub {f}/no": "There is no model .*no. Give a SavedModel",
-    "hub {f}/model.keras": "model.keras is no frozen graph",
+    "hub {f}/model.keras": "model.keras is a Keras file. Load it with keras",
     "demo --out no/o.png": "there is no folder no",
     "explian": "invalid choice: 'explian'",
     "": "required: COMMAND",

@@ -29,7 +29,7 @@ v1 = tf.compat.v1
 
 def tf1_module() -> Any:
     """The example that writes modules as TensorFlow 1 did, with operations of its own."""
-    spec = importlib.util.spec_from_file_location("tf1_module", EXAMPLES / "tf1_module.py")
+    spec = importlib.util.spec_from_file_location("tf1_module", EXAMPLES / "modules" / "tf1_module.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
