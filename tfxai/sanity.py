@@ -227,7 +227,7 @@ def smooth(
     samples: noisy copies. noise: standard deviation, as a part of each input's own range. settings: see randomize_model.
 
     Cost: `samples` times that of randomize_model.
-    Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465, section 3.1
+    Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
     if not isinstance(samples, int) or samples < 1 or not isinstance(noise, (int, float)) or noise < 0:
         raise ValueError(
@@ -276,7 +276,7 @@ def efficient(
     bins: of the histogram over a map, which is divided by the root of its mean square first.
 
     Cost: twice the methods' own.
-    Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465, section 3.2
+    Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
     if not isinstance(bins, int) or bins < 2:
         raise ValueError(f"bins is {bins!r}. Give a whole number, 2 or more.")
