@@ -13,7 +13,8 @@ from tfxai import methods
 
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
-    "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress",
+    "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress"
+    " charts significance cavs concept_images",
     "network activations hub inputs graphs scopes weights",
     "engines",
     "methods",

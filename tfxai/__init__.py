@@ -8,19 +8,33 @@ from typing import TYPE_CHECKING, Any
 from tfxai.version import __version__
 
 if TYPE_CHECKING:
-    from tfxai import baselines, hub, methods, photos, plots, predictions, sanity, scores, zoo
+    from tfxai import baselines, concepts, hub, methods, photos, plots, predictions, sanity, scores, zoo
     from tfxai.activations import layers
     from tfxai.agreement import stability
+    from tfxai.concepts import TCAV, TCAVResult
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
     from tfxai.scores import top
     from tfxai.text import Text
 
-_MODULES = ("baselines", "hub", "methods", "photos", "plots", "predictions", "sanity", "scores", "zoo")
+_MODULES = (
+    "baselines",
+    "concepts",
+    "hub",
+    "methods",
+    "photos",
+    "plots",
+    "predictions",
+    "sanity",
+    "scores",
+    "zoo",
+)
 _HOMES = {
     "Explanation": "explanation",
     "layers": "activations",
     "stability": "agreement",
+    "TCAV": "concepts",
+    "TCAVResult": "concepts",
     "Text": "text",
     "top": "scores",
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import weakref
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
         trace = network.forward(tensors)
         outputs = [tensor for tensor in tf.nest.flatten(trace.outputs) if tensor.dtype.is_floating]
         best = _default(network, trace, outputs)
-        seen = {call.path: call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))}
+        seen = {call.path: call for call in trace.calls if call.path and tf.is_tensor(first(call.output))}
         if network.kind == "hub":  # whose tensors may have several names, the shortest first
             seen = {
                 call.path: call
@@ -75,8 +76,8 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
             }
             seen = dict(reversed(seen.items()))
         facts["layers"] = [
-            LayerInfo(path, _kind(call.layer), tuple(_first(call.output).shape),
-                      _space(network, trace, _first(call.output)) is not None, best is not None and path == best.path)
+            LayerInfo(path, _kind(call.layer), tuple(first(call.output).shape),
+                      _space(network, trace, first(call.output)) is not None, best is not None and path == best.path)
             for path, call in seen.items()
         ]  # fmt: skip
         return [tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in outputs]
@@ -113,6 +114,13 @@ class Maps:
         )
 
 
+def layer_key(layer: Layer) -> Hashable:
+    """A layer in a key: an instance weakly, so that the key does not keep the model alive."""
+    if isinstance(layer, np.integer):
+        return int(layer)
+    return layer if layer is None or isinstance(layer, (str, int)) else weakref.ref(layer)
+
+
 def check_layers(network: Network, method: str) -> None:
     """Raises ValueError if the model has no layers that could be read."""
     if network.kind == "callable":
@@ -126,13 +134,13 @@ def maps(network: Network, trace: Pass, score: Any, layer: Layer, method: str) -
 
     Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
     """
-    call = _default(network, trace, [score]) if layer is None else _named(network, trace, layer)
+    call = _default(network, trace, [score]) if layer is None else named(network, trace, layer)
     if call is None:
         raise ValueError(
             f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
             f"This model has none: {_listed(trace)}."
         )
-    tensor = _first(call.output)
+    tensor = first(call.output)
     if getattr(call.layer, "data_format", None) in ("channels_first", "NCHW"):
         raise ValueError(
             f"Layer {call.path!r} puts its channels first; {method} reads maps with channels last."
@@ -182,7 +190,7 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
     candidates: list[Call] = []
     attention = _attention(trace)
     for call in trace.calls:
-        tensor = _first(call.output)
+        tensor = first(call.output)
         if (
             not tf.is_tensor(tensor)
             or not call.path
@@ -197,7 +205,7 @@ def _default(network: Network, trace: Pass, scores: Sequence[Any]) -> Call | Non
         if source.op in behind and not pooling and _space(network, trace, tensor) is not None:
             candidates.append(call)
     if candidates and attention:
-        space = _space(network, trace, _first(candidates[-1].output))
+        space = _space(network, trace, first(candidates[-1].output))
         if space is not None and space[2]:
             inside = [
                 call.path == attention[-1] or call.path.startswith(attention[-1] + "/")
@@ -232,8 +240,12 @@ def _space(network: Network, trace: Pass, tensor: Any) -> tuple[int, tuple[Any, 
     return None
 
 
-def _named(network: Network, trace: Pass, layer: Layer) -> Call:
-    calls = [call for call in trace.calls if call.path and tf.is_tensor(_first(call.output))]
+def named(network: Network, trace: Pass, layer: Layer) -> Call:
+    """Inside a trace: the last call of the named layer.
+
+    Raises ValueError, with the layers that there are, if it does not exist.
+    """
+    calls = [call for call in trace.calls if call.path and tf.is_tensor(first(call.output))]
     if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
         if isinstance(network.model, Module):
             raise ValueError(
@@ -287,15 +299,16 @@ def _kind(layer: Any) -> str:
 
 def _listed(trace: Pass, wanted: Any = lambda tensor: True) -> str:
     seen = {
-        call.path: _first(call.output)
+        call.path: first(call.output)
         for call in trace.calls
-        if call.path and tf.is_tensor(_first(call.output))
+        if call.path and tf.is_tensor(first(call.output))
     }
     names = [f"{path} {tuple(tensor.shape)}" for path, tensor in seen.items() if wanted(tensor)]
     return "; ".join(names) or "no layers"
 
 
-def _first(output: Any) -> Any:
+def first(output: Any) -> Any:
+    """A layer's output, or the first of several."""
     flat = tf.nest.flatten(output)
     return flat[0] if flat else None
 

@@ -1,4 +1,4 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub` and `sanity`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub`, `sanity` and `tcav`.
 
 TensorFlow is imported inside the commands, so that help and errors come at once.
 """
@@ -125,6 +125,34 @@ def _parser() -> argparse.ArgumentParser:
         "--save", metavar="FILE.npz", help="report to write, for tfxai.sanity.SanityReport.load"
     )
 
+    tcav = add(
+        "tcav",
+        _tcav,
+        "Which concepts does a class lean on, in which layers? Concepts are folders of pictures.",
+    )
+    _add_feeding(tcav)
+    tcav.add_argument(
+        "--layer", required=True, metavar="PATH,PATH", help="layers to look into; see: tfxai layers"
+    )
+    tcav.add_argument("--target", required=True, metavar="K", help="class, by number or name")
+    tcav.add_argument("--concepts", required=True, metavar="DIR",
+                      help="a folder with one sub-folder of pictures for each concept; those called random... are random sets")  # fmt: skip
+    tcav.add_argument(
+        "--class-images", required=True, metavar="DIR", help="a folder with pictures of the class"
+    )
+    tcav.add_argument(
+        "--random", metavar="DIR", help="a folder of unrelated pictures, or of sub-folders with them"
+    )
+    tcav.add_argument(
+        "--runs", type=int, default=10, metavar="N", help="each wants two random sets (default: 10)"
+    )
+    tcav.add_argument("--classifier", default="logistic", metavar="NAME",
+                      help="logistic (default), sgd, svm or mean_difference")  # fmt: skip
+    tcav.add_argument("--cache", metavar="DIR", help="folder that keeps activations for the next call")
+    tcav.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
+    tcav.add_argument("--out", default="tcav.png", metavar="FILE.png", help="default: %(default)s")
+    tcav.add_argument("--save", metavar="FILE.npz", help="result to write, for tfxai.TCAVResult.load")
+
     layers = add("layers", _layers, "List the layers of a model that --layer can name.")
     _add_model(layers)
     add("methods", _methods, "List the methods and their settings.")
@@ -150,6 +178,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE")
+    _add_feeding(parser)
+
+
+def _add_feeding(parser: argparse.ArgumentParser) -> None:
+    """The model, and how it takes photos."""
     _add_model(parser)
     parser.add_argument("--labels", metavar="FILE", help="class names: one a line, or a JSON list or dict")
     parser.add_argument("--preprocess", default="none", metavar="NAME",
@@ -282,6 +315,94 @@ def _sanity(arguments: argparse.Namespace) -> None:
             print(f"{what}: {path}")
 
 
+def _tcav(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import concept_images, concepts, photos, plots
+
+    tcav = concepts.TCAV(
+        _listed(arguments.layer),
+        classifier=arguments.classifier,
+        random_runs=arguments.runs,
+        cache_dir=arguments.cache,
+        seed=arguments.seed,
+    )
+    folders = [arguments.concepts, arguments.class_images, arguments.random]
+    if missing := [folder for folder in folders if folder is not None and not Path(folder).is_dir()]:
+        raise ValueError(f"There is no folder {missing[0]}.")
+    out = writable(arguments.out, PICTURES)
+    save = arguments.save and writable(arguments.save, (".npz",))
+    loaded = _model(arguments)
+    height, width, channels = loaded.photo_shape()
+    how = {"crop": _crop(arguments, loaded), "channels": channels}
+
+    def fed(pictures: Any) -> Any:
+        return photos.scale(pictures, arguments.preprocess)
+
+    def sets(folder: str) -> dict[str, Any]:
+        return {
+            name: fed(each) for name, each in concepts.from_folder(folder, (height, width), **how).items()
+        }
+
+    found = sets(arguments.concepts)
+    random: Any = {name: found.pop(name) for name in [*found] if name.startswith("random")}
+    if arguments.random is not None:
+        inner = any(each.is_dir() and each.name[0] != "." for each in Path(arguments.random).iterdir())
+        random = (
+            sets(arguments.random)
+            if inner
+            else fed(concept_images.images_from(arguments.random, (height, width), **how))
+        )
+    if not len(random):
+        raise ValueError(
+            f"{arguments.concepts} has no sub-folders random500_0, random500_1 ... of unrelated pictures. Add them, or give "
+            "--random DIR."
+        )
+    images = fed(concept_images.images_from(arguments.class_images, (height, width), **how))
+    result = tcav(
+        loaded.model,
+        images,
+        _targets(arguments, loaded),
+        found,
+        random,
+        batch_size=arguments.batch_size,
+        progress=sys.stderr.isatty(),
+    )
+    with contextlib.ExitStack() as files:
+        plots.tcav(result, loaded.labels).savefig(files.enter_context(whole(out)))
+        if save:
+            result.save(files.enter_context(whole(save)))
+    _print_table(
+        f"{len(images)} pictures of class {result.targets[0]} {_label(loaded, result.targets[0])}".rstrip(),
+        *_of_tcav(result),
+    )
+    print(_how_fed(images, arguments.preprocess))
+    for what, path in (("Picture", out), ("Result", save)):
+        if path:
+            print(f"{what}: {path}")
+
+
+def _of_tcav(result: Any) -> tuple[Sequence[str], list[Sequence[str]]]:
+    columns = ("layer", "concept", "score", "std", "p", "accuracy", "")
+    return columns, [
+        (
+            row["layer"],
+            row["concept"],
+            *(
+                (f"{row['score']:.2f}", f"{row['std']:.2f}", f"{row['p_value']:.2g}")
+                if row["learned"]
+                else ("", "", "")
+            ),
+            f"{row['accuracy']:.2f}",
+            "not learned in this layer"
+            if not row["learned"]
+            else "significant"
+            if row["significant"]
+            else "not significant",
+        )
+        for row in result.table
+    ]
+
+
 def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
@@ -331,19 +452,30 @@ def _model_and_photos(arguments: argparse.Namespace) -> tuple[Loaded, NDArray, N
     """The model, the photos as it sees them in 0..255 for the eye, and as it is fed with them: (N, H, W, C)."""
     import numpy as np
 
-    from tfxai import models, photos
+    from tfxai import photos
 
     missing = [name for name in arguments.images if not Path(name).exists()]
     if missing:  # before the model is loaded, which takes longer
         raise ValueError(f"There is no picture {missing[0]}.")
-    loaded = models.load(arguments.model, arguments.unsafe, arguments.signature)
-    if arguments.labels is not None:
-        loaded = dataclasses.replace(loaded, labels=models.read_labels(arguments.labels))
-    crop = loaded.crop if arguments.crop is None else arguments.crop
+    loaded = _model(arguments)
+    crop = _crop(arguments, loaded)
     height, width, channels = loaded.photo_shape()
     size = height, width
     seen = np.stack([photos.fit(photos.read(name, channels), size, crop) for name in arguments.images])
     return loaded, seen, photos.scale(seen, arguments.preprocess)
+
+
+def _model(arguments: argparse.Namespace) -> Loaded:
+    from tfxai import models
+
+    loaded = models.load(arguments.model, arguments.unsafe, arguments.signature)
+    if arguments.labels is not None:
+        loaded = dataclasses.replace(loaded, labels=models.read_labels(arguments.labels))
+    return loaded
+
+
+def _crop(arguments: argparse.Namespace, loaded: Loaded) -> float:
+    return loaded.crop if arguments.crop is None else arguments.crop
 
 
 def _targets(arguments: argparse.Namespace, loaded: Loaded) -> Any:

@@ -310,18 +310,21 @@ class Network:
         """Of all weights at the first use, to the bit; None where they cannot be frozen (no Keras 3 model, too large)."""
         if not _FREEZING.get() or self.kind not in ("keras", "hub") or (weights := self._weights()) == []:
             return None
-        if sum(array.nbytes for _, array in weights) > _FREEZABLE:
-            return None
-        found = hashlib.blake2b()
-        for _, array in weights:
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.digest()
+        return None if sum(array.nbytes for _, array in weights) > _FREEZABLE else _digest(weights)
+
+    def weights_digest(self) -> bytes:
+        """Of all weights, to the bit."""
+        return _digest(self._weights())
 
     def _weights(self) -> list[tuple[Any, NDArray]]:
         if self.kind == "hub":
             return [(v, v.numpy()) for v in self.model.read if is_float(v.dtype)]
         variables = [v for v in self.model.variables if is_float(v.dtype)]
-        return [(v, np.atleast_1d(v.value.numpy()).reshape(v.shape)) for v in variables]
+        values = [v.value if self.kind == "keras" else v for v in variables]
+        return [
+            (v, np.atleast_1d(value.numpy()).reshape(v.shape))
+            for v, value in zip(variables, values, strict=True)
+        ]
 
     def forward(
         self,
@@ -526,6 +529,13 @@ class Network:
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
         ]
+
+
+def _digest(weights: Sequence[tuple[Any, NDArray]]) -> bytes:
+    found = hashlib.blake2b()
+    for _, array in weights:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.digest()
 
 
 def _changed(

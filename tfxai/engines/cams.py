@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.activations import Layer, check_layers, maps
+from tfxai.activations import Layer, check_layers, layer_key, maps
 from tfxai.engines.method import Answer, Question, each
 from tfxai.engines.perturb import Example, scored
 from tfxai.network import Embedded, Network
@@ -117,10 +116,3 @@ def grad_cam(activations: Any, gradients: Any) -> Any:
 
 def space(tensor: Any) -> list[int]:
     return list(range(1, tensor.shape.rank - 1))
-
-
-def layer_key(layer: Layer) -> Hashable:
-    """A layer in a key: an instance weakly, so that the key does not keep the model alive."""
-    if isinstance(layer, np.integer):
-        return int(layer)
-    return layer if layer is None or isinstance(layer, (str, int)) else weakref.ref(layer)

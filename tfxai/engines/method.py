@@ -317,11 +317,16 @@ class Question:
 
 
 def each(
-    question: Question, settings: Sequence[Hashable], body: Callable[..., Any], extras: Sequence[NDArray] = ()
+    question: Question,
+    settings: Sequence[Hashable],
+    body: Callable[..., Any],
+    extras: Sequence[NDArray] = (),
+    constants: Sequence[Any] = (),
 ) -> Any:
-    """Runs a traced `body(facts, inputs, codes, *extras)` on all rows in batches and joins what it returns.
+    """Runs a traced `body(facts, inputs, codes, *extras, *constants)` on all rows in batches and joins what it returns.
 
-    inputs: tensors of the network's inputs (B, ...); codes: (B,); extras: arrays with one entry per example.
+    inputs: tensors of the network's inputs (B, ...); codes: (B,); extras: arrays with one entry per example; constants:
+    arrays that every batch sees whole.
     body returns any structure of tensors with first axis B, and of None. It is traced once.
     """
     count = len(question.network.arrays)
@@ -334,10 +339,11 @@ def each(
 
     joined: list[NDArray] = []
     compiled: Any = None
+    constants = [tf.convert_to_tensor(constant) for constant in constants]
     with question.bar(question.rows) as advance:
         for block in question.blocks():
             arguments = [*question.rows_of(question.network.arrays, block), question.codes_of(block)]
-            arguments += question.rows_of(extras, block)
+            arguments += [*question.rows_of(extras, block), *constants]
             compiled = question.compiled(settings, traced, arguments)
             parts = [tensor.numpy() for tensor in compiled(*arguments)]
             if block == slice(0, question.rows):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfxai.activations import Layer, check_layers
-from tfxai.engines.cams import layer_key, layer_maps
+from tfxai.activations import Layer, check_layers, layer_key
+from tfxai.engines.cams import layer_maps
 from tfxai.engines.method import Answer, Method, Question
 from tfxai.engines.perturb import Perturb, Perturbed, answer, joined, repeated
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.activations import Layer, check_layers, maps
+from tfxai.activations import Layer, check_layers, layer_key, maps
 from tfxai.engines.backward import GUIDED, gradients
-from tfxai.engines.cams import grad_cam, layer_key, lined_up
+from tfxai.engines.cams import grad_cam, lined_up
 from tfxai.engines.method import Answer, Method, Question, each
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tfxai.activations import Layer, check_layers
+from tfxai.activations import Layer, check_layers, layer_key
 from tfxai.baselines import Baseline
-from tfxai.engines.cams import LayerMaps, enlarged, layer_key, layer_maps
+from tfxai.engines.cams import LayerMaps, enlarged, layer_maps
 from tfxai.engines.method import Answer, Method, Question, whole
 from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, joined, repeated, shown
 from tfxai.network import Embedded

@@ -1,0 +1,187 @@
+"""Images of concepts: from folders, or drawn."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import hsv_to_rgb, is_color_like, rgb_to_hsv, to_rgb
+from numpy.typing import NDArray
+
+from tfxai import photos
+
+DRAWN = ("striped", "dotted", "checked", "zigzag")
+
+
+def from_folder(
+    path: str | Path,
+    size: int | tuple[int, int],
+    scale: tuple[float, float] = (0, 255),
+    *,
+    crop: float = 1.0,
+    channels: int = 3,
+) -> dict[str, NDArray[np.float32]]:
+    """The pictures of every sub-folder, by its name: float32 (N, height, width, 3), from `scale[0]` to `scale[1]`.
+
+    Each is cropped to the middle and resized. Files that are no pictures are named in one warning and left out; hidden
+    files are not looked at. The order is that of the names.
+
+    path: a folder of folders, such as `striped/`, `dotted/`, `random500_0/`, `random500_1/`.
+    size: height and width, or one number for both. scale: the range of pixels that the model takes.
+    crop: part of the height and width to keep. channels: 3, or 1 for grey.
+
+    Raises ValueError if there is no such folder, it has no sub-folders, or one of them has no pictures.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    inner = sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
+    if not inner:
+        raise ValueError(
+            f"{folder} has no sub-folders. Give a folder with one for each concept, such as striped/ or random500_0/."
+        )
+    unread: list[Path] = []
+    found = {each.name: _pictures(each, size, scale, crop, channels, unread) for each in inner}
+    _warn(unread)
+    return found
+
+
+def images_from(
+    folder: str | Path,
+    size: int | tuple[int, int],
+    scale: tuple[float, float] = (0, 255),
+    *,
+    crop: float = 1.0,
+    channels: int = 3,
+) -> NDArray[np.float32]:
+    """The pictures of one folder, as `from_folder` reads those of each."""
+    if not Path(folder).is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    unread: list[Path] = []
+    found = _pictures(Path(folder), size, scale, crop, channels, unread)
+    _warn(unread)
+    return found
+
+
+def _pictures(
+    folder: Path,
+    size: int | tuple[int, int],
+    scale: tuple[float, float],
+    crop: float,
+    channels: int,
+    unread: list[Path],
+) -> NDArray[np.float32]:
+    shape = _size(size)
+    pictures = []
+    for file in sorted(each for each in folder.iterdir() if each.is_file() and each.name[0] != "."):
+        try:
+            pixels = photos.read(file, channels)
+        except ValueError:
+            unread.append(file)
+        else:
+            pictures.append(photos.fit(pixels, shape, crop))
+    if not pictures:
+        raise ValueError(f"{folder} has no pictures that can be read.")
+    return _scaled(np.stack(pictures) / 255, scale)
+
+
+def _warn(unread: list[Path]) -> None:
+    if unread:
+        names = ", ".join(map(str, unread[:10])) + (
+            f" and {len(unread) - 10} more" if len(unread) > 10 else ""
+        )
+        warnings.warn(f"Left out, for they are no pictures that can be read: {names}.", stacklevel=3)
+
+
+def patterns(
+    kind: str,
+    count: int,
+    size: int | tuple[int, int],
+    seed: int = 0,
+    scale: tuple[float, float] = (0, 255),
+) -> NDArray[np.float32]:
+    """Pictures of a texture or a colour, no two alike: float32 (count, height, width, 3), `scale[0]` to `scale[1]`.
+
+    Period, angle, place, colours and light vary; a little noise lies over all.
+
+    kind: "striped", "dotted", "checked", "zigzag", or the name of a colour as matplotlib knows it ("red", "#ff8800").
+
+    Raises ValueError for any other kind.
+    """
+    if kind not in DRAWN and not is_color_like(kind):
+        raise ValueError(f"There is no pattern {kind!r}. Give {', '.join(DRAWN)}, or the name of a colour.")
+    if not isinstance(count, (int, np.integer)) or count < 1:
+        raise ValueError(f"count is {count!r}. Give a whole number, 1 or more.")
+    # Each picture has its own seed, so that a longer series begins with the shorter one.
+    drawn = [_drawn(kind, _size(size), np.random.default_rng([seed, number])) for number in range(count)]
+    return _scaled(np.stack(drawn), scale)
+
+
+SHARPER = 3  # pictures are drawn larger and made smaller, for smooth edges
+
+
+def _drawn(kind: str, size: tuple[int, int], generator: np.random.Generator) -> NDArray:
+    """(H, W, 3), 0 to 1."""
+    height, width = size
+    if kind not in DRAWN:
+        hue, saturation, value = rgb_to_hsv(to_rgb(kind))
+        moved = [
+            (hue + generator.normal(0, 0.012)) % 1,
+            saturation * generator.uniform(0.8, 1),
+            np.clip(value * generator.uniform(0.75, 1.1) + generator.uniform(0, 0.08), 0, 1),
+        ]
+        picture = np.broadcast_to(hsv_to_rgb(moved), (height, width, 3))
+    else:
+        rows, columns = np.mgrid[: height * SHARPER, : width * SHARPER] / SHARPER
+        angle = generator.uniform(0, np.pi)
+        period = min(size) * generator.uniform(0.08, 0.25)
+        across = (columns * np.cos(angle) + rows * np.sin(angle)) / period + generator.uniform(0, 1)
+        along = (rows * np.cos(angle) - columns * np.sin(angle)) / period + generator.uniform(0, 1)
+        inked = _inked(kind, across, along, generator)
+        ink, paper = _two_colours(generator)
+        large = np.where(inked[..., None], ink, paper)
+        picture = large.reshape(height, SHARPER, width, SHARPER, 3).mean(axis=(1, 3))
+    light = np.linspace(-1, 1, width) * generator.normal(0, 0.08)
+    light = 1 + light + np.linspace(-1, 1, height)[:, None] * generator.normal(0, 0.08)
+    noise = generator.normal(0, 0.02, (height, width, 3))
+    return np.clip(picture * light[..., None] + noise, 0, 1)
+
+
+def _inked(kind: str, across: NDArray, along: NDArray, generator: np.random.Generator) -> NDArray:
+    """Which places have ink; one period of the pattern is 1 long."""
+    share = generator.uniform(0.35, 0.65)
+    if kind == "striped":
+        return across % 1 < share
+    if kind == "checked":
+        return (np.floor(2 * across) + np.floor(2 * along)) % 2 == 0
+    if kind == "zigzag":
+        teeth = np.abs(along % 1 - 0.5) * generator.uniform(1, 2)
+        return (across + teeth) % 1 < share
+    radius = generator.uniform(0.22, 0.4)
+    shifted = along + 0.5 * (np.floor(across) % 2)  # every other row lies between
+    return (across % 1 - 0.5) ** 2 + (shifted % 1 - 0.5) ** 2 < radius**2
+
+
+def _two_colours(generator: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Any two that differ enough in brightness to be told apart; every third pair is grey."""
+    grey = generator.uniform() < 1 / 3
+    while True:
+        ink, paper = (
+            np.full(3, generator.uniform()) if grey else generator.uniform(size=3) for _ in range(2)
+        )
+        if abs(ink.mean() - paper.mean()) > 0.35:
+            return ink, paper
+
+
+def _size(size: Any) -> tuple[int, int]:
+    height, width = (size, size) if np.ndim(size) == 0 else size
+    if height < 1 or width < 1:
+        raise ValueError(f"size is {size}. Give the height and width of pictures in pixels.")
+    return int(height), int(width)
+
+
+def _scaled(pictures: NDArray, scale: tuple[float, float]) -> NDArray[np.float32]:
+    low, high = scale
+    return (low + pictures * (high - low)).astype(np.float32)
