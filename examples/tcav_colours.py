@@ -1,7 +1,6 @@
 """Which colours does a small network tell characters apart by? TCAV from folders, on a model and on its files.
 
-Everything is drawn or cut here: pictures of three characters, of six colours, and unrelated ones. They go to FOLDER, as
-the chart does.
+Pictures of three characters, of six colours, and unrelated ones are drawn or cut here, and go to FOLDER like the chart.
 """
 
 import sys
@@ -11,27 +10,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 from modules import characters
-from PIL import Image
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import tfxai
 from tfxai import concepts, hub, plots, zoo
 
-folder, SIZE, COLOURS = Path(*sys.argv[1:2]), 64, ("black", "blue", "green", "red", "white", "yellow")
-
-
-def write(name: str, pictures: np.ndarray) -> None:
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture.astype("uint8")).save(folder / name / f"{i:03}.png")
-
+folder, SIZE = Path(*sys.argv[1:2]), 64
 
 for kind in characters.KINDS:
-    write(f"characters/{kind}", characters.drawn(kind, 150, SIZE))
-for i, colour in enumerate(COLOURS):
-    write(f"concepts/{colour}", concepts.patterns(colour, 40, SIZE, seed=i))
-for i in range(20):
-    write(f"random/random500_{i}", characters.crops(list(zoo.sample_photos().values()), 40, SIZE, seed=i))
+    characters.write(folder / "characters" / kind, characters.drawn(kind, 150, SIZE))
+for i, colour in enumerate(("black", "blue", "green", "red", "white", "yellow")):
+    characters.write(folder / "concepts" / colour, concepts.patterns(colour, 40, SIZE, seed=i))
+photos = list(zoo.sample_photos().values())
+for i in range(40):
+    characters.write(folder / "random" / f"random500_{i}", characters.crops(photos, 40, SIZE, seed=i))
 
 # A simple network, trained on the folders as anybody would.
 pictures = concepts.from_folder(folder / "characters", SIZE, scale=(0, 1))
@@ -41,7 +33,7 @@ L = keras.layers
 model = keras.Sequential([keras.Input((SIZE, SIZE, 3), name="picture")], name="characters")
 for i, filters in enumerate((16, 32, 32)):
     model.add(L.Conv2D(filters, 3, activation="relu", name=f"conv{i + 1}"))
-    model.add(L.MaxPooling2D(name=f"pool{i + 1}"))
+    model.add(L.MaxPooling2D())
 model.add(L.GlobalAveragePooling2D())
 model.add(L.Dense(3, name="character"))
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
@@ -55,7 +47,7 @@ frozen = convert_variables_to_constants_v2(call.get_concrete_function(tf.TensorS
 tf.io.write_graph(frozen.graph.as_graph_def(), str(folder), "frozen.pb", as_text=False)
 
 # Six colours, two layers, three classes; through the model, and through its files.
-tcav = tfxai.TCAV(["conv2", "conv3"])
+tcav = tfxai.TCAV(["conv2", "conv3"], random_runs=20)
 colours, random = (concepts.from_folder(folder / name, SIZE, scale=(0, 1)) for name in ("concepts", "random"))
 of_class = {k: images[:40] for k, images in enumerate(pictures.values())}
 models = {"keras": model, "saved": hub.load(folder / "saved"), "frozen": hub.load(folder / "frozen.pb")}

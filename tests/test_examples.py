@@ -139,9 +139,39 @@ def test_sanity_checks_hub(tmp_path, monkeypatch, capsys):
     assert report.verdict() == {"Gradient": True, "Guided Backprop": False, "Grad-CAM": True}
 
 
+@pytest.mark.slow
+def test_tcav_colours(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    defined, printed = run("tcav_colours.py", tmp_path, monkeypatch, capsys)
+    assert drawn(tmp_path / "tcav_colours.png")
+    table = {(row["target"], row["layer"], row["concept"]): row for row in defined["results"]["keras"].table}
+    assert len(table) == 3 * 2 * 6
+    # Each character leans on what it is painted with, in the layer that the classes are read from.
+    for kind, colours in enumerate((["green"], ["red", "white"], ["yellow", "black"])):
+        for colour in colours:
+            row = table[kind, "conv3", colour]
+            assert row["significant"] and row["score"] > 0.9
+    assert table[0, "conv3", "red"]["score"] < 0.1 and table[1, "conv3", "green"]["score"] < 0.1
+    differences = [float(number) for number in re.findall(r"differ by at most ([\d.e-]+)", printed)]
+    assert len(differences) == 2 and max(differences) <= 1e-5
+
+
+@pytest.mark.slow
+def test_tcav_textures(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    defined, printed = run("tcav_textures.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"tcav_textures.png", "most_and_least_striped.png"}
+    gravel = [row for row in defined["result"].table if row["concept"] == "gravel"]
+    assert len(gravel) == 3 and all(row["significant"] and row["score"] > 0.9 for row in gravel)
+    assert int(re.match(r"(\d+)%", printed).group(1)) >= 90  # pyright: ignore[reportOptionalMemberAccess]
+    green = [row for row in defined["result"].table if row["concept"] == "green"]
+    assert not any(row["significant"] and row["score"] > 0.5 for row in green)
+    assert len(set(defined["order"])) == 60
+
+
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 7
+    assert len(scripts) == 9
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()

@@ -594,6 +594,18 @@ def test_a_frozen_graph_with_named_ends(net, saved) -> None:
     assert whole.variables == {}
 
 
+def test_a_frozen_graph_finds_layers_by_the_names_that_they_had(net, saved) -> None:
+    module = hub.load(saved["frozen"])
+    assert "c_conv" not in module.endpoints  # the graph says c_conv_1
+    for layer in ("c_conv", "c_relu", "c_relu/Relu"):
+        found = tfxai.GradCAM(layer=layer)(module, X)
+        np.testing.assert_allclose(
+            found.values, tfxai.GradCAM(layer=layer.split("/")[0])(net, X).values, rtol=1e-3, atol=1e-6
+        )
+    with pytest.raises(ValueError, match=r"no endpoint 'c_con'.*c_conv_1"):
+        tfxai.GradCAM(layer="c_con")(module, X)
+
+
 def test_a_module_is_forgotten_with_the_last_use_of_it(saved) -> None:
     module = hub.load(saved["export"])
     tfxai.GradCAM()(module, X)

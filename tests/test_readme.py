@@ -37,6 +37,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
+        "tcav.png",
     }  # fmt: skip
 
 
@@ -59,8 +60,19 @@ def test_the_commands_run(names, capsys):
     Image.fromarray(photo).save("photo.jpg")
     names["model"].save("model.keras")
     names["model"].export("exported", verbose=False)
+    for folder, count in {
+        "concepts/red": 12,
+        "concepts/dotted": 12,
+        "shapes": 2,
+        "concepts/random": 90,
+    }.items():
+        Path(folder).mkdir(parents=True)
+        for i, image in enumerate(
+            tfxai.concepts.patterns("checked" if count > 12 else "red", count, 32, seed=count)
+        ):
+            Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -74,6 +86,9 @@ def test_the_commands_run(names, capsys):
         "cam.npz",
         "best.png",
         "report.png",
+        "tcav.png",
+        "concepts",
+        "shapes",
         "exported",
     }
     assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)
@@ -92,6 +107,6 @@ def test_the_table_lists_every_method_once():
 def test_links_and_the_picture_are_there():
     root = Path(__file__).parent.parent
     linked = re.findall(r"\]\(([^)#]+)\)", README)
-    assert {"docs/demo.png", "docs/sanity.png"} <= set(linked)
+    assert {"docs/demo.png", "docs/sanity.png", "docs/tcav.png"} <= set(linked)
     assert all((root / path).exists() for path in linked)
     assert all(path.stat().st_size < 600_000 for path in (root / "docs").glob("*.png"))

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from tfxai import canvas
 from tfxai.canvas import GREY, INK, MARGIN, SMALL, TICKS, TITLE, Labels
 from tfxai.closeups import line_colours
 
-BAR, BETWEEN, TALL, NAMES, KEYS = 0.17, 0.22, 1.5, 0.75, 0.32  # inches
+BAR, BETWEEN, TALL, KEYS = 0.17, 0.22, 1.5, 0.17  # inches
 LONGEST = 16  # letters of a concept's name
 
 
@@ -24,22 +25,31 @@ def tcav(result: Any, labels: Labels | None = None) -> Figure:
 
     result: of tfxai.TCAV. labels: class names, by class index.
     """
-    groups = [*result.concepts, "random sets"]
+    groups = [*result.concepts, "random"]
     layers = len(result.layers)
     group = layers * BAR + BETWEEN
     left, wide = MARGIN + TICKS + 0.15, max(len(groups) * group, 3.2)
-    pitch = TITLE + TALL + NAMES
-    figure = canvas.blank(left + wide + MARGIN, len(result.targets) * pitch + KEYS + 2 * MARGIN + 0.1)
+    slanted = max(map(_width, groups)) > wide / len(groups)
+    names = 0.2 + 0.7 * max(map(_width, groups)) if slanted else 0.3
+    pitch = TITLE + TALL + names
+    columns = min(
+        layers, max(1, int(wide / (max(canvas.text_width(n, SMALL) for n in result.layers) / 72 + 0.35)))
+    )
+    keys = KEYS * -(-layers // columns) if layers > 1 else 0
+    figure = canvas.blank(left + wide + MARGIN, len(result.targets) * pitch + keys + 2 * MARGIN + 0.2)
     for row, target in enumerate(result.targets):
         ax = canvas.placed(figure, left, MARGIN + TITLE + row * pitch, wide, TALL)
-        _draw_scores(ax, result, row, groups, group)
+        _draw_scores(ax, result, row, groups, group, slanted)
         name = canvas.class_name(target, labels)
         canvas.title(ax, name, f"{result.scores.shape[-1]} runs" if row == 0 else "")
     width, height = figure.get_size_inches()
     if layers > 1:
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="lower left", ncols=min(layers, 6), fontsize=SMALL, frameon=False, labelcolor=INK,
-                      bbox_to_anchor=(left / width, (MARGIN + 0.17) / height), borderaxespad=0, handlelength=1)  # fmt: skip
+        handles = [Patch(color=colour) for colour in _colours(layers)]
+        key = figure.legend(handles, result.layers, loc="lower left", ncols=columns, fontsize=SMALL, frameon=False,
+                            bbox_to_anchor=(left / width, (MARGIN + 0.17) / height), borderaxespad=0, handlelength=1,
+                            labelcolor=INK)  # fmt: skip
+        for one in key.get_texts():
+            one.set_parse_math(False)
     where = f"layer {result.layers[0]}" if layers == 1 else ""
     canvas.footnote(
         figure, where, "* not significant", f"{result.correction} at {result.alpha:g}".replace("_", " ")
@@ -47,10 +57,10 @@ def tcav(result: Any, labels: Labels | None = None) -> Figure:
     return figure
 
 
-def _draw_scores(ax: Axes, result: Any, row: int, groups: list[str], group: float) -> None:
+def _draw_scores(ax: Axes, result: Any, row: int, groups: list[str], group: float, slanted: bool) -> None:
     layers = len(result.layers)
-    for k, (layer, colour) in enumerate(zip(result.layers, line_colours(layers), strict=True)):
-        for c, concept in enumerate(groups):
+    for k, colour in enumerate(_colours(layers)):
+        for c in range(len(groups)):
             x = c * group + (k + 0.5) * BAR + BETWEEN / 2
             random = c == len(result.concepts)
             if not random and not result.learned[c, k]:
@@ -64,22 +74,33 @@ def _draw_scores(ax: Axes, result: Any, row: int, groups: list[str], group: floa
             reach = [[mean - max(mean - spread, 0)], [min(mean + spread, 1) - mean]]
             ax.bar(
                 x,
-                mean,
+                max(mean, 0.012),  # a score of 0 is a score, too
                 BAR * 0.88,
                 color=colour,
                 alpha=0.3 if random else 1,
-                label=layer if concept == groups[0] else "",
             )
             ax.errorbar(x, mean, reach, color=INK, linewidth=0.6, capsize=1.5, capthick=0.6)
             if not random and not result.significant[row, c, k]:
                 ax.text(x, 1.03, "*", size=canvas.TEXT + 2, color=INK, ha="center", va="center_baseline")
     ax.axhline(0.5, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
     middles = (np.arange(len(groups)) + 0.5) * group
-    names = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in groups]
+    names = [_short(name) for name in groups]
     ax.set(xlim=(0, len(groups) * group), ylim=(0, 1.12), yticks=(0, 0.5, 1))
     ax.set_ylabel("TCAV score", size=SMALL, color=GREY, labelpad=2)
     canvas.quiet(ax)
-    slanted = max(map(len, names)) * 0.055 > group
     ax.set_xticks(middles, names, parse_math=False, size=SMALL, color=INK,
                   **({"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))  # fmt: skip
     ax.tick_params(axis="x", length=0)
+
+
+def _colours(layers: int) -> list[str]:
+    return line_colours(layers + 1)[1:]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def _width(name: str) -> float:
+    """In inches, with some room."""
+    return canvas.text_width(_short(name), SMALL) / 72 + 0.06

@@ -352,6 +352,8 @@ def _tcav(arguments: argparse.Namespace) -> None:
             if inner
             else fed(concept_images.images_from(arguments.random, (height, width), **how))
         )
+    elif len(random) == 1:  # one folder of all
+        (random,) = random.values()
     if not len(random):
         raise ValueError(
             f"{arguments.concepts} has no sub-folders random500_0, random500_1 ... of unrelated pictures. Add them, or give "

@@ -477,7 +477,7 @@ class TCAV:
         p_raw, p_permutation = (np.full(scores[:, :-1].shape[:3], np.nan) for _ in range(2))
         for t, c, k in np.ndindex(p_raw.shape):
             if learned[c, k]:
-                p_raw[t, c, k] = welch(scores[t, c, k], scores[t, -1, k], overlaps[c], self.seed)
+                p_raw[t, c, k] = welch(scores[t, c, k], scores[t, -1, k], float(overlaps[c]), self.seed)
                 p_permutation[t, c, k] = permutation(scores[t, c, k], scores[t, -1, k], self.seed)
         return TCAVResult(
             targets=list(map(int, found)),

@@ -22,7 +22,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfxai.graphs import REFERENCES, Flat, flat, fresh, full, op_name, without_calls
-from tfxai.scopes import endpoint_names, feeder, moving, weighted_scopes
+from tfxai.scopes import endpoint_names, feeder, moving, weighted_scopes, without_numbers
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first
 DEFAULT = "default"  # the output that a module of many names as its answer
@@ -166,6 +166,8 @@ class Module:
     def endpoint(self, name: str) -> Endpoint:
         """An endpoint by its name, the end of its name, or the name of its tensor in the file.
 
+        A second scope's number may be left out where one endpoint answers: `conv` for what a graph calls `conv_1`.
+
         Raises ValueError, with the nearest names, if there is none, or several end so.
         """
         name = name.removesuffix(":0")
@@ -175,6 +177,7 @@ class Module:
             found
             or [e for e in known.values() if without_calls(op_name(e.tensor)) == without_calls(name)][:1]
         )
+        found = found or [e for key, e in self.layers if without_numbers(key) == name]
         if not found:
             raise ValueError(f"{self.source} has no endpoint {name!r}.{_near(name, known)}")
         if len({endpoint.tensor for endpoint in found}) > 1:
@@ -343,7 +346,7 @@ def load(
     outputs:   tensor names, where several tensors of a frozen graph are read by nothing, or to end inside.
 
     A frozen graph names its inner tensors by their operations, numbers included: where Keras wrote `conv_1/Relu` for the
-    layer `conv`, nothing in the file tells.
+    layer `conv`, nothing in the file tells. `layer="conv"` finds it nevertheless, where it can mean no other.
 
     Raises ValueError if there is no such model, signature, variant or tensor; it lists those that there are.
     """

@@ -182,5 +182,10 @@ def _numbered(weighted: Sequence[Sequence[str]], variables: Variables) -> bool:
     )
 
 
+def without_numbers(path: str) -> str:
+    """A path whose scopes lost the number that tells a second of them from the first."""
+    return "/".join(map(_plain, path.split("/")))
+
+
 def _plain(scope: str) -> str:
     return re.sub(r"_\d+$", "", scope)

@@ -95,6 +95,6 @@ def _permuted(ones: NDArray, others: NDArray, kind: str, seed: int) -> float:
             permutation_type=kind,
             vectorized=True,
             n_resamples=RESAMPLES,
-            random_state=np.random.default_rng(seed),
+            random_state=np.random.default_rng(seed),  # pyright: ignore[reportCallIssue]
         ).pvalue
     )

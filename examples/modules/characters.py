@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -57,3 +58,10 @@ def crops(photos: Sequence[np.ndarray], count: int, size: int, seed: int) -> np.
         part = Image.fromarray(photo[top : top + side, left : left + side])
         found.append(np.asarray(part.resize((size, size), Image.Resampling.LANCZOS)))
     return np.stack(found)
+
+
+def write(folder: Path, pictures: np.ndarray) -> None:
+    """Pictures (n, H, W, 3), 0 to 255, as files in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture.astype("uint8")).save(folder / f"{i:03}.png")
