@@ -15,7 +15,7 @@ ROOT = Path(tfxai.__file__).parent
 LEVELS = [
     "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress"
     " charts significance cavs concept_images",
-    "network activations hub inputs graphs scopes weights",
+    "network activations hub inputs graphs scopes weights folding",
     "engines",
     "methods",
     "metrics sanity concepts predictions agreement zoo names",

@@ -12,6 +12,7 @@ import contextvars
 import dataclasses
 import functools
 import hashlib
+import operator
 import sys
 import threading
 import types
@@ -24,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.folding import folded
 from tfxai.graphs import operations_ahead, operations_behind
 from tfxai.hub import Endpoint, Module, ModuleLayer, is_endpoint
 from tfxai.inputs import checked, is_float, pack, skeleton
@@ -120,7 +122,10 @@ class Pass:
         """d score / d points (or of the given tensors), zero where the score does not depend on one."""
         tensors = list(self.points if of is None else of)
         wanted = [tensor for tensor in tensors if tensor is not None]
-        found = tf.gradients(score, wanted)
+        behind = operations_behind([score], differentiable=True)
+        moving = operations_ahead(wanted)
+        with folded(behind & moving, moving, wanted):
+            found = tf.gradients(score, wanted)
         if all(gradient is None for gradient in found):
             raise ValueError(
                 "The score does not depend on the inputs in a way that TensorFlow can differentiate. Use a score and a "
@@ -493,12 +498,10 @@ class Network:
             objects.append(layer)
             if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
                 continue
-            for name, value in vars(layer).items():
-                role = None if name[0] == "_" else _role(type(value))
-                if role == "object":
-                    objects.append(value)
-                elif role == "value":
-                    settings.append((name, value))
+            own = vars(layer)
+            counted = _counted(tuple(own), tuple(map(type, own.values())))
+            settings.append(counted.values(own))
+            objects += counted.objects(own)
         objects += self.model.variables
         return hash((structure, tuple(settings), tuple(map(id, objects)))), objects
 
@@ -568,12 +571,30 @@ def _readable(array: NDArray) -> Any:
     return tf.nest.map_structure(lambda x: x.decode() if isinstance(x, bytes) else x, array.tolist())
 
 
-@functools.cache  # asked for every attribute of every layer in every call
-def _role(kind: type) -> str | None:
-    """Whether a layer's attribute of this type counts by value, by identity, or not at all."""
-    if issubclass(kind, (bool, int, float, str)):
-        return "value"
-    return "object" if issubclass(kind, (types.FunctionType, tf.Tensor, *_TABLES)) else None
+@dataclasses.dataclass(frozen=True)
+class _Counted:
+    """Which attributes of a layer count, by their value or by their identity: what a call looks up is known beforehand."""
+
+    values: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    objects: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+
+
+@functools.lru_cache(4096)
+def _counted(names: tuple[str, ...], kinds: tuple[type, ...]) -> _Counted:
+    values, objects = [], []
+    for name, kind in zip(names, kinds, strict=True):
+        if name[0] != "_" and issubclass(kind, (bool, int, float, str)):
+            values.append(name)
+        elif name[0] != "_" and issubclass(kind, (types.FunctionType, tf.Tensor, *_TABLES)):
+            objects.append(name)
+    return _Counted(_getter(values), _getter(objects))
+
+
+def _getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Those entries of a mapping, as a tuple also of none or one."""
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda own: tuple(own[name] for name in names)
 
 
 def _references(objects: list[Any]) -> list[Any]:

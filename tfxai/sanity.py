@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -353,9 +353,11 @@ def randomize_labels(
     twins["permuted"].set_weights(twins["true"].get_weights())
     with progress_bar(progress, "randomize_labels", 2 * epochs) as advance:
         for name, given in labels.items():
-            for order in orders:  # shuffled here: Keras would use the global random state
-                twins[name].fit(x[order], given[order], batch_size=batch_size, shuffle=False, verbose=0)
-                advance(1)
+            shuffled = _shuffled(x, given, orders, batch_size)
+            twins[name].fit(
+                shuffled, steps_per_epoch=-(-len(x) // batch_size), epochs=epochs, shuffle=False, verbose=0
+            )
+            advance(epochs)
     accuracy = {}
     for name, given in labels.items():
         classes = given.argmax(axis=1) if given.ndim == 2 and given.shape[1] > 1 else given.reshape(-1)
@@ -536,6 +538,16 @@ def _fixed(model: Any, inputs: Any, targets: Any, batch_size: int) -> Any:
         return probabilities(model, inputs, batch_size=batch_size).argmax(axis=1)
     except ValueError:  # no classes: the methods know what their score is about
         return None
+
+
+def _shuffled(
+    x: NDArray, y: NDArray, orders: Sequence[NDArray], batch_size: int
+) -> Iterator[tuple[NDArray, NDArray]]:
+    """Batches of all epochs, shuffled here: Keras would use the global random state."""
+    for order in orders:
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            yield x[rows], y[rows]
 
 
 def _entropy(heat: NDArray, bins: int) -> float:
