@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from tfxai.version import __version__
 
 if TYPE_CHECKING:
-    from tfxai import baselines, concepts, hub, methods, photos, plots, predictions, sanity, scores, zoo
+    from tfxai import (
+        baselines,
+        concepts,
+        hub,
+        methods,
+        metrics,
+        photos,
+        plots,
+        predictions,
+        sanity,
+        scores,
+        zoo,
+    )
     from tfxai.activations import layers
     from tfxai.agreement import stability
     from tfxai.concepts import TCAV, TCAVResult

@@ -21,9 +21,14 @@ Baseline = (
 Function = Callable[[NDArray], NDArray]
 
 
-def blur(sigma: float = 10.0) -> Function:
-    """Each image, series or volume blurred by a Gaussian of `sigma` pixels; channels are kept apart."""
-    return Blur(float(sigma))
+def blur(sigma: float = 10.0, size: int | None = None) -> Function:
+    """Each image, series or volume blurred by a Gaussian of `sigma` pixels; channels are kept apart.
+
+    size: of the kernel, in pixels: an odd number; unless given, 4 sigma to each side.
+    """
+    if size is not None and (size < 1 or size % 2 == 0):
+        raise ValueError(f"blur(size={size}): give an odd number of pixels, such as 11.")
+    return Blur(float(sigma), size)
 
 
 def mean() -> Function:
@@ -53,13 +58,17 @@ class Several:
 @dataclasses.dataclass(frozen=True)
 class Blur:
     sigma: float
+    size: int | None = None
 
     def __call__(self, inputs: NDArray) -> NDArray:
         if inputs.ndim < 3:
             raise ValueError(
                 f"blur needs series, images or volumes (N, ..., C), not an array of shape {inputs.shape}."
             )
-        blurred = [gaussian(x, self.sigma, channel_axis=-1, preserve_range=True) for x in inputs]
+        reach = 4.0 if self.size is None else (self.size // 2) / self.sigma
+        blurred = [
+            gaussian(x, self.sigma, truncate=reach, channel_axis=-1, preserve_range=True) for x in inputs
+        ]
         return np.stack(blurred).astype(inputs.dtype)
 
 

@@ -66,17 +66,21 @@ class Explanation:
 
     def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
         """Values and input array of one of several inputs; without a choice the first explained image."""
-        if isinstance(self.inputs, np.ndarray):
+        key = self.key(input)
+        if key is None:
             return self.values, self.inputs
-        if input is not None:
-            if self.values[input] is None:
-                raise ValueError(f"Input {input!r} was not explained by {self.method}.")
-            return self.values[input], self.inputs[input]
+        if self.values[key] is None:
+            raise ValueError(f"Input {key!r} was not explained by {self.method}.")
+        return self.values[key], self.inputs[key]
+
+    def key(self, input: str | int | None = None) -> str | int | None:
+        """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
+        if isinstance(self.inputs, np.ndarray) or input is not None:
+            return None if isinstance(self.inputs, np.ndarray) else input
         keys = list(self.inputs) if isinstance(self.inputs, dict) else range(len(self.inputs))
         explained = [key for key in keys if self.values[key] is not None]
         images = [key for key in explained if self.inputs[key].ndim == 4]
-        key = (images or explained)[0]
-        return self.values[key], self.inputs[key]
+        return (images or explained)[0]
 
     def save(self, path: str | Path) -> Path:
         """Writes one compressed .npz file, readable by NumPy alone, and returns its path."""

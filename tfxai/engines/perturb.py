@@ -280,7 +280,7 @@ def visible(x: Any, hidden: Any, masks: Any, soft: bool = False) -> Any:
     """
     masks = masks if masks.shape.rank == x.shape.rank else masks[..., None]
     if not soft or not x.dtype.is_floating:
-        return tf.where(masks > 0.5, x, hidden)
+        return tf.where(masks if masks.dtype == tf.bool else masks > 0.5, x, hidden)
     return hidden + tf.cast(masks, x.dtype) * (x - hidden)
 
 

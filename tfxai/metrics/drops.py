@@ -1,0 +1,97 @@
+"""What the model makes of the input when the map dims it: of Grad-CAM++ and its followers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.baselines import Baseline
+from tfxai.engines.method import each
+from tfxai.engines.perturb import visible
+from tfxai.explanation import Explanation
+from tfxai.metrics.result import MetricResult, metric
+from tfxai.metrics.rows import rows_of
+
+
+@metric(higher_is_better=False)
+def average_drop(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
+    """How much of its probability does the class lose when only the evidence is shown? max(0, Y - O) / Y, 0 to 1.
+
+    Y is the probability of the explained class for the input, O that for the input times the map. Negative evidence is
+    cut at zero, and the map scaled to 0..1 for each example. The paper gives the mean in percent.
+
+    settings: baseline (what the dark parts become, 0 as in the paper), score ("probability"), input, batch_size,
+              progress.
+
+    Raises ValueError if the explanation does not fit the model. Cost: 2 forward passes for each target.
+    Criticism: a map that is bright everywhere loses nothing; look at it beside `average_gain` or `complexity`.
+
+    Chattopadhay et al.: Grad-CAM++, 2018. arXiv:1710.11063
+    """
+    return _compared(
+        average_drop, lambda y, o: np.maximum(y - o, 0) / np.maximum(y, 1e-30), model, explanation, **settings
+    )
+
+
+@metric(higher_is_better=True)
+def average_increase(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
+    """Does the probability rise when only the evidence is shown? 1 where it does, else 0; the mean is a share.
+
+    settings, cost: as for `average_drop`. Criticism: a rise by nothing counts as much as one by half; see `average_gain`.
+
+    Chattopadhay et al.: Grad-CAM++, 2018. arXiv:1710.11063
+    """
+    return _compared(
+        average_increase, lambda y, o: (o > y).astype(np.float64), model, explanation, **settings
+    )
+
+
+@metric(higher_is_better=True)
+def average_gain(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
+    """How much of what was missing does the probability gain when only the evidence is shown? max(0, O - Y) / (1 - Y).
+
+    settings, cost: as for `average_drop`, whose counterpart it is. Criticism: near Y = 1 there is nothing to gain.
+
+    Zhang et al.: Opti-CAM, 2023. arXiv:2301.07002
+    """
+    return _compared(
+        average_gain,
+        lambda y, o: np.maximum(o - y, 0) / np.maximum(1 - y, 1e-30),
+        model,
+        explanation,
+        **settings,
+    )
+
+
+def _compared(
+    function: Any,
+    formula: Callable[[NDArray, NDArray], NDArray],
+    model: Any,
+    explanation: Explanation,
+    *,
+    baseline: Baseline = 0.0,
+    score: Any = "probability",
+    input: str | int | None = None,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> MetricResult:
+    rows = rows_of(model, explanation, score, batch_size, progress, input)
+    question, which = rows.question, rows.part.which
+    positive = np.maximum(rows.heat, 0)
+    largest = positive.reshape(len(positive), -1).max(axis=1)
+    masks = positive / np.maximum(largest, 1e-30).reshape(-1, *[1] * (positive.ndim - 1))
+    soft = rows.part.array.dtype.kind == "f"
+
+    def body(facts: dict[str, Any], inputs: Any, codes: Any, masks: Any, hidden: Any) -> Any:
+        whole, _ = question.scored(question.network.forward(inputs), codes, facts)
+        dimmed = list(inputs)
+        dimmed[which] = visible(inputs[which], hidden, masks, soft=soft)
+        left, _ = question.scored(question.network.forward(dimmed), codes, facts)
+        return tf.cast(whole, tf.float32), tf.cast(left, tf.float32)
+
+    whole, left = each(question, ["dimmed", which, soft], body, [masks, rows.hidden(baseline)])
+    return rows.result(function, formula(whole.astype(np.float64), left.astype(np.float64)))

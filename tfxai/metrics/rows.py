@@ -1,0 +1,169 @@
+"""What every metric needs of an explanation: its rows, checked against the model, ready to be perturbed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.baselines import Baseline
+from tfxai.engines.method import Question
+from tfxai.engines.perturb import Example, Part, Perturb, Perturbation, Seen, part_of
+from tfxai.explanation import Explanation
+from tfxai.metrics.result import MetricResult, plain
+from tfxai.network import Network
+
+
+class Metric:
+    """Stands for all metrics in the keys of traced functions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The (input, target) pairs of an explanation.
+
+    part: the explained input, (rows, ...).
+    heat: float32 (rows, *space): evidence, summed over channels.
+    full: float32 (rows, *shape of the input): evidence as it was found, one value for each number of the input, where it
+          has so many; else as `heat`, with a last axis of one.
+    lead: shape of the targets.
+    """
+
+    question: Question
+    part: Part
+    heat: NDArray[np.float32]
+    full: NDArray[np.float32]
+    lead: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.heat)
+
+    @property
+    def places(self) -> int:
+        """How many there are in one example."""
+        return int(np.prod(self.part.space))
+
+    def hidden(self, baseline: Baseline) -> NDArray:
+        return self.part.hidden(baseline)
+
+    def seen(
+        self, settings: tuple[Hashable, ...], perturb: Perturbation, plans: Any, fixed: Any, notes: int = 0
+    ) -> Iterator[tuple[Example, Seen]]:
+        """Scores each row's perturbations.
+
+        plans: row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
+        """
+        first = plans(0)
+        engine = Perturb(
+            self.question, (self.part.which, *settings), perturb, len(self) * len(first[0]), notes=notes
+        )
+        for example in engine.examples():
+            row = example.number
+            yield example, engine.run(example, first if row == 0 else plans(row), fixed(row))
+
+    def result(self, function: Any, values: Any, kind: type[MetricResult] = MetricResult, **more: Any) -> Any:
+        """Values (rows,), and more per row, in the shape of the targets."""
+        shaped = {
+            name: np.asarray(each, np.float32).reshape(self.lead + np.shape(each)[1:])
+            if name != "fractions"
+            else np.asarray(each, np.float32)
+            for name, each in more.items()
+        }
+        return result(function, np.asarray(values, np.float32).reshape(self.lead), kind, **shaped)
+
+
+def result(function: Any, values: NDArray, kind: type[MetricResult] = MetricResult, **more: Any) -> Any:
+    own = plain(function)
+    return kind(own.__name__, np.asarray(values, np.float32), own.higher_is_better, **more)
+
+
+def rows_of(
+    model: Any,
+    explanation: Explanation,
+    score: Any,
+    batch_size: int,
+    progress: bool = False,
+    input: str | int | None = None,
+) -> Rows:
+    """The rows of an explanation.
+
+    Raises ValueError if it is none, holds NaN, or explains inputs that the model does not take.
+    """
+    key, heat = checked_heat(explanation, input)
+    lead = explanation.targets.shape
+    each = int(np.prod(lead[1:]))
+    arrays = explanation.inputs
+    if isinstance(arrays, np.ndarray):
+        inputs: Any = np.repeat(arrays, each, axis=0) if each > 1 else arrays
+    elif isinstance(arrays, dict):
+        inputs = {name: np.repeat(array, each, axis=0) for name, array in arrays.items()}
+    else:
+        inputs = type(arrays)(np.repeat(array, each, axis=0) for array in arrays)
+    targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
+    network = Network(model, inputs)
+    question = Question.of(network, targets, score, batch_size, progress, Metric)
+    part = part_of(question, key, "A metric")
+    if heat.shape[1:] != part.space:
+        raise ValueError(
+            f"The explanation has values for places {heat.shape[1:]}, its inputs have {part.space}. Give the "
+            "explanation of these inputs."
+        )
+    values = np.asarray(explanation.one(input)[0], np.float32).reshape(
+        len(heat), *np.shape(explanation.one(input)[0])[len(lead) :]
+    )
+    full = (
+        values
+        if values.shape[1:] == part.array.shape[1:]
+        else heat.reshape(*heat.shape, *[1] * (part.array.ndim - heat.ndim))
+    )
+    return Rows(question, part, heat, full, lead)
+
+
+def checked_heat(explanation: Any, input: str | int | None) -> tuple[str | int | None, NDArray[np.float32]]:
+    """Key of the explained input, and its evidence (rows, *space).
+
+    Raises ValueError if this is no explanation, or it holds NaN.
+    """
+    if not isinstance(explanation, Explanation):
+        raise ValueError(
+            f"explanation is a {type(explanation).__name__}. Give what a method returned: a tfxai.Explanation."
+        )
+    heat = np.asarray(explanation.heatmap(input), np.float32)
+    heat = heat.reshape(-1, *heat.shape[explanation.targets.ndim :])
+    if (bad := ~np.isfinite(heat).reshape(len(heat), -1).all(axis=1)).any():
+        raise ValueError(
+            f"The explanation holds NaN or infinite values, in {bad.sum()} of {len(heat)} rows, first in number "
+            f"{bad.argmax()}. Texts of different length cannot be measured."
+        )
+    return explanation.key(input), heat
+
+
+def ranks_of(heat: NDArray, generator: np.random.Generator) -> NDArray[np.int32]:
+    """The rank of every place of a row: 0 for the most evidence. Ties are broken by chance, not by place."""
+    flat = heat.reshape(-1)
+    order = np.lexsort((generator.random(flat.size), -flat))
+    ranks = np.empty(flat.size, np.int32)
+    ranks[order] = np.arange(flat.size, dtype=np.int32)
+    return ranks.reshape(heat.shape)
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Raises ValueError if a setting is no whole number of at least so much."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}. Give a whole number, {least} or more.")
+    return int(value)
+
+
+def correlation(ones: NDArray, others: NDArray) -> float:
+    """Pearson's, -1 to 1; 0 where one of them is constant."""
+    if np.ptp(ones) == 0 or np.ptp(others) == 0:
+        return 0.0
+    return float(np.corrcoef(np.asarray(ones, np.float64), np.asarray(others, np.float64))[0, 1])
+
+
+def example_of(arrays: Sequence[NDArray], row: int) -> list[NDArray]:
+    """One row of each array, with its axis."""
+    return [array[row : row + 1] for array in arrays]
