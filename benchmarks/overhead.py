@@ -45,6 +45,12 @@ def main() -> None:
     many, four = images[:32], images[:4]
     pair = np.stack([photos.fit(photo, (128, 128)) / 127.5 - 1 for photo in (data.chelsea(), data.coffee())])
     windows, rise, best = tfxai.Occlusion(window=8, stride=8), tfxai.RISE(samples=2000), tfxai.top(4)
+    found = tfxai.Gradient()(model, images[:8], targets[:8])
+
+    def both_curves(*_: object) -> None:
+        for metric in (tfxai.metrics.deletion, tfxai.metrics.insertion):
+            assert len(metric(model, found, step=74).fractions) in (223, 224, 225)
+
     rows: dict[str, tuple] = {  # method, inputs, yardstick, passes, and targets if not one class each
         "Gradient, 32 images": (tfxai.Gradient(), many, passes.both, 32),
         "SmoothGrad, 4 x 50": (tfxai.SmoothGrad(), four, passes.both, 200),
@@ -60,6 +66,7 @@ def main() -> None:
         "LIME, 2 x 1000": (tfxai.LIME(), pair, passes.forward, 2000),
         "KernelSHAP, 2 x 1000": (tfxai.KernelSHAP(), pair, passes.forward, 2000),
         "PartitionSHAP, 2 x 1000": (tfxai.PartitionSHAP(evals=1000), pair, passes.forward, 2000),
+        "deletion + insertion, 8 x 224": (both_curves, images[:8], passes.forward, 8 * 2 * 225),
     }
     table = Table("method", "passes", "bare, s", "tfxai, s", "ratio", "spread")
     for name, (method, inputs, bare, count, *classes) in rows.items():

@@ -469,6 +469,83 @@ def test_wrong_settings(settings: Any, message: str) -> None:
         tfxai.TCAV(**{"layers": "deeper", **settings})
 
 
+def test_few_runs_are_never_significant(net: Any, sets: Any) -> None:
+    """Welch's test would say 0.0003 of two runs that happen to agree."""
+    assert welch([1, 0.98], [0.1, 0.12]) == smallest(2) == pytest.approx(1 / 3)
+    with pytest.warns(UserWarning, match="enough for 2 runs. .*nothing can be significant"):
+        found = tfxai.TCAV("deeper", random_runs=2)(net, INPUTS, 0, sets, RANDOM)
+    assert not found.significant.any()
+
+
+def test_layers_are_the_same_however_they_are_named(net: Any, sets: Any) -> None:
+    outer = keras.Sequential([keras.Input((SIZE, SIZE, 3)), net])
+    results = [
+        tfxai.TCAV(layer, random_runs=4)(model, INPUTS, 0, sets, RANDOM)
+        for model, layer in ((net, "deeper"), (net, 2), (net, net.get_layer("deeper")), (outer, "net/deeper"), (outer, "deeper"))
+    ]  # fmt: skip
+    for other in results[1:]:
+        np.testing.assert_allclose(other.scores, results[0].scores)
+        np.testing.assert_allclose(other.magnitudes, results[0].magnitudes, rtol=1e-4)
+    assert [r.layers for r in results] == [["deeper"], ["deeper"], ["deeper"], ["net/deeper"], ["deeper"]]
+    with pytest.raises(ValueError, match="names one twice: net/deeper, net/deeper"):
+        tfxai.TCAV(["net/deeper", net.get_layer("deeper")])(outer, INPUTS, 0, sets, RANDOM)
+
+
+def test_images_come_in_any_form(net: Any, sets: Any, tmp_path: Path) -> None:
+    tcav = tfxai.TCAV("deeper", random_runs=4)
+    wanted = tcav(net, INPUTS, 0, sets, RANDOM[:8])
+    as_lists = {name: list(images) for name, images in sets.items()}
+    forms: list[Any] = [RANDOM[:8], np.stack(RANDOM[:8]), {str(i): list(x) for i, x in enumerate(RANDOM[:8])}]
+    for random in forms:
+        np.testing.assert_array_equal(tcav(net, list(INPUTS), 0, as_lists, random).scores, wanted.scores)
+    pool = np.concatenate(RANDOM[:8])
+    np.testing.assert_array_equal(
+        tcav(net, INPUTS, 0, sets, list(pool)).scores, tcav(net, INPUTS, 0, sets, pool).scores
+    )
+    for i, images in enumerate(RANDOM[:8]):
+        write(tmp_path / "random" / f"set{i}", images * 255)
+    for name, images in sets.items():
+        write(tmp_path / name, images * 255)
+    write(tmp_path / "class", INPUTS * 255)
+    bytes_of = {name: np.floor(images * 255) for name, images in sets.items()}
+    floors = [np.floor(x * 255) for x in RANDOM[:8]]
+    folders = tcav(
+        net, tmp_path / "class", 0, {name: str(tmp_path / name) for name in sets}, tmp_path / "random"
+    )
+    np.testing.assert_array_equal(
+        folders.scores, tcav(net, np.floor(INPUTS * 255), 0, bytes_of, floors).scores
+    )
+
+
+def test_likely_slips_are_warned_of(net: Any, sets: Any) -> None:
+    tcav = tfxai.TCAV("deeper", random_runs=4)
+    with pytest.warns(UserWarning, match="very different size: concepts up to 25.*random up to 1,"):
+        tcav(net, INPUTS, 0, {"red": sets["red"] * 255}, RANDOM)
+    with pytest.warns(UserWarning, match="Class 0 has 3 images"):
+        tcav(net, INPUTS[:3], 0, sets, RANDOM)
+
+
+def test_texts() -> None:
+    words = ["good", "fine", "bad", "poor", "film", "plot", "actor", "scene"]
+    reader = keras.layers.TextVectorization(output_sequence_length=6, vocabulary=words)
+    inputs = keras.Input((1,), dtype="string")
+    x = L.GlobalAveragePooling1D(name="mean")(L.Embedding(12, 8, name="embedding")(reader(inputs)))
+    model = keras.Model(inputs, L.Dense(1)(x))
+    vectors = np.random.default_rng(0).normal(size=(12, 8)) * 0.1
+    vectors[2:4, 0], vectors[4:6, 0] = 2, -2
+    model.get_layer("embedding").set_weights([vectors])
+    model.layers[-1].set_weights([np.eye(8)[:, :1], np.zeros(1)])
+
+    def texts(count: int, kind: list[str], seed: int) -> list[str]:
+        generator = np.random.default_rng(seed)
+        return [" ".join([*generator.choice(words[4:], 4), generator.choice(kind)]) for _ in range(count)]
+
+    found = tfxai.TCAV("mean", random_runs=8)(
+        model, texts(20, words, 0), 0, {"praise": texts(20, words[:2], 1)}, texts(160, words[4:], 2)
+    )
+    assert found.table[0]["learned"] and found.table[0]["score"] == 1
+
+
 def test_wrong_calls(net: Any, sets: Any, tmp_path: Path) -> None:
     def call(match: str, layers: Any = "deeper", inputs: Any = INPUTS, target: Any = 0, given: Any = sets,
              random: Any = RANDOM) -> None:  # fmt: skip
@@ -489,6 +566,20 @@ def test_wrong_calls(net: Any, sets: Any, tmp_path: Path) -> None:
     call("Random set 0 has 5 images", random=[x[:5] for x in RANDOM])
     call("different sizes", given={"mixed": [np.ones((8, 8, 3)), np.ones((9, 9, 3))] * 5})
     call("There is no folder", given={"red": tmp_path / "nowhere"})
+    call("There is no folder", random=tmp_path / "nowhere")
+    torn = sets["red"].copy()
+    torn[15, 0, 0, 0] = np.nan
+    call("concept 'red': inputs holds NaN.*first in number 15", given={"red": torn})
+    call("same name", given={1: sets["red"], "1": sets["red"]})
+    with pytest.raises(ValueError, match="name one layer or more in a list"):
+        tfxai.TCAV({"colours", "deeper"})
+    with pytest.raises(ValueError, match="cache_dir=3"):
+        tfxai.TCAV("deeper", cache_dir=3)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be made a folder"):
+        tfxai.TCAV("deeper", cache_dir=tmp_path / "file")(net, INPUTS, 0, sets, RANDOM)
+    with pytest.raises(ValueError, match="0 images"):
+        concepts.sort_by_concept(net, "deeper", INPUTS[:0], np.ones(3))
 
 
 def test_a_layer_beside_the_score() -> None:
@@ -531,8 +622,9 @@ def test_folders(net: Any, sets: Any, tmp_path: Path) -> None:
     assert concepts.from_folder(tmp_path / "concepts", (8, 12))["blue"].shape == (30, 8, 12, 3)
     # A folder in the place of an array: pixels from 0 to 255.
     folder = tmp_path / "concepts" / "blue"
-    whole = tfxai.TCAV("deeper")(net, INPUTS, 0, {"blue": folder}, RANDOM)
-    array = tfxai.TCAV("deeper")(net, INPUTS, 0, {"blue": np.floor(sets["blue"] * 255)}, RANDOM)
+    random = [x * 255 for x in RANDOM]
+    whole = tfxai.TCAV("deeper")(net, INPUTS * 255, 0, {"blue": folder}, random)
+    array = tfxai.TCAV("deeper")(net, INPUTS * 255, 0, {"blue": np.floor(sets["blue"] * 255)}, random)
     np.testing.assert_array_equal(whole.scores, array.scores)
 
 

@@ -169,9 +169,28 @@ def test_tcav_textures(tmp_path, monkeypatch, capsys):
     assert len(set(defined["order"])) == 60
 
 
+@pytest.mark.slow
+def test_compare_methods(tmp_path, monkeypatch, capsys):
+    defined, printed = run("compare_methods.py", tmp_path, monkeypatch, capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"methods.csv", "leaderboard.png", "deletion.png"}
+    table = defined["table"]
+    assert table.methods == [*defined["methods"], "random", "edges"]
+    assert table.metrics == ["average_drop", "average_increase", "deletion", "insertion"]
+    # As the paper has it: maps of areas keep more of the class than maps of single pixels, which keep next to nothing.
+    for areas in ("GradCAM", "GradCAMPlusPlus", "ScoreCAM", "RISE"):
+        assert table.mean(areas, "average_drop") < 0.5 < 0.9 < table.mean("Gradient", "average_drop")
+        assert table.mean(areas, "insertion") > table.mean("random", "insertion")
+    assert (
+        table.mean("SmoothGrad", "deletion")
+        < table.mean("random", "deletion")
+        < table.mean("edges", "deletion")
+    )
+    assert printed.count("95 %") == 4
+
+
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 9
+    assert len(scripts) == 10
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()

@@ -37,7 +37,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
-        "tcav.png",
+        "tcav.png", "leaderboard.png",
     }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_the_commands_run(names, capsys):
     for folder, count in {
         "concepts/red": 12,
         "concepts/dotted": 12,
-        "shapes": 2,
+        "shapes": 12,
         "concepts/random": 90,
     }.items():
         Path(folder).mkdir(parents=True)
@@ -72,13 +72,13 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
         assert main(words) == 0, capsys.readouterr().err
     files = {path.name for path in Path().iterdir()}
-    assert files == {
+    expected = {
         "photo.jpg",
         "model.keras",
         "photo_integrated_gradients.png",
@@ -87,10 +87,12 @@ def test_the_commands_run(names, capsys):
         "best.png",
         "report.png",
         "tcav.png",
+        "table.csv",
         "concepts",
         "shapes",
         "exported",
     }
+    assert files >= expected and files - expected <= names["written"]
     assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)
     printed = capsys.readouterr().out
     assert "* shapes " in printed
@@ -107,6 +109,6 @@ def test_the_table_lists_every_method_once():
 def test_links_and_the_picture_are_there():
     root = Path(__file__).parent.parent
     linked = re.findall(r"\]\(([^)#]+)\)", README)
-    assert {"docs/demo.png", "docs/sanity.png", "docs/tcav.png"} <= set(linked)
+    assert {"docs/demo.png", "docs/sanity.png", "docs/tcav.png", "docs/leaderboard.png"} <= set(linked)
     assert all((root / path).exists() for path in linked)
     assert all(path.stat().st_size < 600_000 for path in (root / "docs").glob("*.png"))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfxai.concepts import TCAV, TCAVResult
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
+    from tfxai.metrics import compare_methods
     from tfxai.scores import top
     from tfxai.text import Text
 
@@ -34,6 +35,7 @@ _MODULES = (
     "concepts",
     "hub",
     "methods",
+    "metrics",
     "photos",
     "plots",
     "predictions",
@@ -45,6 +47,7 @@ _HOMES = {
     "Explanation": "explanation",
     "layers": "activations",
     "stability": "agreement",
+    "compare_methods": "metrics",
     "TCAV": "concepts",
     "TCAVResult": "concepts",
     "Text": "text",

@@ -30,6 +30,9 @@ def concept_vector(
     of_concept = np.arange(len(rows)) < len(taught)
     centre = (taught.mean(axis=0) + taught_other.mean(axis=0)) / 2
     rows = rows - centre
+    largest = np.abs(rows).max()
+    if largest > 0:  # squares of very large or small activations are out of range
+        rows = rows / largest
     gram = (rows @ rows.T).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
     kept = values > values.max() * 1e-6
@@ -42,9 +45,10 @@ def concept_vector(
     weights = weights / scale
     combination = vectors[:, kept] @ (weights / root)
     direction = (combination.astype(np.float32) @ rows).astype(np.float32)
+    unit = largest if largest > 0 else 1.0
     right = [
-        np.mean((held - centre) @ direction + intercept > 0),
-        np.mean((held_other - centre) @ direction + intercept <= 0),
+        np.mean((held - centre) / unit @ direction + intercept > 0),
+        np.mean((held_other - centre) / unit @ direction + intercept <= 0),
     ]
     length = np.linalg.norm(direction)
     return (direction / length if length else direction), float(np.mean(right))

@@ -14,6 +14,7 @@ from tfxai.canvas import GREY, INK, MARGIN, SMALL, TICKS, TITLE, Labels
 from tfxai.closeups import line_colours
 
 BAR, BETWEEN, TALL, KEYS = 0.17, 0.22, 1.5, 0.17  # inches
+GREEN = "#1b7f5c"
 LONGEST = 16  # letters of a concept's name
 
 
@@ -57,6 +58,113 @@ def tcav(result: Any, labels: Labels | None = None) -> Figure:
     return figure
 
 
+def leaderboard(table: Any) -> Figure:
+    """A panel for each metric: every method's mean with its 95 % interval, the best on top; controls are pale.
+
+    A dot that stands out in colour is significantly better than the next one.
+
+    table: of tfxai.compare_methods.
+    """
+    columns = min(len(table.metrics), 4)
+    lines = -(-len(table.metrics) // columns)
+    names = [name.replace("_", " ") for name in table.methods]
+    room = max(canvas.text_width(canvas.cut(name, 110, SMALL), SMALL) for name in names) / 72 + 0.12
+    tall, wide = 0.19 * len(names) + 0.1, 1.7
+    pitch, across = TITLE + tall + TICKS + 0.1, room + wide + 0.25
+    figure = canvas.blank(MARGIN + columns * across, lines * pitch + 2 * MARGIN + 0.2)
+    best = table.best
+    for number, metric in enumerate(table.metrics):
+        row, column = divmod(number, columns)
+        ax = canvas.placed(figure, MARGIN + room + column * across, MARGIN + TITLE + row * pitch, wide, tall)
+        better = 1 if table.higher_is_better[metric] else -1
+        means = np.array([table.mean(method, metric) for method in table.methods])
+        order = np.argsort(better * np.nan_to_num(means, nan=-better * np.inf), kind="stable")
+        for y, i in enumerate(order):
+            control, first = table.methods[i] in ("random", "edges"), best[metric] == table.methods[i]
+            colour = GREY if control else GREEN if first else INK
+            low, high = table.interval(table.methods[i], metric)
+            ax.plot([low, high], [y, y], color=colour, linewidth=1.2, alpha=0.5 if control else 0.8)
+            ax.plot(means[i], y, "o", color=colour, markersize=4.5 if first else 3.2)
+        canvas.quiet(ax)
+        ax.set_yticks(
+            range(len(order)), [canvas.cut(names[i], 110, SMALL) for i in order], size=SMALL, parse_math=False
+        )
+        for label, i in zip(ax.get_yticklabels(), order, strict=True):
+            label.set_color(GREY if table.methods[i] in ("random", "edges") else INK)
+        ax.set_ylim(-0.6, len(order) - 0.4)
+        ax.tick_params(axis="y", length=0)
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        canvas.title(ax, metric.replace("_", " "), "↑" if better > 0 else "↓")
+    count = next(iter(table.values.values())).shape[1]
+    canvas.footnote(
+        figure,
+        f"{count} examples, mean and 95 % interval",
+        "↑ higher is better, ↓ lower is",
+        "green: significantly better than the next one",
+    )
+    return figure
+
+
+def curves(results: Any, labels: Labels | None = None, *, example: int | None = None) -> Figure:
+    """Curves of a metric, such as deletion: one line for each method, mean over examples with one standard error.
+
+    results: name -> result with curves, of one metric, or such a result alone. labels: names of the lines.
+    example: draws one example instead of the mean.
+
+    Raises ValueError if a result has no curves.
+    """
+    named = dict(results) if hasattr(results, "items") else {results.name: results}
+    if not named or any(each.curves is None for each in named.values()):
+        raise ValueError("curves needs results with curves, as of deletion and insertion: {name: result}.")
+    widest = (
+        max(canvas.text_width(f"{name} 0.000", SMALL) for name in (named if labels is None else labels)) / 72
+    )
+    figure = canvas.blank(4.45 + widest, 3.2)
+    ax = canvas.placed(figure, MARGIN + 0.5, MARGIN + TITLE, 3.1, 2.2)
+    for number, (name, colour) in enumerate(zip(named, line_colours(len(named) + 1)[1:], strict=True)):
+        found = named[name]
+        lines = found.curves.reshape(-1, found.curves.shape[-1])
+        if example is not None:
+            lines = lines[[example]]
+        mean, error = lines.mean(axis=0), lines.std(axis=0) / np.sqrt(len(lines))
+        area = found.values.reshape(-1)[example] if example is not None else found.mean
+        name = name if labels is None else labels[number]
+        style = "-" if number < 5 else "--"
+        ax.plot(found.fractions, mean, style, color=colour, linewidth=1.3, label=f"{name} {area:.3f}")
+        if len(lines) > 1:
+            ax.fill_between(
+                found.fractions, mean - error, mean + error, color=colour, alpha=0.12, linewidth=0
+            )
+    canvas.quiet(ax)
+    ax.set_xlim(0, 1)
+    first = next(iter(named.values()))
+    ax.set_xlabel("part of the input", size=SMALL, color=GREY, labelpad=2)
+    ax.set_ylabel("score", size=SMALL, color=GREY, labelpad=2)
+    canvas.title(
+        ax, first.name.replace("_", " "), "higher is better" if first.higher_is_better else "lower is better"
+    )
+    key = ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1),
+        fontsize=SMALL,
+        frameon=False,
+        labelcolor=INK,
+        borderaxespad=0,
+    )
+    for one in key.get_texts():
+        one.set_parse_math(False)
+    count = first.values.size
+    canvas.footnote(
+        figure,
+        "one example"
+        if example is not None
+        else f"mean of {count} with its standard error"
+        if count > 1
+        else "",
+    )
+    return figure
+
+
 def _draw_scores(ax: Axes, result: Any, row: int, groups: list[str], group: float, slanted: bool) -> None:
     layers = len(result.layers)
     for k, colour in enumerate(_colours(layers)):
@@ -88,8 +196,12 @@ def _draw_scores(ax: Axes, result: Any, row: int, groups: list[str], group: floa
     ax.set(xlim=(0, len(groups) * group), ylim=(0, 1.12), yticks=(0, 0.5, 1))
     ax.set_ylabel("TCAV score", size=SMALL, color=GREY, labelpad=2)
     canvas.quiet(ax)
-    ax.set_xticks(middles, names, parse_math=False, size=SMALL, color=INK,
-                  **({"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))  # fmt: skip
+    turned: Any = (
+        {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {"va": "baseline"}
+    )
+    ax.set_xticks(middles, names, parse_math=False, size=SMALL, color=INK, **turned)
+    if not slanted:
+        ax.tick_params(axis="x", pad=10)
     ax.tick_params(axis="x", length=0)
 
 

@@ -1,4 +1,5 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub`, `sanity` and `tcav`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub`, `sanity`,
+`tcav` and `evaluate`.
 
 TensorFlow is imported inside the commands, so that help and errors come at once.
 """
@@ -152,6 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     tcav.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
     tcav.add_argument("--out", default="tcav.png", metavar="FILE.png", help="default: %(default)s")
     tcav.add_argument("--save", metavar="FILE.npz", help="result to write, for tfxai.TCAVResult.load")
+
+    evaluate = add(
+        "evaluate", _evaluate, "Which methods are faithful on your model and pictures? A table of metrics."
+    )
+    _add_feeding(evaluate)
+    evaluate.add_argument("--images", required=True, metavar="DIR", help="a folder of pictures")
+    evaluate.add_argument(
+        "--methods", required=True, metavar="NAME,NAME", help="such as gradient,grad_cam,occlusion"
+    )
+    evaluate.add_argument("--metrics", default="deletion,insertion,average_drop,average_increase", metavar="NAME,NAME",
+                          help="of tfxai.metrics (default: %(default)s)")  # fmt: skip
+    evaluate.add_argument("--target", metavar="K", help="class to explain (default: the predicted ones)")
+    evaluate.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the control with noise (default: 0)"
+    )
+    evaluate.add_argument("--out", metavar="FILE.csv", help="table to write")
+    evaluate.add_argument("--picture", metavar="FILE.png", help="chart to write")
 
     layers = add("layers", _layers, "List the layers of a model that --layer can name.")
     _add_model(layers)
@@ -317,7 +335,7 @@ def _sanity(arguments: argparse.Namespace) -> None:
 
 def _tcav(arguments: argparse.Namespace) -> None:
     start_quietly()
-    from tfxai import concept_images, concepts, photos, plots
+    from tfxai import concept_images, concepts, photos, plots, predictions
 
     tcav = concepts.TCAV(
         _listed(arguments.layer),
@@ -360,6 +378,8 @@ def _tcav(arguments: argparse.Namespace) -> None:
             "--random DIR."
         )
     images = fed(concept_images.images_from(arguments.class_images, (height, width), **how))
+    if loaded.labels is not None:
+        _check_labels(loaded, predictions.probabilities(loaded.model, images[:1]).shape[1])
     result = tcav(
         loaded.model,
         images,
@@ -379,6 +399,45 @@ def _tcav(arguments: argparse.Namespace) -> None:
     )
     print(_how_fed(images, arguments.preprocess))
     for what, path in (("Picture", out), ("Result", save)):
+        if path:
+            print(f"{what}: {path}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    start_quietly()
+    from tfxai import concept_images, metrics, names, photos, plots
+
+    methods = [names.configured(name) for name in _listed(arguments.methods)]
+    columns = _listed(arguments.metrics)
+    metrics.checked(columns)
+    out = arguments.out and writable(arguments.out, (".csv",))
+    picture = arguments.picture and writable(arguments.picture, PICTURES)
+    if not Path(arguments.images).is_dir():
+        raise ValueError(f"There is no folder {arguments.images}.")
+    loaded = _model(arguments)
+    height, width, channels = loaded.photo_shape()
+    seen = concept_images.images_from(
+        arguments.images, (height, width), crop=_crop(arguments, loaded), channels=channels
+    )
+    fed = photos.scale(seen, arguments.preprocess)
+    table = metrics.compare_methods(
+        methods,
+        loaded.model,
+        fed,
+        columns,
+        _targets(arguments, loaded),
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        progress=sys.stderr.isatty(),
+    )
+    with contextlib.ExitStack() as files:
+        if out:
+            table.to_csv(files.enter_context(whole(out)))
+        if picture:
+            plots.leaderboard(table).savefig(files.enter_context(whole(picture)))
+    print(table)
+    print(_how_fed(fed, arguments.preprocess))
+    for what, path in (("Table", out), ("Picture", picture)):
         if path:
             print(f"{what}: {path}")
 

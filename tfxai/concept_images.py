@@ -83,7 +83,9 @@ def _pictures(
         else:
             pictures.append(photos.fit(pixels, shape, crop))
     if not pictures:
-        raise ValueError(f"{folder} has no pictures that can be read.")
+        inner = any(each.is_dir() for each in folder.iterdir())
+        hint = " It has sub-folders: read them with from_folder." if inner else ""
+        raise ValueError(f"{folder} has no pictures that can be read.{hint}")
     return _scaled(np.stack(pictures) / 255, scale)
 
 
@@ -114,6 +116,8 @@ def patterns(
         raise ValueError(f"There is no pattern {kind!r}. Give {', '.join(DRAWN)}, or the name of a colour.")
     if not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"count is {count!r}. Give a whole number, 1 or more.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}. Give a whole number, 0 or more.")
     # Each picture has its own seed, so that a longer series begins with the shorter one.
     drawn = [_drawn(kind, _size(size), np.random.default_rng([seed, number])) for number in range(count)]
     return _scaled(np.stack(drawn), scale)
@@ -176,12 +180,15 @@ def _two_colours(generator: np.random.Generator) -> tuple[NDArray, NDArray]:
 
 
 def _size(size: Any) -> tuple[int, int]:
-    height, width = (size, size) if np.ndim(size) == 0 else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size is {size}. Give the height and width of pictures in pixels.")
+    both = (size, size) if np.ndim(size) == 0 else tuple(size)
+    if len(both) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in both):
+        raise ValueError(f"size is {size!r}. Give the height and width of pictures in pixels.")
+    height, width = both
     return int(height), int(width)
 
 
 def _scaled(pictures: NDArray, scale: tuple[float, float]) -> NDArray[np.float32]:
+    if np.shape(scale) != (2,):
+        raise ValueError(f"scale is {scale!r}. Give the lowest and the highest number, such as (0, 255).")
     low, high = scale
     return (low + pictures * (high - low)).astype(np.float32)

@@ -28,7 +28,7 @@ from scipy.stats import binom
 from tfxai.activations import Layer
 from tfxai.cavs import CLASSIFIERS, Classifier, concept_vector
 from tfxai.concept_images import from_folder, images_from, patterns
-from tfxai.engines.directions import activations, slopes
+from tfxai.engines.directions import activations, paths, slopes
 from tfxai.engines.method import Question
 from tfxai.inputs import flatten, pack, specs_of
 from tfxai.network import Network
@@ -37,7 +37,7 @@ from tfxai.significance import CORRECTIONS, Correction, corrected, paired, permu
 
 __all__ = ["TCAV", "TCAVResult", "from_folder", "images_from", "patterns", "sort_by_concept"]
 
-FEWEST = 10  # images of a concept or random set
+FEWEST = 10  # images of a concept, a random set, or the class
 CHANCE = 0.95  # quantile of the accuracy of guessing that a concept's must exceed
 
 
@@ -46,7 +46,8 @@ class TCAVResult:
     """How much classes lean on concepts, layer by layer. T targets, C concepts, L layers, R runs.
 
     targets, concepts, layers: their names.
-    scores:        float32 (T, C, L, R): part of the class images for which more of the concept raises the class, 0 to 1.
+    scores:        float32 (T, C, L, R): part of the class images for which more of the concept raises the class, 0 to 1;
+                   a derivative of exactly zero does not raise it.
     magnitudes:    float32 (T, C, L, R): by how much, on the mean over images: score units for a step of length 1 in the
                    layer towards the concept.
     random_scores: float32 (T, L, R): `scores` of random sets in the place of a concept.
@@ -56,7 +57,7 @@ class TCAVResult:
                    correction for all concepts and layers of a target; NaN where the concept is not learned.
     p_permutation: the same by a permutation test, without correction.
     cavs:          (concept, layer) -> float32 (R, *shape of the layer): unit vectors towards the concept.
-    overlaps:      float (C,): variance that a concept's runs share, over that between them; see tfxai.significance.
+    overlaps:      float64 (C,): variance that a concept's runs share, over that between them; see tfxai.significance.
     alpha, correction, seed: as they were asked for.
     """
 
@@ -128,7 +129,6 @@ class TCAVResult:
             raise ValueError(
                 f"No layer has learned both {concept!r} and {other!r}, so they cannot be compared."
             )
-        overlap = float(max(self.overlaps[one], self.overlaps[two]))
         rows = []
         for t, target in enumerate(self.targets):
             for k in both:
@@ -145,7 +145,8 @@ class TCAVResult:
                         "score": float(ours.mean()),
                         "other_score": float(theirs.mean()),
                         "difference": float(ours.mean() - theirs.mean()),
-                        "p_raw": paired(ours, theirs, overlap, self.seed),
+                        # Both are told from the same random images: what is left is half shared between runs.
+                        "p_raw": paired(ours, theirs, 1.0, self.seed),
                         "alike": float(vectors[0] @ vectors[1] / max(np.prod(lengths), 1e-30)),
                     }
                 )
@@ -205,7 +206,7 @@ class TCAVResult:
             raise
         except Exception as error:
             raise ValueError(
-                f"{path} is not a saved TCAV result ({error}). Give a file written by save()."
+                f"{path} is not a saved TCAV result ({type(error).__name__}). Give a file written by save()."
             ) from error
 
     def __repr__(self) -> str:
@@ -252,8 +253,12 @@ class TCAV:
     Every run learns from a random half of the concept's images and a random half of a random set's, and is tested on the
     other halves. Runs on all images of a concept would lean the same way by chance, and concepts that have nothing to do
     with the class would be called significant: in a simulation one in three at alpha 0.05. For what the halves still
-    share, the test's variance is corrected (see tfxai.significance). Scores are compared with those of random sets told
-    from other random sets, every pair independent of the others.
+    share, the test's variance is corrected (see tfxai.significance); 5 to 9 in 100 such concepts remain before the
+    correction for many tests, and up to 12 with ten images and scores that are all 0 or 1, as in front of a linear layer.
+    Scores are compared with those of random sets told from other random sets; these pairs share nothing.
+
+    "Significant" is meant for the class images that are given: other images of the class may say something else, the more
+    so the fewer they are.
 
     Raises ValueError if a setting is wrong.
     Cost: a forward pass for each image, once for all layers; a forward and a backward pass for each input and target;
@@ -283,10 +288,19 @@ class TCAV:
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
                 raise ValueError(f"TCAV({name}={value!r}): give a whole number, {least} or more.")
-        if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
+        if not isinstance(self.alpha, (int, float, np.floating)) or not 0 < self.alpha < 1:
             raise ValueError(f"TCAV(alpha={self.alpha!r}): give a number between 0 and 1, such as 0.05.")
-        if not self._layers:
-            raise ValueError("TCAV(layers=[]): name one layer or more, see tfxai.layers(model).")
+        odd = [
+            each
+            for each in self._layers
+            if not isinstance(each, (str, int, np.integer)) and not hasattr(each, "name")
+        ]
+        if not self._layers or odd:
+            raise ValueError(
+                f"TCAV(layers={self.layers!r}): name one layer or more in a list, see tfxai.layers(model)."
+            )
+        if self.cache_dir is not None and not isinstance(self.cache_dir, (str, Path)):
+            raise ValueError(f"TCAV(cache_dir={self.cache_dir!r}): give the path of a folder.")
 
     @property
     def _layers(self) -> list[Layer]:
@@ -306,33 +320,41 @@ class TCAV:
     ) -> TCAVResult:
         """Tests every concept in every layer for every target.
 
-        inputs:   images of the class (N, ...); for several targets one array for all, or a dict target -> images.
+        inputs:   images of the class (N, ...), as for concepts; for several targets one set for all, or a dict
+                  target -> images.
         target:   a class, or a list of classes.
         concepts: name -> at least 10 images: an array (n, ...), a list of images, or a folder (pixels 0 to 255).
-        random:   sets of at least 10 unrelated images each, two for each run: a list or dict of such sets, or one array
-                  that is split.
+        random:   sets of at least 10 unrelated images each, two for each run: a list or dict of such sets, a folder of
+                  folders, or one array, list of images or folder that is split.
         score:    what is derived, as for every method: "logit" unless given.
 
         Raises ValueError if a layer does not exist, a set has fewer than 10 images or other images than the model
-        takes, or there are too few random sets. Warns if there are fewer than asked for.
+        takes, or there are too few random sets. Warns if there are fewer than asked for, if there are fewer than 10
+        class images, and if sets have numbers of very different size.
         """
-        names = [_layer_name(layer) for layer in self._layers]
-        if len({*names}) < len(names):
-            raise ValueError(f"layers names one twice: {', '.join(names)}.")
         sets = _concept_sets(concepts, model)
         if self.against == "concepts" and len(sets) < 2:
             raise ValueError("Relative TCAV tells concepts from each other: give two or more.")
         pairs, runs = self._random_sets(random, model)
-        by_target = _inputs_of(inputs, target)
+        by_target = {
+            one: _images(images, model, "inputs") for one, images in _inputs_of(inputs, target).items()
+        }
         questions = {
             one: Question.of(Network(model, images), int(one), score, batch_size, False, TCAV)
             for one, images in by_target.items()
         }
         everything = {**{f"concept {name!r}": images for name, images in sets.items()}, **pairs}
+        _check_sets(model, everything, by_target)
+        found_at = paths(model, self._layers, _taken(next(iter(everything.values())), slice(0, 1)), "TCAV")
+        if len({*found_at}) < len(found_at):
+            raise ValueError(f"layers names one twice: {', '.join(found_at)}.")
+        names = [
+            layer if isinstance(layer, str) else at for layer, at in zip(self._layers, found_at, strict=True)
+        ]
         fits = len(names) * (len(sets) + 1) * runs
         steps = sum(map(_length, everything.values())) + fits + sum(q.rows for q in questions.values())
         with progress_bar(progress, "TCAV", steps) as advance:
-            acts = self._activations(model, everything, batch_size, advance)
+            acts = self._activations(model, everything, found_at, batch_size, advance)
             ours = {name: acts[f"concept {name!r}"] for name in sets}
             theirs = [acts[name] for name in pairs]
             vectors, accuracies = self._fitted(names, ours, theirs, runs, advance)
@@ -346,8 +368,19 @@ class TCAV:
 
     def _random_sets(self, random: Any, model: Any) -> tuple[dict[str, Any], int]:
         """Two sets for each run, by what messages call them."""
-        if isinstance(random, Mapping):
+        inputs = specs_of(model)
+        if isinstance(random, (str, Path)):
+            inner = Path(random).is_dir() and any(
+                each.is_dir() and each.name[0] != "." for each in Path(random).iterdir()
+            )
+            size = _size_of(model, "random")
+            random = from_folder(random, size) if inner else images_from(random, size)
+        if isinstance(random, Mapping) and (len(inputs) < 2 or set(random) != {spec.name for spec in inputs}):
             random = list(random.values())
+        if isinstance(random, (list, tuple)) and _is_pool(random, inputs):
+            random = np.asarray([np.asarray(each) for each in random])
+        if isinstance(random, np.ndarray) and len(inputs) == 1 and random.ndim == len(inputs[0].shape) + 1:
+            random = list(random)
         if isinstance(random, (list, tuple)):
             given = [_images(each, model, f"random set {i}") for i, each in enumerate(random)]
             few = [i for i, each in enumerate(given) if _length(each) < FEWEST]
@@ -370,9 +403,11 @@ class TCAV:
                 f"images in one array; {self.random_runs} runs want {2 * self.random_runs} sets, or "
                 f"{2 * FEWEST * self.random_runs} images."
             )
-        if runs < self.random_runs:
+        if runs < self.random_runs or smallest(runs) >= self.alpha:
+            runs = min(runs, self.random_runs)
+            enough = "" if runs == self.random_runs else f", not {self.random_runs}"
             warnings.warn(
-                f"TCAV got {had}, which is enough for {runs} runs, not {self.random_runs}. The smallest p-value is then "
+                f"TCAV got {had}, enough for {runs} runs{enough}. The smallest p-value is then "
                 f"{smallest(runs):.2g} before correction"
                 + (", so nothing can be significant." if smallest(runs) >= self.alpha else "."),
                 stacklevel=3,
@@ -382,10 +417,15 @@ class TCAV:
     # Activations
 
     def _activations(
-        self, model: Any, sets: Mapping[str, Any], batch_size: int, advance: Callable[[float], None]
+        self,
+        model: Any,
+        sets: Mapping[str, Any],
+        found_at: Sequence[str],
+        batch_size: int,
+        advance: Callable[[float], None],
     ) -> dict[str, list[NDArray[np.float32]]]:
         """For each set the activations (n, *shape) in each layer."""
-        kept = None if self.cache_dir is None else _Kept(Path(self.cache_dir), model, self._layers, sets)
+        kept = None if self.cache_dir is None else _Kept(self.cache_dir, model, self._layers, found_at, sets)
         found = {} if kept is None else kept.read()
         missing = {name: images for name, images in sets.items() if name not in found}
         advance(sum(_length(sets[name]) for name in found))
@@ -400,7 +440,7 @@ class TCAV:
                 start = stop
             advance(start)
         computed = {
-            name: [np.concatenate(layer) for layer in zip(*pieces, strict=True)]
+            name: [_finite(np.concatenate(layer), name) for layer in zip(*pieces, strict=True)]
             for name, pieces in parts.items()
         }
         if kept is not None:
@@ -424,7 +464,7 @@ class TCAV:
             for k, layer in enumerate(names):
                 for run in range(runs):
                     # By name: a concept's numbers are the same whatever else is asked for.
-                    drawn = [self.seed, run, zlib.crc32(repr((concept, layer)).encode())]
+                    drawn = [self.seed, run, zlib.crc32(repr(concept).encode())]
                     generator = np.random.default_rng(drawn)
                     ours = random[runs + run][k] if concept is None else concepts[concept][k]
                     others = random[run][k]
@@ -514,15 +554,21 @@ def sort_by_concept(
     Kim et al., 2018. arXiv:1711.11279, section 4.1.1
     """
     images = _images(images, model, "images")
+    if _length(images) == 0 or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(
+            f"{_length(images)} images, batch_size={batch_size!r}. Give at least one image, and 1 or more."
+        )
+    vector = np.asarray(cav)
+    if vector.dtype.kind not in "fiu":
+        raise ValueError(f"cav has type {vector.dtype}. Give a vector, such as result.cavs[concept, layer].")
     found = []
     with progress_bar(progress, "sort_by_concept", _length(images)) as advance:
         for [(_, rows)] in _batches({"images": images}, batch_size):
             (acts,) = activations(model, [layer], _taken(images, rows), "sort_by_concept")
-            vector = np.asarray(cav, np.float32)
             vector = vector.mean(axis=0) if vector.ndim == acts.ndim else vector
             if vector.shape != acts.shape[1:]:
                 raise ValueError(
-                    f"cav has shape {np.shape(cav)}, layer {_layer_name(layer)!r} puts out {acts.shape[1:]}. Give a "
+                    f"cav has shape {np.shape(cav)}, layer {layer!r} puts out {acts.shape[1:]}. Give a "
                     "vector of that layer, such as result.cavs[concept, layer]."
                 )
             flat = acts.reshape(len(acts), -1)
@@ -537,6 +583,8 @@ def sort_by_concept(
 def _concept_sets(concepts: Any, model: Any) -> dict[str, Any]:
     if not isinstance(concepts, Mapping) or not concepts:
         raise ValueError('concepts is a dict of images by name, such as {"striped": images}.')
+    if len({str(name) for name in concepts}) < len(concepts):
+        raise ValueError(f"Two concepts have the same name: {', '.join(map(str, concepts))}.")
     sets = {str(name): _images(images, model, f"concept {name!r}") for name, images in concepts.items()}
     for name, images in sets.items():
         if (count := _length(images)) < FEWEST:
@@ -548,19 +596,17 @@ def _concept_sets(concepts: Any, model: Any) -> dict[str, Any]:
 
 def _images(images: Any, model: Any, name: str) -> Any:
     """A set of images as an array, or as the structure that a model of several inputs takes."""
+    specs = specs_of(model)
     if isinstance(images, (str, Path)):
-        specs = specs_of(model)
-        shape = tuple(specs[0].shape) if len(specs) == 1 else ()
-        if len(shape) != 4 or None in shape[1:3]:
-            raise ValueError(
-                f"{name} is a folder, and the model does not say how large its images are. Read them with "
-                "tfxai.concepts.from_folder(path, size)."
-            )
-        return images_from(images, shape[1:3])
+        return images_from(images, _size_of(model, name))
     if isinstance(images, Mapping):
         return dict(images)
+    if len(specs) > 1 and isinstance(images, (list, tuple)) and len(images) == len(specs):
+        return [np.asarray(each) for each in images]
     try:
-        array = np.asarray(images)
+        array = np.asarray(
+            images if not isinstance(images, (list, tuple)) else [np.asarray(each) for each in images]
+        )
     except ValueError as error:
         raise ValueError(
             f"{name} holds images of different sizes. Give them all the size that the model takes."
@@ -568,6 +614,71 @@ def _images(images: Any, model: Any, name: str) -> Any:
     if array.ndim == 0:
         raise ValueError(f"{name} is {images!r}. Give images (n, ...).")
     return array
+
+
+def _is_pool(random: Sequence[Any], inputs: Sequence[Any]) -> bool:
+    """Whether these are examples, not sets of them."""
+    if all(isinstance(each, str) for each in random):
+        return bool(random)
+    rank = len(inputs[0].shape) if len(inputs) == 1 else 0
+    return bool(random) and all(
+        not isinstance(each, (Mapping, str, Path)) and np.ndim(each) == rank - 1 for each in random
+    )
+
+
+def _size_of(model: Any, name: str) -> tuple[int, int]:
+    """Height and width of the images that a model takes. Raises ValueError if it does not say."""
+    specs = specs_of(model)
+    shape = tuple(specs[0].shape) if len(specs) == 1 else ()
+    if len(shape) != 4 or None in shape[1:3]:
+        raise ValueError(
+            f"{name} is a folder, and the model does not say how large its images are. Read it with "
+            "tfxai.concepts.from_folder(path, size)."
+        )
+    return shape[1:3]
+
+
+def _check_sets(model: Any, sets: Mapping[str, Any], by_target: Mapping[int, Any]) -> None:
+    """Raises ValueError, by the name of the set, if the model does not take one; warns of what is likely a slip."""
+    largest: dict[str, float] = {"concepts": 0.0, "random": 0.0, "class": 0.0}
+    everything = {**sets, **{f"inputs of class {one}": images for one, images in by_target.items()}}
+    shapes = None
+    for name, images in everything.items():
+        try:
+            arrays = Network(model, images).arrays
+        except ValueError as error:
+            raise ValueError(f"The {name}: {error}") from error
+        shapes = shapes or [array.shape[1:] for array in arrays]
+        if [array.shape[1:] for array in arrays] != shapes:
+            raise ValueError(
+                f"The {name} has shape {[array.shape[1:] for array in arrays]}, others have {shapes}. Give all images one size."
+            )
+        group = next(group for group in ("concept", "random", "inputs") if name.startswith(group))
+        group = {"concept": "concepts", "random": "random", "inputs": "class"}[group]
+        sizes = [float(np.abs(array).max()) for array in arrays if array.dtype.kind == "f" and array.size]
+        largest[group] = max(largest[group], *sizes, 0.0)
+    known = [value for value in largest.values() if value]
+    if known and max(known) > 20 * min(known):
+        told = ", ".join(f"{group} up to {value:.3g}" for group, value in largest.items())
+        warnings.warn(
+            f"Images have numbers of very different size: {told}. All must be in the range that the model takes.",
+            stacklevel=3,
+        )
+    few = {one: _length(images) for one, images in by_target.items() if _length(images) < FEWEST}
+    if few:
+        one, count = next(iter(few.items()))
+        warnings.warn(
+            f"Class {one} has {count} images, on which the scores are parts: better {FEWEST} or more.",
+            stacklevel=3,
+        )
+
+
+def _finite(acts: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not np.isfinite(acts).all():
+        raise ValueError(
+            f"The activations of {name} are not finite in a layer. Another layer, or float32, may help."
+        )
+    return acts
 
 
 def _inputs_of(inputs: Any, target: Any) -> dict[int, Any]:
@@ -621,10 +732,6 @@ def _batches(sets: Mapping[str, Any], batch_size: int) -> Iterator[list[tuple[st
         yield batch
 
 
-def _layer_name(layer: Layer) -> str:
-    return layer if isinstance(layer, str) else str(getattr(layer, "name", layer))
-
-
 class _Kept:
     """Activations on disk, a file for each set of images and layer, named by what they depend on.
 
@@ -632,8 +739,22 @@ class _Kept:
     activations of each set's first image, which are computed anew.
     """
 
-    def __init__(self, folder: Path, model: Any, layers: Sequence[Layer], sets: Mapping[str, Any]) -> None:
-        self.folder, self.model, self.layers, self.sets = folder, model, layers, sets
+    def __init__(
+        self,
+        folder: str | Path,
+        model: Any,
+        layers: Sequence[Layer],
+        found_at: Sequence[str],
+        sets: Mapping[str, Any],
+    ) -> None:
+        self.folder, self.model, self.layers, self.paths = Path(folder), model, layers, found_at
+        self.sets = sets
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"cache_dir={str(folder)!r} cannot be made a folder: {error.strerror}."
+            ) from error
         network = Network(model, _taken(next(iter(sets.values())), slice(0, 1)))
         self.weights = network.weights_digest()
 
@@ -650,8 +771,7 @@ class _Kept:
                 continue
             anew = activations(self.model, self.layers, _taken(self.sets[name], slice(0, 1)), "TCAV")
             if all(
-                len(old) == _length(self.sets[name])
-                and old.shape[1:] == new.shape[1:]
+                old.shape == (_length(self.sets[name]), *new.shape[1:])
                 and np.allclose(old[0], new[0], rtol=1e-3, atol=1e-4 * (np.abs(new).max() + 1e-30))
                 for old, new in zip(loaded, anew, strict=True)
             ):
@@ -659,7 +779,6 @@ class _Kept:
         return found
 
     def write(self, computed: Mapping[str, list[NDArray[np.float32]]]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         for name, arrays in computed.items():
             for file, array in zip(self._files(name), arrays, strict=True):
                 part = file.with_suffix(".part.npy")
@@ -673,9 +792,7 @@ class _Kept:
             images.update(f"{array.dtype}{array.shape}".encode())
             images.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
         prints = [
-            hashlib.blake2b(
-                self.weights + images.digest() + _layer_name(layer).encode(), digest_size=16
-            ).hexdigest()
-            for layer in self.layers
+            hashlib.blake2b(self.weights + images.digest() + path.encode(), digest_size=16).hexdigest()
+            for path in self.paths
         ]
         return [self.folder / f"{each}.npy" for each in prints]

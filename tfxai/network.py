@@ -123,7 +123,7 @@ class Pass:
         tensors = list(self.points if of is None else of)
         wanted = [tensor for tensor in tensors if tensor is not None]
         behind = operations_behind([score], differentiable=True)
-        moving = operations_ahead(wanted)
+        moving = operations_ahead(wanted) | {tensor.op for tensor in wanted}
         with folded(behind & moving, moving, wanted):
             found = tf.gradients(score, wanted)
         if all(gradient is None for gradient in found):

@@ -18,13 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxai import canvas, closeups
 from tfxai.canvas import GREY, INK, KEY, MARGIN, SIGNED, SMALL, TICKS, TITLE, Labels
-from tfxai.charts import tcav
+from tfxai.charts import curves, leaderboard, tcav
 from tfxai.closeups import bars, segments, series, text
 
 if TYPE_CHECKING:
     from tfxai.explanation import Explanation
 
-__all__ = ["bars", "compare", "heatmap", "sanity", "segments", "series", "show", "tcav", "text"]
+__all__ = [
+    "bars",
+    "compare",
+    "curves",
+    "heatmap",
+    "leaderboard",
+    "sanity",
+    "segments",
+    "series",
+    "show",
+    "tcav",
+    "text",
+]
 
 
 def show(

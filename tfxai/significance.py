@@ -17,7 +17,7 @@ RESAMPLES = 9999  # permutations, where there are more
 def welch(scores: ArrayLike, chance: ArrayLike, overlap: float = 0.0, seed: int = 0) -> float:
     """Two-sided p-value of "both kinds of runs have the same mean", by Welch's t-test.
 
-    Where neither kind varies there is no t: then it is that of `permutation`.
+    Where neither kind varies there is no t: then it is that of `permutation`. And it is never below `smallest`.
 
     scores, chance: (R,) and (Q,), of runs.
     overlap:        for `scores`: variance that the runs share, over the variance between them. Runs that draw again and
@@ -35,7 +35,7 @@ def welch(scores: ArrayLike, chance: ArrayLike, overlap: float = 0.0, seed: int 
         *(theirs.mean(), theirs.std(ddof=1), len(theirs)),
         equal_var=False,
     )
-    return float(found.pvalue)
+    return max(float(found.pvalue), smallest(min(len(ours), len(theirs))))
 
 
 def permutation(scores: ArrayLike, chance: ArrayLike, seed: int = 0) -> float:
@@ -59,7 +59,7 @@ def paired(ones: ArrayLike, others: ArrayLike, overlap: float = 0.0, seed: int =
 
 
 def smallest(runs: int) -> float:
-    """The smallest p-value of `permutation` with so many runs of each kind: no test can be more certain in earnest."""
+    """The smallest p-value of a permutation test with so many runs of each kind; also of the others here."""
     return 2 / min(math.comb(2 * runs, runs), RESAMPLES + 1)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfxai.activations import Layer, check_layers, first, layer_key, named
 from tfxai.engines.method import Question, each
 from tfxai.graphs import operations_behind
-from tfxai.network import Network, Pass
+from tfxai.network import Compiled, Network, Pass
 
 
 def activations(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -> list[NDArray[np.float32]]:
@@ -21,14 +21,23 @@ def activations(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -
     Raises ValueError if a layer does not exist or puts out no numbers. Cost: a forward pass, as far as the last layer.
     """
     network = Network(model, inputs)
+    return [tensor.numpy() for tensor in _reading(network, layers, method)(*network.arrays)]
+
+
+def paths(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -> list[str]:
+    """The path of each layer, however it was named. Raises ValueError as `activations`. Cost: traces, runs nothing."""
+    return _reading(Network(model, inputs), layers, method).facts["paths"]
+
+
+def _reading(network: Network, layers: Sequence[Layer], method: str) -> Compiled:
     check_layers(network, method)
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:
         trace = network.forward(tensors)
+        facts["paths"] = [named(network, trace, layer).path for layer in layers]
         return [tf.cast(_tensor(network, trace, layer, method), tf.float32) for layer in layers]
 
-    key = ("activations", *map(layer_key, layers))
-    return [tensor.numpy() for tensor in network.compiled(key, body, network.arrays)(*network.arrays)]
+    return network.compiled(("activations", *map(layer_key, layers)), body, network.arrays)
 
 
 def slopes(question: Question, layers: Sequence[Layer], directions: Sequence[NDArray]) -> list[NDArray]:

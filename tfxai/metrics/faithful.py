@@ -67,7 +67,7 @@ def mu_fidelity(
     grid: cells along each axis of an image, along a series; None for single places, as in the paper. rank: Spearman's
           correlation, else Pearson's.
 
-    Everything else as for `faithfulness_correlation`. Criticism: the answer depends on the size of cells and sets.
+    Everything else as for `faithfulness_correlation`. Cost: the same. Criticism: the answer depends on the size of cells and sets.
 
     Bhatt, Weller, Moura, 2020. arXiv:2005.00631; with cells as in Fel et al.: Look at the Variance!, 2021.
     arXiv:2111.04138

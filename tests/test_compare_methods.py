@@ -1,0 +1,201 @@
+"""One table over methods and metrics: its numbers are those of the parts, and a stream is read once."""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfxai
+from tfxai import metrics, plots
+from tfxai.cli import main
+
+SIZE = 12
+L = keras.layers
+X = np.random.default_rng(0).uniform(0.2, 1, (7, SIZE, SIZE, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def net() -> keras.Model:
+    """Class 1 reads one corner."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    corner = L.GlobalAveragePooling2D()(L.Conv2D(3, 1, name="maps")(L.Cropping2D(((0, 8), (0, 8)))(inputs)))
+    model = keras.Model(inputs, L.Dense(2, activation="softmax")(corner))
+    model.layers[2].set_weights([np.eye(3)[None, None], np.zeros(3)])
+    model.layers[-1].set_weights([np.array([[0, 3.0], [0, 3], [0, 3]]), np.array([0.0, -5])])
+    return model
+
+
+METHODS = {"saliency": tfxai.Gradient(), "parts": tfxai.InputXGradient()}
+
+
+@pytest.fixture(scope="module")
+def table(net: Any) -> tfxai.metrics.MethodTable:
+    columns = [
+        "deletion",
+        "average_gain",
+        "sparseness",
+        "max_sensitivity",
+        partial(metrics.mu_fidelity, grid=4),
+    ]
+    return tfxai.compare_methods(METHODS, net, X, columns, targets=1, batch_size=3)
+
+
+def test_numbers_are_those_of_the_parts(net: Any, table: Any) -> None:
+    assert table.methods == ["saliency", "parts", "random", "edges"]
+    assert table.metrics == ["deletion", "average_gain", "sparseness", "max_sensitivity", "mu_fidelity"]
+    for row, method in enumerate(METHODS.values()):
+        explanation = method(net, X, 1)
+        for name, function in {"deletion": metrics.deletion, "average_gain": metrics.average_gain}.items():
+            np.testing.assert_allclose(
+                table.values[name][row, :3], function(net, explanation).values[:3], atol=1e-5
+            )
+        np.testing.assert_allclose(
+            table.values["sparseness"][row], metrics.sparseness(explanation).values, atol=1e-6
+        )
+    moved = metrics.max_sensitivity(METHODS["parts"], net, X[:3], 1)
+    np.testing.assert_allclose(table.values["max_sensitivity"][1, :3], moved.values, rtol=1e-4)
+    assert (table.values["max_sensitivity"][2] == 0).all()  # noise is the same wherever the input goes
+    result = metrics.MetricResult("", table.values["deletion"][1], False)
+    assert table.mean("parts", "deletion") == pytest.approx(result.mean)
+    assert table.interval("parts", "deletion") == pytest.approx(result.interval)
+    assert (table.seconds > 0).all() and table.seconds.shape == (4,)
+
+
+def test_the_true_map_is_significantly_best_and_controls_are_not(table: Any) -> None:
+    means = {name: table.mean(name, "mu_fidelity") for name in table.methods}
+    assert min(means["parts"], means["saliency"]) > max(means["random"], means["edges"]) + 0.3
+    assert table.best["mu_fidelity"] in ("parts", "saliency", None)
+    assert table.best["max_sensitivity"] is None or table.best["max_sensitivity"] in ("random", "saliency")
+    alone = tfxai.compare_methods(
+        tfxai.InputXGradient(), table_net(), X, partial(metrics.mu_fidelity, grid=4), 1
+    )
+    assert alone.best == {"mu_fidelity": "input_x_gradient"}
+
+
+def table_net() -> Any:
+    return net.__wrapped__()  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def test_streams_are_read_once_with_their_labels(net: Any) -> None:
+    y = np.array([0, 1, 1, 0, 1, 0, 1])
+    read = []
+
+    def batches() -> Any:
+        for start in range(0, 7, 2):
+            read.append(start)
+            yield X[start : start + 2], np.eye(2)[y[start : start + 2]].astype(np.float32)
+
+    spec = (tf.TensorSpec((None, SIZE, SIZE, 3)), tf.TensorSpec((None, 2)))
+    stream = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    columns = ["deletion", "average_drop"]
+    found = tfxai.compare_methods(tfxai.Gradient(), net, stream, columns)
+    assert read == [0, 2, 4, 6]
+    wanted = tfxai.compare_methods(tfxai.Gradient(), net, X, columns, y, batch_size=2)
+    for column in columns:
+        np.testing.assert_allclose(found.values[column], wanted.values[column], atol=1e-6)
+    plain = tfxai.compare_methods(
+        tfxai.Gradient(), net, tf.data.Dataset.from_tensor_slices(X).batch(4), "deletion"
+    )
+    predicted = metrics.deletion(net, tfxai.Gradient()(net, X))
+    np.testing.assert_allclose(plain.values["deletion"][0][:4], predicted.values[:4], atol=1e-5)
+
+
+def test_a_table_and_two_inputs() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((5,)), L.Dense(6, "tanh"), L.Dense(3)])
+    rows = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    found = tfxai.compare_methods(
+        [tfxai.Gradient(), tfxai.DeepLIFT()], model, rows, ["deletion", "infidelity"]
+    )
+    assert found.methods == ["gradient", "deep_lift", "random"]  # a row has no edges
+    image, row = keras.Input((8, 8, 1), name="image"), keras.Input((5,), name="row")
+    both = keras.Model([image, row], L.Dense(3)(L.Concatenate()([L.Flatten()(image), row])))
+    data = [np.random.default_rng(1).random((4, 8, 8, 1)), rows[:4]]
+    found = tfxai.compare_methods(tfxai.Gradient(), both, data, "average_drop", batch_size=3)
+    assert (
+        found.methods == ["gradient", "random", "edges"] and np.isfinite(found.values["average_drop"]).all()
+    )
+
+
+def test_written_and_printed(table: Any, tmp_path: Path) -> None:
+    with table.to_csv(tmp_path / "table.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:4] == ["method", "deletion", "deletion_low", "deletion_high"] and rows[0][-1] == "seconds"
+    assert [row[0] for row in rows[1:]] == table.methods
+    assert float(rows[2][1]) == pytest.approx(table.mean("parts", "deletion"), rel=1e-4)
+    lines = table.to_markdown().splitlines()
+    assert len(lines) == 6 and all(line.count("|") == 8 for line in lines)
+    assert "deletion ↓" in lines[0] and "mu_fidelity ↑" in lines[0]
+    assert repr(table).splitlines()[1].startswith("saliency") and "7 examples" in repr(table)
+    figure = plots.leaderboard(table)
+    assert len(figure.axes) == 5
+    for ax, metric in zip(figure.axes, table.metrics, strict=True):
+        names = [label.get_text() for label in ax.get_yticklabels()]
+        assert sorted(names) == sorted(table.methods)
+        assert ax.get_title(loc="left") == metric.replace("_", " ")
+
+
+def test_curves_are_drawn(net: Any) -> None:
+    results = {name: metrics.deletion(net, method(net, X, 1)) for name, method in METHODS.items()}
+    (ax,) = plots.curves(results).axes
+    assert [line.get_label().split()[0] for line in ax.lines] == list(METHODS)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), results["saliency"].curves.mean(axis=0), rtol=1e-5)
+    (ax,) = plots.curves(results["parts"], example=2).axes
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), results["parts"].curves[2], rtol=1e-5)
+    with pytest.raises(ValueError, match="needs results with curves"):
+        plots.curves(metrics.sparseness(METHODS["parts"](net, X, 1)))
+
+
+def test_wrong_use(net: Any) -> None:
+    gradient = tfxai.Gradient()
+    wrong: list[tuple[str, tuple]] = [
+        ("no metric 'deletio'", (gradient, net, X, "deletio")),
+        ("data has no examples", (gradient, net, X[:0])),
+        ("metrics is empty", (gradient, net, X, [])),
+        ("methods is empty", ([], net, X)),
+        ("needs explanation, regions", (gradient, net, X, "localisation")),
+        ("needs explanations", (gradient, net, X, "consistency")),
+        ("higher_is_better", (gradient, net, X, {"mine": lambda model, explanation: 1})),
+        ("same name", (gradient, net, X, ["deletion", partial(metrics.deletion, step=3)])),
+        ("called 'random'", ({"random": gradient}, net, X)),
+        (r"targets has shape \(3,\)", (gradient, net, X, "deletion", [0, 1, 0])),
+        (
+            "targets of a stream",
+            (gradient, net, tf.data.Dataset.from_tensor_slices(X).batch(4), "deletion", [0] * 7),
+        ),
+        ("no examples", (gradient, net, tf.data.Dataset.from_tensor_slices(X).batch(4).take(0), "deletion")),
+    ]
+    for message, call in wrong:
+        with pytest.raises(ValueError, match=message):
+            tfxai.compare_methods(*call)
+
+
+def test_the_command(net: Any, tmp_path: Path, capsys: Any) -> None:
+    net.save(tmp_path / "net.keras")
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(X):
+        Image.fromarray((image * 255).astype(np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    command = f"evaluate --model {tmp_path}/net.keras --images {tmp_path}/photos --preprocess 0..1 --methods gradient,grad_cam"
+    out = f" --metrics deletion,average_drop --out {tmp_path}/table.csv --picture {tmp_path}/chart.png"
+    assert main((command + out).split()) == 0
+    printed = capsys.readouterr().out
+    assert "grad_cam" in printed and "deletion ↓" in printed and "from 0.2" in printed
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert [row[0] for row in rows] == ["method", "gradient", "grad_cam", "random", "edges"]
+    assert Image.open(tmp_path / "chart.png").width > 300
+    for more, message in (
+        ("--metrics delet", "no metric 'delet'"),
+        ("--out table.txt", ".csv"),
+        ("--images nowhere", "no folder"),
+    ):
+        assert main([*command.split(), *more.split()]) == 2
+        assert message in capsys.readouterr().err
