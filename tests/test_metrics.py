@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from functools import partial
@@ -268,15 +269,87 @@ def test_imputation_alone() -> None:
 
 
 def test_monotonicity(linear: Any, net: Any) -> None:
+    """As AIX360 does it: the smallest numbers first, and the score from the first added place on."""
+    for model, explanation, score in ((linear, exact(linear), "logit"), (net, random_map(1), "probability")):
+        found = metrics.monotonicity(model, explanation, step=1, score=score)
+        for row, target in enumerate(explanation.targets):
+            order = np.argsort(explanation.heatmap()[row].reshape(-1))
+            seen, scores = np.zeros((1, SIZE, SIZE, 3), np.float32), []
+            for place in order:
+                seen[0, place // SIZE, place % SIZE] = X[row, place // SIZE, place % SIZE]
+                scores.append(float(model(seen)[0, target]))
+            np.testing.assert_allclose(found.curves[row, 1:], scores, atol=1e-4)
+            assert found.values[row] == (np.diff(found.curves[row, 1:]) >= 0).all()
     weights = linear.get_weights()[0][:, 1].reshape(SIZE, SIZE, 3)
     x = np.abs(X) * np.sign(weights)  # every number adds to the score
-    exact = tfxai.Explanation(x * weights, x.astype(np.float32), np.ones(3, int), np.zeros(3, np.float32))
-    assert metrics.monotonicity(linear, exact, step=1, score="logit").values.tolist() == [1, 1, 1]
-    found = metrics.monotonicity(net, random_map(1), step=5)
-    np.testing.assert_array_equal(found.values, (np.diff(found.curves, axis=1) >= 0).all(axis=1))
-    order = np.argsort(np.abs(random_map(1).heatmap()[0]).reshape(-1), kind="stable")
-    seen = np.isin(np.arange(100), order[:35]).reshape(1, SIZE, SIZE, 1)
-    assert found.curves[0, 7] == pytest.approx(probability(net, np.where(seen, X[:1], 0), [1])[0], abs=1e-5)
+    sure = tfxai.Explanation(x * weights, x.astype(np.float32), np.ones(3, int), np.zeros(3, np.float32))
+    assert metrics.monotonicity(linear, sure, step=1, score="logit").values.tolist() == [1, 1, 1]
+    falling = tfxai.Explanation(-x * weights, -x.astype(np.float32), np.ones(3, int), np.zeros(3, np.float32))
+    assert metrics.monotonicity(linear, falling, step=1, score="logit").values.tolist() == [0, 0, 0]
+
+
+def test_weights_of_parts_count_once(linear: Any) -> None:
+    """LIME and KernelSHAP repeat a segment's weight on all its places."""
+    found = tfxai.KernelSHAP(segments=6, background=0.0)(linear, X, tfxai.top(2), score="logit")
+    assert metrics.completeness(linear, found).values.max() < 1e-4
+    fidelity = metrics.faithfulness_correlation(linear, found, score="logit")
+    assert fidelity.values.shape == (3, 2)
+    best = metrics.infidelity(linear, found, score="logit").mean
+    nothing = dataclasses.replace(found, values=0 * found.values, weights=0 * found.weights)
+    assert best < 0.8 * metrics.infidelity(linear, nothing, score="logit").mean
+
+
+def test_completeness_of_several_inputs() -> None:
+    one, two = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([one, two], L.Dot(1)([one, two]))
+    x = [np.random.default_rng(seed).normal(size=(2, 4)).astype(np.float32) for seed in (0, 1)]
+    explanation = tfxai.IntegratedGradients()(model, x, 0)
+    assert metrics.completeness(model, explanation).values.max() < 1e-5
+    alone = metrics.completeness(model, explanation, input=0).values
+    wanted = np.abs(explanation.values[0].sum(axis=1) - (x[0] * x[1]).sum(axis=1))
+    np.testing.assert_allclose(alone, wanted, atol=1e-5)
+
+
+def test_odd_maps(net: Any) -> None:
+    flat = tfxai.Explanation(np.zeros_like(X), X, np.array([1, 2, 3]), np.zeros(3, np.float32))
+    assert np.isnan(metrics.max_sensitivity(lambda *_, **__: flat, net, X).values).all()
+    # A constant map is cut by chance, not by position.
+    boxes = [[0, 0, 2, SIZE], [8, 0, SIZE, SIZE], [4, 0, 6, SIZE]]
+    assert (metrics.localisation(flat, boxes).iou < 0.4).all()
+    # One channel for three: with noise it counts once.
+    summed = dataclasses.replace(
+        random_map(3), values=np.repeat(random_map(3).heatmap()[..., None] / 3, 3, axis=-1)
+    )
+    one = dataclasses.replace(summed, values=summed.heatmap()[..., None])
+    found = [
+        metrics.infidelity(net, each, perturbation="noise", samples=8, baseline=-3.0).values
+        for each in (summed, one)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-3)
+    few = keras.Sequential([keras.Input((4, 1)), L.Flatten(), L.Dense(2, activation="softmax")])
+    short = tfxai.Gradient()(few, np.arange(8, dtype=np.float32).reshape(2, 4, 1))
+    assert np.isfinite(metrics.road(few, short).values).all()
+
+
+def test_regions_of_each_target() -> None:
+    heat = np.zeros((1, 2, 6, 6, 1), np.float32)
+    heat[0, 0, 1, 1] = heat[0, 1, 4, 4] = 1
+    explanation = tfxai.Explanation(
+        heat, np.ones((1, 6, 6, 3), np.float32), np.zeros((1, 2), int), np.zeros((1, 2))
+    )
+    assert metrics.localisation(explanation, [[[0, 0, 3, 3], [3, 3, 6, 6]]]).values.tolist() == [[1, 1]]
+    assert metrics.localisation(explanation, [[0, 0, 3, 3]]).values.tolist() == [[1, 0]]
+    masks = np.zeros((1, 2, 6, 6))
+    masks[0, :, 0:3] = 1
+    assert metrics.pointing_game(explanation, masks).values.tolist() == [[1, 0]]
+
+
+def test_intervals_of_many_values() -> None:
+    values = np.random.default_rng(0).normal(size=3000)
+    few, many = metrics.MetricResult("x", values[:2000], True), metrics.MetricResult("x", values, True)
+    for result in (few, many):
+        low, high = result.interval
+        assert high - low == pytest.approx(2 * 1.96 / math.sqrt(len(result.values)), rel=0.1)
 
 
 def test_completeness(net: Any) -> None:
@@ -487,9 +560,10 @@ def test_series_tables_tokens_and_two_inputs(function: Any) -> None:
             with pytest.raises(ValueError, match="Use deletion"):
                 function(model, explanation)
             continue
-        found = function(model, explanation, score="logit")
+        unit = "probability" if function.__name__ in ("average_drop", "average_gain", "irof") else "logit"
+        found = function(model, explanation, score=unit)
         assert found.values.shape == (2, 2) and np.isfinite(found.values).all()
-        again = function(model, explanation, score="logit", batch_size=3)
+        again = function(model, explanation, score=unit, batch_size=3)
         np.testing.assert_allclose(again.values, found.values, rtol=1e-3, atol=1e-4)
 
 
@@ -532,7 +606,7 @@ def test_wrong_use(net: Any) -> None:
     with pytest.raises(ValueError, match="does not lie in maps"):
         metrics.pointing_game(explanation, [[0, 0, 11, 4]] * 3)
     with pytest.raises(ValueError, match="region of example 2 is empty"):
-        metrics.localisation(explanation, np.arange(3)[::-1, None, None] * np.ones((3, SIZE, SIZE)))
+        metrics.localisation(explanation, (np.arange(3) < 2)[:, None, None] * np.ones((3, SIZE, SIZE)))
     with pytest.raises(ValueError, match="fewer than two"):
         metrics.consistency([explanation])
     with pytest.raises(ValueError, match="step is 0"):
@@ -543,5 +617,27 @@ def test_wrong_use(net: Any) -> None:
         metrics.road(net, explanation, fractions=(0.5, 1.5))
     with pytest.raises(ValueError, match='"weights" or "contributions"'):
         metrics.infidelity(net, explanation, reads="values")
+    for call, message in (
+        (partial(metrics.road, net, explanation, noise=np.nan), "noise is nan"),
+        (partial(metrics.infidelity, net, explanation, noise=-1), "noise is -1"),
+        (partial(metrics.max_sensitivity, tfxai.Gradient(), net, X, radius=-1), "radius is -1"),
+        (
+            partial(metrics.average_drop, net, explanation, score="logit", baseline=90.0),
+            "part of a probability",
+        ),
+        (partial(metrics.pointing_game, explanation, np.ones((3, SIZE, SIZE)), margin=-1), "margin is -1"),
+        (partial(metrics.localisation, explanation, np.full((3, 4), 0.5)), "whole places"),
+        (partial(metrics.localisation, explanation, np.full((3, SIZE, SIZE), 0.1)), "of 0 and 1"),
+        (
+            partial(metrics.consistency, [explanation, dataclasses.replace(explanation, inputs=-X)]),
+            "other inputs",
+        ),
+        (
+            partial(metrics.sparseness, dataclasses.replace(explanation, values=X[:2])),
+            "one map for each target",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
     with pytest.raises(ValueError, match="class 9"):
         metrics.deletion(net, random_map(targets=(1, 2, 9)))

@@ -113,9 +113,16 @@ def curves(results: Any, labels: Labels | None = None, *, example: int | None = 
 
     Raises ValueError if a result has no curves.
     """
-    named = dict(results) if hasattr(results, "items") else {results.name: results}
-    if not named or any(each.curves is None for each in named.values()):
+    named = dict(results) if hasattr(results, "items") else {getattr(results, "name", ""): results}
+    if not named or any(getattr(each, "curves", None) is None for each in named.values()):
         raise ValueError("curves needs results with curves, as of deletion and insertion: {name: result}.")
+    first = next(iter(named.values()))
+    if any(each.name != first.name for each in named.values()):
+        raise ValueError("curves draws results of one metric. Draw deletion and insertion apart.")
+    if labels is not None and len(labels) != len(named):
+        raise ValueError(f"labels has {len(labels)} names for {len(named)} results. Give one for each.")
+    if example is not None and not -len(first.values) <= example < len(first.values):
+        raise ValueError(f"example is {example}; the results have {len(first.values)}, counted from 0.")
     widest = (
         max(canvas.text_width(f"{name} 0.000", SMALL) for name in (named if labels is None else labels)) / 72
     )
@@ -123,11 +130,11 @@ def curves(results: Any, labels: Labels | None = None, *, example: int | None = 
     ax = canvas.placed(figure, MARGIN + 0.5, MARGIN + TITLE, 3.1, 2.2)
     for number, (name, colour) in enumerate(zip(named, line_colours(len(named) + 1)[1:], strict=True)):
         found = named[name]
-        lines = found.curves.reshape(-1, found.curves.shape[-1])
-        if example is not None:
-            lines = lines[[example]]
-        mean, error = lines.mean(axis=0), lines.std(axis=0) / np.sqrt(len(lines))
-        area = found.values.reshape(-1)[example] if example is not None else found.mean
+        # Several targets of one input are no independent examples.
+        lines = found.curves.reshape(len(found.values), -1, found.curves.shape[-1]).mean(axis=1)
+        lines = lines if example is None else lines[[example]]
+        mean, error = lines.mean(axis=0), lines.std(axis=0, ddof=min(1, len(lines) - 1)) / np.sqrt(len(lines))
+        area = found.mean if example is None else float(np.mean(found.values[example]))
         name = name if labels is None else labels[number]
         style = "-" if number < 5 else "--"
         ax.plot(found.fractions, mean, style, color=colour, linewidth=1.3, label=f"{name} {area:.3f}")
@@ -137,7 +144,6 @@ def curves(results: Any, labels: Labels | None = None, *, example: int | None = 
             )
     canvas.quiet(ax)
     ax.set_xlim(0, 1)
-    first = next(iter(named.values()))
     ax.set_xlabel("part of the input", size=SMALL, color=GREY, labelpad=2)
     ax.set_ylabel("score", size=SMALL, color=GREY, labelpad=2)
     canvas.title(
@@ -153,7 +159,7 @@ def curves(results: Any, labels: Labels | None = None, *, example: int | None = 
     )
     for one in key.get_texts():
         one.set_parse_math(False)
-    count = first.values.size
+    count = len(first.values)
     canvas.footnote(
         figure,
         "one example"

@@ -406,10 +406,11 @@ def _tcav(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     start_quietly()
     from tfxai import concept_images, metrics, names, photos, plots
+    from tfxai.metrics.compare import checked_metrics
 
     methods = [names.configured(name) for name in _listed(arguments.methods)]
     columns = _listed(arguments.metrics)
-    metrics.checked(columns)
+    checked_metrics(columns)
     out = arguments.out and writable(arguments.out, (".csv",))
     picture = arguments.picture and writable(arguments.picture, PICTURES)
     if not Path(arguments.images).is_dir():

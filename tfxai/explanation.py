@@ -75,9 +75,13 @@ class Explanation:
 
     def key(self, input: str | int | None = None) -> str | int | None:
         """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
-        if isinstance(self.inputs, np.ndarray) or input is not None:
-            return None if isinstance(self.inputs, np.ndarray) else input
-        keys = list(self.inputs) if isinstance(self.inputs, dict) else range(len(self.inputs))
+        if isinstance(self.inputs, np.ndarray):
+            return None
+        keys = list(self.inputs) if isinstance(self.inputs, dict) else list(range(len(self.inputs)))
+        if input is not None:
+            if input not in keys:
+                raise ValueError(f"There is no input {input!r}. The inputs are: {', '.join(map(str, keys))}.")
+            return input
         explained = [key for key in keys if self.values[key] is not None]
         images = [key for key in explained if self.inputs[key].ndim == 4]
         return (images or explained)[0]

@@ -498,10 +498,10 @@ class Network:
             objects.append(layer)
             if type(layer).__module__.split(".")[0] not in ("keras", "tf_keras"):
                 continue
-            own = vars(layer)
-            counted = _counted(tuple(own), tuple(map(type, own.values())))
-            settings.append(counted.values(own))
-            objects += counted.objects(own)
+            values = _public(layer)
+            counted = _counted(tuple(map(type, values)))
+            settings.append(counted.values(values))
+            objects += counted.objects(values)
         objects += self.model.variables
         return hash((structure, tuple(settings), tuple(map(id, objects)))), objects
 
@@ -571,30 +571,43 @@ def _readable(array: NDArray) -> Any:
     return tf.nest.map_structure(lambda x: x.decode() if isinstance(x, bytes) else x, array.tolist())
 
 
+_Getter = Callable[[Any], tuple[Any, ...]]
+_PUBLIC: dict[tuple[type, int], _Getter] = {}  # by class of a layer and the number of its attributes
+
+
+def _public(layer: Any) -> tuple[Any, ...]:
+    """What the public attributes of one of Keras' own layers hold. Every call asks for it, so it must be quick."""
+    own = vars(layer)
+    getter = _PUBLIC.get((type(layer), len(own)))
+    with contextlib.suppress(KeyError):
+        if getter is not None:
+            return getter(own)
+    getter = _PUBLIC[type(layer), len(own)] = _getter([name for name in own if name[0] != "_"])
+    return getter(own)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Counted:
-    """Which attributes of a layer count, by their value or by their identity: what a call looks up is known beforehand."""
+    """Which of some attributes count: by their value, or by their identity."""
 
-    values: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    objects: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    values: _Getter
+    objects: _Getter
 
 
 @functools.lru_cache(4096)
-def _counted(names: tuple[str, ...], kinds: tuple[type, ...]) -> _Counted:
-    values, objects = [], []
-    for name, kind in zip(names, kinds, strict=True):
-        if name[0] != "_" and issubclass(kind, (bool, int, float, str)):
-            values.append(name)
-        elif name[0] != "_" and issubclass(kind, (types.FunctionType, tf.Tensor, *_TABLES)):
-            objects.append(name)
-    return _Counted(_getter(values), _getter(objects))
+def _counted(kinds: tuple[type, ...]) -> _Counted:
+    by_value = [i for i, kind in enumerate(kinds) if issubclass(kind, (bool, int, float, str))]
+    functions = (types.FunctionType, tf.Tensor, *_TABLES)
+    return _Counted(
+        _getter(by_value), _getter([i for i, kind in enumerate(kinds) if issubclass(kind, functions)])
+    )
 
 
-def _getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Those entries of a mapping, as a tuple also of none or one."""
-    if len(names) > 1:
-        return operator.itemgetter(*names)
-    return lambda own: tuple(own[name] for name in names)
+def _getter(keys: Sequence[Any]) -> _Getter:
+    """Gets these items of a mapping or sequence, as a tuple also of none or one."""
+    if len(keys) > 1:
+        return operator.itemgetter(*keys)
+    return lambda items: tuple(items[key] for key in keys)
 
 
 def _references(objects: list[Any]) -> list[Any]:

@@ -6,7 +6,7 @@
 A metric is a plain function; functools.partial sets its options, and `function.higher_is_better` tells the direction.
 """
 
-from tfxai.metrics.compare import MethodTable, checked, compare_methods
+from tfxai.metrics.compare import MethodTable, compare_methods
 from tfxai.metrics.curves import RoadResult, deletion, insertion, irof, road
 from tfxai.metrics.drops import average_drop, average_gain, average_increase
 from tfxai.metrics.faithful import (
@@ -37,7 +37,6 @@ __all__ = [
     "average_drop",
     "average_gain",
     "average_increase",
-    "checked",
     "compare_methods",
     "completeness",
     "complexity",

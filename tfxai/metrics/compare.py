@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import inspect
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from skimage.filters import sobel
 
@@ -21,6 +24,7 @@ from tfxai.names import named_methods
 from tfxai.network import Network
 from tfxai.predictions import probabilities
 from tfxai.progress import progress_bar
+from tfxai.sanity import called
 from tfxai.significance import paired
 
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
@@ -52,16 +56,26 @@ class MethodTable:
 
     def interval(self, method: str, metric: str) -> tuple[float, float]:
         """95 % bootstrap interval of the mean."""
-        row = self._row(method, metric)
-        return interval(row[np.isfinite(row)].astype(np.float64))
+        if (method, metric) not in self._intervals:
+            row = self._row(method, metric)
+            self._intervals[method, metric] = interval(row[np.isfinite(row)].astype(np.float64))
+        return self._intervals[method, metric]
+
+    @functools.cached_property
+    def _intervals(self) -> dict[tuple[str, str], tuple[float, float]]:
+        return {}  # bootstrap takes a moment, and every way of showing the table asks again
 
     @property
     def best(self) -> dict[str, str | None]:
-        """metric -> the method with the best mean, if it is better than the next one at p < 0.05 (paired t-test)."""
+        """metric -> the method with the best mean, if it is better than the next one at p < 0.05 (paired t-test).
+
+        Which two are tested is seen in the same numbers, and columns are not corrected for: a hint, no proof.
+        """
         found: dict[str, str | None] = {}
         for metric in self.metrics:
             rows = self.values[metric].astype(np.float64)
-            means = np.array([_mean(row) for row in rows]) * (1 if self.higher_is_better[metric] else -1)
+            sign = 1 if self.higher_is_better[metric] else -1
+            means = np.array([_mean(row) for row in rows]) * sign
             order = [
                 i
                 for i in np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")
@@ -70,7 +84,9 @@ class MethodTable:
             found[metric] = None
             if len(order) > 1:
                 both = np.isfinite(rows[order[0]]) & np.isfinite(rows[order[1]])
-                if both.sum() > 2 and paired(rows[order[0]][both], rows[order[1]][both]) < ALPHA:
+                ours, theirs = (rows[i][both] for i in order[:2])
+                ahead = both.sum() > 2 and (ours - theirs).mean() * sign > 0
+                if ahead and paired(ours, theirs) < ALPHA:
                     found[metric] = self.methods[order[0]]
         return found
 
@@ -89,12 +105,12 @@ class MethodTable:
 
     def to_markdown(self) -> str:
         """The table as GitHub and notebooks show it; what is significantly best is bold."""
-        heads, rows = self._cells()
-        lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-        for row in rows:
-            cells = [f"**{cell[:-2]}**" if cell.endswith(" *") else cell for cell in row]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        return "\n".join(lines)
+        heads, rows = self._cells("**{}**")
+        lines = [
+            " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+            for cells in (heads, *rows)
+        ]
+        return "\n".join(f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(heads)), *lines[1:]))
 
     def __repr__(self) -> str:
         heads, rows = self._cells()
@@ -107,7 +123,7 @@ class MethodTable:
         note = f"{count} examples; mean and 95 % interval; * better than the next one at p < {ALPHA}"
         return "\n".join([*lines, note])
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def _cells(self, marked: str = "{} *") -> tuple[list[str], list[list[str]]]:
         heads = [
             "method",
             *(f"{m} {'↑' if self.higher_is_better[m] else '↓'}" for m in self.metrics),
@@ -119,9 +135,8 @@ class MethodTable:
             for metric in self.metrics:
                 low, high = self.interval(method, metric)
                 span = "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
-                cells.append(
-                    f"{self.mean(method, metric):.3g}{span}" + (" *" if best[metric] == method else "")
-                )
+                cell = f"{self.mean(method, metric):.3g}{span}"
+                cells.append(marked.format(cell) if best[metric] == method else cell)
             rows.append([method, *cells, f"{seconds:.3g}"])
         return heads, rows
 
@@ -158,8 +173,10 @@ def compare_methods(
     Raises ValueError if there is no data, no method or metric, or a metric needs more than an explanation.
     Cost: the methods', and the metrics' for methods + 2 rows.
     """
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
     named = dict(named_methods(methods))
-    columns = checked(metrics)
+    columns = checked_metrics(metrics)
     if taken := [name for name in CONTROLS if name in named]:
         raise ValueError(f"A method is called {taken[0]!r}, as one of the controls. Give it another name.")
     rows: dict[str, Any] = {**named, **{name: _Control(name, seed) for name in CONTROLS}}
@@ -182,9 +199,15 @@ def compare_methods(
                 seconds[name].append((len(explanation.targets), time.perf_counter() - start))
                 advance(1)
                 for column, function in columns.items():
-                    bound = _Bound(method, number) if isinstance(method, _Control) else method
+                    bound = _bound(method, number) if isinstance(method, _Control) else method
                     result = _measured(function, bound, model, inputs, asked, explanation, batch_size)
-                    found[column][name].append(np.asarray(result.values, np.float32))
+                    values = np.asarray(getattr(result, "values", np.nan), np.float32)
+                    if values.shape != explanation.targets.shape:
+                        raise ValueError(
+                            f"The metric {column!r} gave {type(result).__name__} with values {values.shape} for "
+                            f"{len(explanation.targets)} inputs. Give a MetricResult with one value for each."
+                        )
+                    found[column][name].append(values)
                     advance(1)
     if not any(seconds.values()):
         raise ValueError("data has no examples. Give at least one batch.")
@@ -207,14 +230,16 @@ class _Control:
     name: str
     seed: int
 
-    def __call__(self, model: Any, inputs: Any, targets: Any, number: int = 0) -> Explanation | None:
+    def __call__(
+        self, model: Any, inputs: Any, targets: Any, number: int = 0, call: int = 0
+    ) -> Explanation | None:
         network = Network(model, inputs)
         arrays = [array if array.dtype.kind == "f" else None for array in network.arrays]
         image = next((i for i, x in enumerate(arrays) if x is not None and x.ndim == 4), 0)
         x = network.arrays[image]
         space = x.shape[1:-1] if x.ndim > 2 else x.shape[1:]
         if self.name == "random":
-            heat = np.random.default_rng([self.seed, number]).normal(size=(len(x), *space))
+            heat = np.random.default_rng([self.seed, number, call]).normal(size=(len(x), *space))
         elif x.ndim < 3 or x.dtype.kind != "f":
             return None
         else:
@@ -234,18 +259,15 @@ class _Control:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Bound:
-    """A control for one batch of the data, to be called again by a metric."""
-
-    control: _Control
-    number: int
-
-    def __call__(self, model: Any, inputs: Any, targets: Any = None, *, batch_size: int = 32) -> Any:
-        return self.control(model, inputs, targets, self.number)
+def _bound(control: _Control, number: int) -> Callable[..., Any]:
+    """A control for one batch of the data, to be called again by a metric: noise is another each time."""
+    calls = itertools.count()
+    return lambda model, inputs, targets=None, batch_size=32: control(
+        model, inputs, targets, number, next(calls)
+    )
 
 
-def checked(metrics: Any) -> dict[str, Any]:
+def checked_metrics(metrics: Any) -> dict[str, Any]:
     """Metrics by name.
 
     Raises ValueError if there is none, one does not exist, or one needs more than a table can give it.
@@ -277,6 +299,10 @@ def checked(metrics: Any) -> dict[str, Any]:
             raise ValueError(
                 f"The metric {name!r} is no function with `higher_is_better`. Give one of tfxai.metrics, or set it."
             )
+        try:
+            inspect.signature(function)
+        except ValueError as error:
+            raise ValueError(f"The metric {name!r} has settings that do not exist ({error}).") from error
         needed = [
             each.name
             for each in inspect.signature(function).parameters.values()
@@ -315,10 +341,7 @@ def _takes_any(function: Callable[..., Any]) -> bool:
 def _explained(method: Any, model: Any, inputs: Any, targets: Any, batch_size: int, number: int) -> Any:
     if isinstance(method, _Control):
         return method(model, inputs, targets, number)
-    found = method(model, inputs, targets, batch_size=batch_size)
-    if not isinstance(found, Explanation):
-        raise ValueError(f"{method} gave a {type(found).__name__}. A method gives a tfxai.Explanation.")
-    return found
+    return called(method, model, inputs, targets, batch_size)
 
 
 def _batches(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[tuple[Any, Any]], float]:
@@ -326,10 +349,15 @@ def _batches(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[tuple[A
     if hasattr(data, "element_spec"):
         if targets is not None and np.ndim(targets) > 0:
             raise ValueError("targets of a stream are an int, or its own y: give a dataset of (x, y).")
-        return _streamed(data, targets), max(int(data.cardinality()), 0) if hasattr(
-            data, "cardinality"
-        ) else 0
+        count = int(data.cardinality()) if hasattr(data, "cardinality") else 0
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise ValueError("data repeats without end. Give a dataset that ends, such as data.take(10).")
+        return _streamed(data, targets), max(count, 0)
     arrays = [np.asarray(each) for each in flatten(data)[0]]
+    if len({np.shape(each)[:1] for each in arrays}) > 1:
+        raise ValueError(
+            f"The inputs have {[len(each) for each in arrays]} examples. Give the same number for each."
+        )
     count = len(arrays[0]) if arrays and arrays[0].ndim else 0
     if count == 0:
         raise ValueError("data has no examples. Give inputs (N, ...), or a tf.data.Dataset of batches.")
@@ -349,13 +377,26 @@ def _batches(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[tuple[A
 
 def _streamed(data: Any, targets: Any) -> Iterator[tuple[Any, Any]]:
     for batch in data.as_numpy_iterator():
-        x, y = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
-        if targets is None and y is not None:
-            y = np.asarray(y)
-            y = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
-            if y.dtype.kind == "f":
-                y = y.round().astype(np.int64)
-        yield x, targets if targets is not None else y
+        # As Keras takes them: x, (x, y), or (x, y, weights of the examples).
+        x, y = (batch[0], batch[1]) if isinstance(batch, tuple) and len(batch) in (2, 3) else (batch, None)
+        yield x, targets if targets is not None or y is None else _labels(y)
+
+
+def _labels(y: Any) -> NDArray:
+    """Classes (N,) of ints, whole floats or one-hot rows. Raises ValueError for anything else."""
+    array = np.asarray(y)
+    one_hot = array.ndim == 2 and array.shape[1] > 1
+    fits = array.dtype.kind in "iufb" and np.isfinite(array).all()
+    if fits and one_hot:
+        fits = bool((array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-3))
+        array = array.argmax(axis=1)
+    elif fits:
+        fits = array.ndim <= 2 and bool((array == np.round(array)).all())
+    if not fits:
+        raise ValueError(
+            f"The y of the data has shape {np.shape(y)} and is neither classes nor one-hot. Give (x, class), or targets=."
+        )
+    return array.reshape(-1).astype(np.int64)
 
 
 def _classes(model: Any, inputs: Any, targets: Any, batch_size: int) -> Any:

@@ -13,12 +13,13 @@ from scipy import sparse
 from scipy.integrate import trapezoid
 from scipy.sparse.linalg import spsolve
 
-from tfxai import baselines, segments
+from tfxai import baselines
 from tfxai.baselines import Baseline
 from tfxai.engines.perturb import Perturbed, shown, visible
 from tfxai.explanation import Explanation
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import Rows, ranks_of, rows_of, whole_number
+from tfxai.metrics.rows import Rows, at_least_zero, ranks_of, rows_of, whole_number
+from tfxai.segments import parts
 
 
 @metric(higher_is_better=False)
@@ -87,6 +88,17 @@ def _curve(
     function: Any, rows: Rows, hidden: NDArray, step: int | None, seed: int, keep: bool
 ) -> MetricResult:
     """keep: the first places are those that are seen, not those that are hidden."""
+    curves, fractions = stepwise(rows, hidden, step, keep, seed, rows.heat)
+    return rows.result(function, trapezoid(curves, fractions, axis=1), curves=curves, fractions=fractions)
+
+
+def stepwise(
+    rows: Rows, hidden: NDArray, step: int | None, keep: bool, seed: int, order: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Scores (rows, steps + 1) while places are hidden, or shown if `keep`, and the fractions (steps + 1,) that are.
+
+    order: (rows, *space): the places with the largest numbers come first.
+    """
     if step is None:
         step = rows.part.space[-1] if len(rows.part.space) > 1 else 1
     step = whole_number("step", step, 1)
@@ -98,13 +110,11 @@ def _curve(
         return Perturbed(shown(inputs, rows.part.which, x))
 
     def fixed(row: int) -> list[NDArray]:
-        ranks = ranks_of(rows.heat[row], np.random.default_rng([seed, row]))
+        ranks = ranks_of(order[row], np.random.default_rng([seed, row]))
         return [ranks[None], hidden[row : row + 1]]
 
-    seen = rows.seen(("ranked", keep), perturb, lambda _: [counts], fixed)
-    curves = np.stack([found.scores[:, 0] for _, found in seen])
-    fractions = counts / rows.places
-    return rows.result(function, trapezoid(curves, fractions, axis=1), curves=curves, fractions=fractions)
+    seen = rows.seen(("stepwise", keep), perturb, lambda _: [counts], fixed)
+    return np.stack([found.scores[:, 0] for _, found in seen]), counts / rows.places
 
 
 @metric(higher_is_better=True)
@@ -122,8 +132,8 @@ def irof(
 ) -> MetricResult:
     """How fast does the score fall when whole segments are taken away, those with most evidence first?
 
-    Area over the curve of the score relative to that of the whole input, 0 to 1 (and beyond where the score rises). The
-    evidence of a segment is the mean over its places.
+    Area over the curve of the score relative to that of the whole input, 0 to 1 (and beyond where the score rises); NaN
+    where that is not above zero. The evidence of a segment is the mean over its places.
 
     segments, segmenter: as for LIME. baseline: the example's mean colour unless given; for tables 0.
 
@@ -137,7 +147,7 @@ def irof(
     if baseline is None:
         baseline = baselines.mean() if part.array.ndim > 2 else 0.0
     hidden = rows.hidden(baseline)
-    cut = [_cut(part.array, row, segmenter, segments) for row in range(len(rows))]
+    cut = [parts(part.array, row, segmenter, segments).astype(np.int32) for row in range(len(rows))]
 
     def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
         seen = fixed[0] >= tf.reshape(plan[0], (-1, *[1] * len(part.space)))
@@ -155,12 +165,8 @@ def irof(
     values = []
     for _, found in rows.seen(("irof",), perturb, plan, fixed):
         curve = found.scores[:, 0]
-        values.append(1 - trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)) if curve[0] else np.nan)
+        values.append(1 - trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)) if curve[0] > 0 else np.nan)
     return rows.result(irof, values)
-
-
-def _cut(array: NDArray, row: int, segmenter: Any, count: int) -> NDArray[np.int32]:
-    return segments.parts(array, row, segmenter, count).astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -206,6 +212,7 @@ def road(
             f"road replaces places by their neighbours: it takes images (N, H, W, C) and series (N, T, F), not "
             f"{part.array.shape}. Use deletion."
         )
+    noise = at_least_zero("noise", noise)
     fractions = [float(fraction) for fraction in fractions]
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
         raise ValueError(f"fractions is {fractions}. Give numbers between 0 and 1.")
@@ -217,8 +224,9 @@ def road(
         generator = np.random.default_rng([seed, row])
         image, ranks = part.array[row], ranks_of(rows.heat[row], generator)
         width = noise * float(image.max() - image.min())
-        gone = [ranks < round(fraction * rows.places) for fraction in fractions]
-        gone += [ranks >= rows.places - round(fraction * rows.places) for fraction in fractions]
+        # At least one place goes, and at least one stays for the others to be imputed from.
+        counts = [min(max(round(fraction * rows.places), 1), rows.places - 1) for fraction in fractions]
+        gone = [ranks < count for count in counts] + [ranks >= rows.places - count for count in counts]
         return [np.stack([imputed(image, each, width, generator) for each in gone])]
 
     found = np.stack([seen.scores[:, 0] for _, seen in rows.seen(("road",), perturb, plan, lambda _: [])])

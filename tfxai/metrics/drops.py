@@ -24,6 +24,8 @@ def average_drop(model: Any, explanation: Explanation, **settings: Any) -> Metri
     Y is the probability of the explained class for the input, O that for the input times the map. Negative evidence is
     cut at zero, and the map scaled to 0..1 for each example. The paper gives the mean in percent.
 
+    Token ids are hidden where the scaled map is below a half.
+
     settings: baseline (what the dark parts become, 0 as in the paper), score ("probability"), input, batch_size,
               progress.
 
@@ -94,4 +96,9 @@ def _compared(
         return tf.cast(whole, tf.float32), tf.cast(left, tf.float32)
 
     whole, left = each(question, ["dimmed", which, soft], body, [masks, rows.hidden(baseline)])
+    outside = min(whole.min(), left.min()) < -1e-6 or max(whole.max(), left.max()) > 1 + 1e-6
+    if outside and function is not average_increase:
+        raise ValueError(
+            f"{function.__name__} is a part of a probability; the score lies outside of 0..1. Leave score as it is."
+        )
     return rows.result(function, formula(whole.astype(np.float64), left.astype(np.float64)))

@@ -13,8 +13,9 @@ from scipy.stats import spearmanr
 from tfxai.baselines import Baseline
 from tfxai.engines.perturb import Perturbed, at_inputs, shown, visible
 from tfxai.explanation import Explanation
+from tfxai.metrics.curves import stepwise
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import Rows, correlation, rows_of, whole_number
+from tfxai.metrics.rows import Rows, at_least_zero, correlation, rows_of, whole_number
 
 
 @metric(higher_is_better=True)
@@ -121,7 +122,7 @@ def _correlated(
         return [cells[None], hidden[row : row + 1]]
 
     for example, seen in rows.seen(("sets",), perturb, plan, fixed):
-        sums = np.bincount(cells.reshape(-1), rows.heat[example.number].reshape(-1).astype(np.float64))
+        sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
         values.append(measure(plan(example.number)[0] @ sums, example.scores[0] - seen.scores[:, 0]))
     return rows.result(function, values)
 
@@ -162,13 +163,13 @@ def infidelity(
     reads:        "weights": the values are a slope, such as a gradient, and forecast the sum of values times the step
                   from the perturbed to the original input; "contributions": they are parts of the score, and what is
                   hidden takes its parts along (for "noise": values times step over input - baseline).
-    perturbation: "square": a random square (stretch of a series, set of columns) becomes the baseline; "noise": normal
+    perturbation: "square": a random square (stretch of a series, neighbouring columns) becomes the baseline; "noise": normal
                   noise is subtracted everywhere.
     noise:        its standard deviation, as a part of the example's range.
     scaled:       forecasts are scaled to fit best, since many methods only mean ratios.
 
-    In squares of score units. Raises ValueError if the explanation does not fit the model, or its values have not the
-    numbers that a reading needs. Cost: samples + 1 forward passes for each target.
+    In squares of score units. Values of one channel count for all channels of a place: as one slope, or as one
+    contribution. Raises ValueError if the explanation does not fit the model. Cost: samples + 1 forward passes for each target.
     Criticism: without `scaled` it compares units before it compares maps.
 
     Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019. arXiv:1901.09392
@@ -178,7 +179,7 @@ def infidelity(
         raise ValueError(
             f'reads={reads!r}, perturbation={perturbation!r}. Give "weights" or "contributions", "square" or "noise".'
         )
-    samples = whole_number("samples", samples, 2)
+    samples, noise = whole_number("samples", samples, 2), at_least_zero("noise", noise)
     part, hidden = rows.part, rows.hidden(baseline)
     if perturbation == "noise" and part.array.dtype.kind != "f":
         raise ValueError('perturbation="noise" needs inputs of numbers, not token ids. Use "square".')
@@ -207,7 +208,9 @@ def infidelity(
         elif squares:
             forecast = full * mask
         else:
-            forecast = full * tf.math.divide_no_nan(step, tf.cast(x - base, tf.float32))
+            ratio = tf.math.divide_no_nan(step, tf.cast(x - base, tf.float32))
+            alone = full.shape[-1] == 1 and full.shape.rank == ratio.shape.rank
+            forecast = full * (tf.reduce_mean(ratio, -1, keepdims=True) if alone else ratio)
         forecast = tf.reduce_sum(tf.reshape(forecast, (tf.shape(forecast)[0], -1)), 1, keepdims=True)
         return Perturbed(shown(inputs, part.which, tf.cast(y, x.dtype)), notes=forecast)
 
@@ -260,39 +263,24 @@ def monotonicity(
     baseline: Baseline = 0.0,
     score: Any = "probability",
     input: str | int | None = None,
+    seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the score never fall while places are added in order of their evidence, the least first? 1 if so, else 0.
 
-    The evidence of a place is its magnitude. step: places added at a time; as for `deletion`.
+    What counts against the class is added first of all, and the score is watched from then on. step: places added at a
+    time; as for `deletion`. seed: of the order among places with the same evidence.
 
     Cost: places / step + 2 forward passes for each target. Criticism: one small step back counts as much as many, so with
     many places hardly any map passes; the curves tell more.
 
-    Arya et al.: One Explanation Does Not Fit All, 2019. arXiv:1909.03012
+    Arya et al.: One Explanation Does Not Fit All, 2019. arXiv:1909.03012, whose code (AIX360) this follows
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    if step is None:
-        step = rows.part.space[-1] if len(rows.part.space) > 1 else 1
-    step = whole_number("step", step, 1)
-    hidden, part = rows.hidden(baseline), rows.part
-    counts = np.unique([*range(0, rows.places, step), rows.places]).astype(np.int32)
-
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        first = fixed[0] < tf.reshape(plan[0], (-1, *[1] * len(part.space)))
-        return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[1], first)))
-
-    def fixed(row: int) -> list[NDArray]:
-        order = np.argsort(np.abs(rows.heat[row]).reshape(-1), kind="stable")
-        ranks = np.empty(rows.places, np.int32)
-        ranks[order] = np.arange(rows.places, dtype=np.int32)
-        return [ranks.reshape(1, *part.space), hidden[row : row + 1]]
-
-    seen = rows.seen(("ranked", True), perturb, lambda _: [counts], fixed)
-    curves = np.stack([found.scores[:, 0] for _, found in seen])
-    values = (np.diff(curves, axis=1) >= 0).all(axis=1)
-    return rows.result(monotonicity, values, curves=curves, fractions=counts / rows.places)
+    curves, fractions = stepwise(rows, rows.hidden(baseline), step, True, seed, -rows.heat)
+    values = (np.diff(curves[:, 1:], axis=1) >= 0).all(axis=1)
+    return rows.result(monotonicity, values, curves=curves, fractions=fractions)
 
 
 @metric(higher_is_better=False)
@@ -308,31 +296,42 @@ def completeness(
 ) -> MetricResult:
     """How far is the sum of all values from the score that they should share out? |sum - (f(x) - f(baseline))|.
 
-    In score units; of the score that was explained unless another is given. Cost: 2 forward passes for each target.
+    In score units; of the score that was explained unless another is given. Of several inputs all that were explained are
+    summed and hidden, or the one that `input` names. Cost: 2 forward passes for each target.
     Criticism: only methods that promise a sum can be measured, and a sum says nothing about the parts.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365
     """
     score = explanation_score(explanation) if score is None else score
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    part, question = rows.part, rows.question
-    _, whole = at_inputs(question)
-    gone = rows.hidden(baseline)
+    keys: list[Any] = [input]
+    if input is None and not isinstance(explanation.inputs, np.ndarray):
+        given = explanation.inputs
+        names = list(given) if isinstance(given, dict) else range(len(given))
+        keys = [key for key in names if explanation.values[key] is not None]
+    several = [rows_of(model, explanation, score, batch_size, False, key) for key in keys]
+    gone = [each.hidden(baseline) for each in several]
+    _, whole = at_inputs(rows.question)
 
     def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        return Perturbed(shown(inputs, part.which, tf.repeat(fixed[0], tf.shape(plan[0])[0], axis=0)))
+        found = list(inputs)
+        for each, base in zip(several, fixed, strict=True):
+            found[each.part.which] = base
+        return Perturbed(found)
 
-    found = rows.seen(
-        ("baseline",), perturb, lambda _: [np.zeros(1, np.int32)], lambda row: [gone[row : row + 1]]
-    )
-    nothing = np.array([seen.scores[0, 0] for _, seen in found])
-    sums = rows.heat.reshape(len(rows), -1).sum(axis=1, dtype=np.float64)
+    def fixed(row: int) -> list[NDArray]:
+        return [base[row : row + 1] for base in gone]
+
+    places = tuple(each.part.which for each in several)
+    seen = rows.seen(("baseline", places), perturb, lambda _: [np.zeros(1, np.int32)], fixed)
+    nothing = np.array([found.scores[0, 0] for _, found in seen])
+    sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)
     return rows.result(completeness, np.abs(sums - (whole[:, 0] - nothing)))
 
 
 def explanation_score(explanation: Explanation) -> Any:
     """The score by its name. Raises ValueError if it was a function."""
-    found = getattr(explanation, "score", None)
+    found = explanation.score
     if found in ("logit", "probability", "output"):
         return found
     raise ValueError(f"The explanation is of the score {found}. Give it: completeness(..., score=...).")

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from tfxai.explanation import Explanation
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import checked_heat, result
+from tfxai.metrics.rows import checked_heat, ranks_of, result, whole_number
 
 
 @metric(higher_is_better=True)
@@ -65,7 +65,7 @@ def pointing_game(
     """
     _, heat = checked_heat(explanation, input)
     masks = _masks(regions, heat.shape, explanation.targets.shape)
-    if margin:
+    if whole_number("margin", margin, 0):
         near = np.argwhere(np.ones([2 * margin + 1] * (masks.ndim - 1), bool)) - margin
         near = near[(near**2).sum(axis=1) <= margin**2]
     else:
@@ -105,37 +105,43 @@ def localisation(
     total = positive.sum(axis=1)
     inside = np.where(total > 0, (positive * flat).sum(axis=1) / np.maximum(total, 1e-300), 0.0)
     overlaps = []
-    for one, mask in zip(heat.reshape(len(heat), -1), flat, strict=True):
-        best = np.zeros(mask.shape, bool)
-        best[np.argsort(-one, kind="stable")[: mask.sum()]] = True
+    for row, (one, mask) in enumerate(zip(heat.reshape(len(heat), -1), flat, strict=True)):
+        best = ranks_of(one, np.random.default_rng([0, row])) < mask.sum()
         overlaps.append((best & mask).sum() / (best | mask).sum())
     iou = np.array(overlaps, np.float32).reshape(lead)
     return result(localisation, inside.reshape(lead), LocalisationResult, iou=iou)
 
 
 def _masks(regions: ArrayLike, shape: tuple[int, ...], lead: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(rows, *space) masks for maps of that shape, of regions with one entry for each example."""
-    array = np.asarray(regions)
-    space = shape[1:]
+    """(rows, *space) masks for maps of that shape, of regions for each example, or for each target."""
+    array, space = np.asarray(regions), shape[1:]
     examples, each = lead[0], int(np.prod(lead[1:]))
-    if len(space) == 2 and array.shape == (examples, 4):
-        masks = np.zeros((examples, *space), bool)
-        for mask, (y0, x0, y1, x1) in zip(masks, array, strict=True):
-            if not (0 <= y0 < y1 <= space[0] and 0 <= x0 < x1 <= space[1]):
+    if array.shape[: len(lead)] != lead or array.shape[len(lead) :] not in (
+        space,
+        (4,),
+    ):  # one for all targets
+        array = np.repeat(array, each, axis=0) if len(array) == examples else array
+    else:
+        array = array.reshape(-1, *array.shape[len(lead) :])
+    if len(space) == 2 and array.shape == (examples * each, 4):
+        masks = np.zeros((len(array), *space), bool)
+        for mask, box in zip(masks, array, strict=True):
+            y0, x0, y1, x1 = box
+            if not (0 <= y0 < y1 <= space[0] and 0 <= x0 < x1 <= space[1]) or (box != np.round(box)).any():
                 raise ValueError(
-                    f"The box {(y0, x0, y1, x1)} does not lie in maps of {space}. Give y0, x0, y1, x1 in places."
+                    f"The box {tuple(box.tolist())} does not lie in maps of {space}. Give y0, x0, y1, x1 in whole places."
                 )
             mask[int(y0) : int(y1), int(x0) : int(x1)] = True
-    elif array.shape == (examples, *space):
+    elif array.shape == (examples * each, *space) and np.isin(array, (0, 1)).all():
         masks = array.astype(bool)
     else:
         raise ValueError(
-            f"regions has shape {array.shape} for maps {(examples, *space)}. Give masks of that shape"
+            f"regions has shape {np.shape(regions)} for maps {(examples, *space)}. Give masks of that shape, of 0 and 1"
             + (f", or boxes ({examples}, 4) as y0, x0, y1, x1." if len(space) == 2 else ".")
         )
-    if (empty := ~masks.reshape(examples, -1).any(axis=1)).any():
+    if (empty := ~masks.reshape(len(masks), -1).any(axis=1)).any():
         raise ValueError(f"The region of example {empty.argmax()} is empty. Give each at least one place.")
-    return np.repeat(masks, each, axis=0)
+    return masks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -161,7 +167,8 @@ def consistency(explanations: Sequence[Explanation], *, input: str | int | None 
     maps = [checked_heat(each, input)[1] for each in explanations]
     lead = explanations[0].targets.shape
     for number, (one, each) in enumerate(zip(maps, explanations, strict=True)):
-        if one.shape != maps[0].shape or not np.array_equal(each.targets, explanations[0].targets):
+        same = np.array_equal(each.targets, explanations[0].targets) and one.shape == maps[0].shape
+        if not same or not np.array_equal(each.one(input)[1], explanations[0].one(input)[1]):
             raise ValueError(
                 f"Explanation {number} is of other inputs or classes than the first. Give all the same."
             )

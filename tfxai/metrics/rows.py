@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,17 @@ class Rows:
     """The (input, target) pairs of an explanation.
 
     part: the explained input, (rows, ...).
-    heat: float32 (rows, *space): evidence, summed over channels.
-    full: float32 (rows, *shape of the input): evidence as it was found, one value for each number of the input, where it
-          has so many; else as `heat`, with a last axis of one.
+    heat:  float32 (rows, *space): evidence, summed over channels.
+    share: the same where a part's weight stands on each of its places (LIME, KernelSHAP), shared out among them: for sums.
+    full:  float32 (rows, *shape of the input): one value for each number of the input, where the explanation has so many;
+           else `share`, with a last axis of one.
     lead: shape of the targets.
     """
 
     question: Question
     part: Part
     heat: NDArray[np.float32]
+    share: NDArray[np.float32]
     full: NDArray[np.float32]
     lead: tuple[int, ...]
 
@@ -111,15 +113,22 @@ def rows_of(
             f"The explanation has values for places {heat.shape[1:]}, its inputs have {part.space}. Give the "
             "explanation of these inputs."
         )
-    values = np.asarray(explanation.one(input)[0], np.float32).reshape(
-        len(heat), *np.shape(explanation.one(input)[0])[len(lead) :]
-    )
-    full = (
-        values
-        if values.shape[1:] == part.array.shape[1:]
-        else heat.reshape(*heat.shape, *[1] * (part.array.ndim - heat.ndim))
-    )
-    return Rows(question, part, heat, full, lead)
+    share = heat / np.repeat(_sizes(explanation, heat.shape[1:]), each, axis=0)
+    values = np.asarray(explanation.one(input)[0], np.float32)
+    values = values.reshape(len(heat), *values.shape[len(lead) :])
+    if values.shape[1:] == part.array.shape[1:] and values.shape[-1] > 1:
+        full = values
+    else:
+        full = share.reshape(*heat.shape, *[1] * (part.array.ndim - heat.ndim))
+    return Rows(question, part, heat, share.astype(np.float32), full.astype(np.float32), lead)
+
+
+def _sizes(explanation: Explanation, space: tuple[int, ...]) -> NDArray:
+    """(N, *space): on how many places the weight of each place's part stands."""
+    labels = getattr(explanation, "segments", None)
+    if labels is None or labels.shape[1:] != space:
+        return np.ones((len(explanation.targets), *space), np.float32)
+    return np.stack([np.bincount(one.reshape(-1))[one] for one in labels])
 
 
 def checked_heat(explanation: Any, input: str | int | None) -> tuple[str | int | None, NDArray[np.float32]]:
@@ -131,14 +140,20 @@ def checked_heat(explanation: Any, input: str | int | None) -> tuple[str | int |
         raise ValueError(
             f"explanation is a {type(explanation).__name__}. Give what a method returned: a tfxai.Explanation."
         )
+    key, lead = explanation.key(input), explanation.targets.shape
     heat = np.asarray(explanation.heatmap(input), np.float32)
-    heat = heat.reshape(-1, *heat.shape[explanation.targets.ndim :])
+    if heat.shape[: len(lead)] != lead or len(explanation.one(input)[1]) != lead[0]:
+        raise ValueError(
+            f"The explanation has values {heat.shape} for {len(explanation.one(input)[1])} inputs and targets {lead}. Give "
+            "one map for each target."
+        )
+    heat = heat.reshape(-1, *heat.shape[len(lead) :])
     if (bad := ~np.isfinite(heat).reshape(len(heat), -1).all(axis=1)).any():
         raise ValueError(
             f"The explanation holds NaN or infinite values, in {bad.sum()} of {len(heat)} rows, first in number "
             f"{bad.argmax()}. Texts of different length cannot be measured."
         )
-    return explanation.key(input), heat
+    return key, heat
 
 
 def ranks_of(heat: NDArray, generator: np.random.Generator) -> NDArray[np.int32]:
@@ -164,6 +179,12 @@ def correlation(ones: NDArray, others: NDArray) -> float:
     return float(np.corrcoef(np.asarray(ones, np.float64), np.asarray(others, np.float64))[0, 1])
 
 
-def example_of(arrays: Sequence[NDArray], row: int) -> list[NDArray]:
-    """One row of each array, with its axis."""
-    return [array[row : row + 1] for array in arrays]
+def at_least_zero(name: str, value: Any) -> float:
+    """Raises ValueError if a setting is no finite number of zero or more."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.integer, np.floating))
+        or not 0 <= value < np.inf
+    ):
+        raise ValueError(f"{name} is {value!r}. Give a number, 0 or more.")
+    return float(value)

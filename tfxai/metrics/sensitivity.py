@@ -8,7 +8,7 @@ import numpy as np
 
 from tfxai.inputs import pack
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import checked_heat, result, whole_number
+from tfxai.metrics.rows import at_least_zero, checked_heat, result, whole_number
 from tfxai.progress import progress_bar
 
 
@@ -30,7 +30,7 @@ def max_sensitivity(
     """How far does the map move, at most, when the input moves a little? max ||map(x + d) - map(x)|| / ||map(x)||.
 
     d is uniform between -radius and radius times the example's own range, everywhere at once. The classes are those that
-    are explained for the unmoved input. call: score ... as for every method.
+    are explained for the unmoved input; a map of zeros has no value (NaN). call: score ... as for every method.
 
     samples: inputs that are tried; more can only raise the value. (captum tries 10 with a radius of 0.02, too.)
 
@@ -39,7 +39,7 @@ def max_sensitivity(
 
     Yeh et al., 2019. arXiv:1901.09392
     """
-    samples = whole_number("samples", samples, 1)
+    samples, radius = whole_number("samples", samples, 1), at_least_zero("radius", radius)
     first = method(model, inputs, targets, batch_size=batch_size, **call)
     key, heat = checked_heat(first, input)
     flat = (
@@ -56,7 +56,7 @@ def max_sensitivity(
     width = radius * (moved.max(axis=axes, keepdims=True) - moved.min(axis=axes, keepdims=True))
     fixed = None if (first.targets < 0).all() else first.targets
     start = np.asarray(first.one(input)[0], np.float64).reshape(len(heat), -1)
-    size = np.maximum(np.linalg.norm(start, axis=1), 1e-30)
+    size = np.linalg.norm(start, axis=1)
     worst = np.zeros(len(heat))
     with progress_bar(progress, "max_sensitivity", samples) as advance:
         for sample in range(samples):
@@ -64,6 +64,7 @@ def max_sensitivity(
             flat[which] = (moved + width * draw).astype(np.float32)
             again = method(model, pack(first.inputs, flat), fixed, batch_size=batch_size, **call)
             values = np.asarray(again.one(input)[0], np.float64).reshape(len(heat), -1)
-            worst = np.maximum(worst, np.linalg.norm(values - start, axis=1) / size)
+            worst = np.maximum(worst, np.linalg.norm(values - start, axis=1))
             advance(1)
+    worst = np.divide(worst, size, out=np.full(len(worst), np.nan), where=size > 0)
     return result(max_sensitivity, worst.reshape(first.targets.shape))

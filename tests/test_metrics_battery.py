@@ -1,0 +1,60 @@
+"""Metrics on every kind of model, against slow loops over the hand-written twins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import masked
+import numpy as np
+import pytest
+import truth
+from test_masked_battery import NAMES, any_kind
+
+import tfxai
+from tfxai import metrics
+
+
+def random_explanation(kind: Any) -> tfxai.Explanation:
+    """A random map of the input that can be hidden in parts."""
+    x = kind.flat[kind.image]
+    heat = np.random.default_rng(0).normal(size=(len(x), *masked.space(kind))).astype(np.float32)
+    values: Any = [None] * len(kind.flat)
+    values[kind.image] = heat[..., None] if x.ndim > 2 else heat
+    if isinstance(kind.inputs, dict):
+        values = dict(zip(kind.inputs, values, strict=True))
+    elif not isinstance(kind.inputs, (list, tuple)):
+        values = values[0]
+    return tfxai.Explanation(values, kind.inputs, truth.predicted(kind), np.zeros(len(x), np.float32))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_curves_and_correlations(name: str) -> None:
+    kind = any_kind(name)
+    explanation = random_explanation(kind)
+    key = explanation.key()
+    places, x = int(np.prod(masked.space(kind))), kind.flat[kind.image]
+    step = -(-places // 3)
+    score = "logit" if kind.score is None else tfxai.scores.logit(output="cls")
+    found = metrics.deletion(kind.model, explanation, step=step, score=score, input=key)
+    fidelity = metrics.faithfulness_correlation(
+        kind.model, explanation, samples=5, share=0.4, score=score, input=key, seed=3
+    )
+    close = 1e-4 if kind.exact else 3e-2
+    for i, scored in enumerate(masked.scorers(kind)):
+        heat = explanation.heatmap(key)[i].reshape(-1)
+        order = np.lexsort((np.random.default_rng([0, i]).random(places), -heat))
+        one = x[i : i + 1]
+
+        def left(gone: np.ndarray, one: Any = one, scored: Any = scored) -> float:
+            mask = np.ones(places)
+            mask[gone] = 0
+            return scored(masked.hidden(one, mask.reshape(masked.space(kind))))
+
+        wanted = np.array([left(order[:count]) for count in sorted({*range(0, places, step), places})])
+        np.testing.assert_allclose(found.curves[i], wanted, rtol=close, atol=close * np.abs(wanted).max())
+        generator = np.random.default_rng([3, i])
+        sets = [generator.choice(places, round(0.4 * places), replace=False) for _ in range(5)]
+        falls = [scored(one) - left(gone) for gone in sets]
+        if kind.exact and np.std(falls) > 1e-3 * np.abs(wanted).max():
+            sums = [heat[gone].sum() for gone in sets]
+            assert fidelity.values[i] == pytest.approx(np.corrcoef(sums, falls)[0, 1], abs=1e-2)
