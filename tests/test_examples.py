@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfxai
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -188,9 +190,31 @@ def test_compare_methods(tmp_path, monkeypatch, capsys):
     assert printed.count("95 %") == 4
 
 
+@pytest.mark.slow
+def test_train_with_explanations(tmp_path, monkeypatch, capsys):
+    """The mark draws the evidence into its corner, and costs the sevens; without it the strokes hold both."""
+    defined, printed = run("train_with_explanations.py", tmp_path, monkeypatch, capsys)
+    assert drawn(tmp_path / "training.png")
+    wrong, right = (int(share) for share in re.findall(r"(\d+) % of sevens", printed))
+    assert wrong < 20 and right > 80
+    corner, strokes = defined["with_mark"]["ig_region"], defined["with_mark"]["ig_strokes"]
+    assert min(corner[1:]) > 0.6 and max(strokes[1:]) < 0.35
+    corner, strokes = defined["without"]["ig_region"], defined["without"]["ig_strokes"]
+    assert max(corner[1:]) < 0.1 and min(strokes[1:]) > 0.8
+    for name in ("with_mark", "without_mark"):
+        inside = [tfxai.Explanation.load(path) for path in sorted((tmp_path / name / "ig").glob("*.npz"))]
+        evidence = [np.maximum(each.heatmap(), 0) for each in inside]
+        shares = [(e[:, 25:, 25:].sum(axis=(1, 2)) / e.sum(axis=(1, 2))).mean() for e in evidence]
+        assert shares[1:] == pytest.approx(
+            defined["with_mark" if name == "with_mark" else "without"]["ig_region"], abs=1e-5
+        )
+        with Image.open(tmp_path / name / "ig" / "image_3.gif") as film:
+            assert film.n_frames == 7
+
+
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 10
+    assert len(scripts) == 11
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()

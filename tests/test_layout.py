@@ -14,7 +14,7 @@ from tfxai import methods
 ROOT = Path(tfxai.__file__).parent
 LEVELS = [
     "scores baselines explanation plots closeups canvas segments text version photos torch_weights similarity progress"
-    " charts significance cavs concept_images",
+    " charts significance cavs concept_images html",
     "network activations hub inputs graphs scopes weights folding",
     "engines",
     "methods",

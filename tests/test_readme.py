@@ -1,4 +1,4 @@
-"""The README keeps its word: its code and its commands run, its table lists every method."""
+"""README and guide keep their word: their code and commands run, the table lists every method."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,14 @@ from PIL import Image
 import tfxai
 from tfxai.cli import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    """Of the README and then of the guide, which goes on from there."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README + GUIDE, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), shared)
         shared["written"] = {path.name for path in tmp_path.iterdir()}
+        shared["maps"] = {path.name for path in (tmp_path / "maps" / "grad_cam").iterdir()}
     return shared
 
 
@@ -37,7 +41,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
-        "tcav.png", "leaderboard.png",
+        "tcav.png", "leaderboard.png", "logs", "maps",
     }  # fmt: skip
 
 
@@ -106,9 +110,19 @@ def test_the_table_lists_every_method_once():
     assert sorted(listed) == sorted(tfxai.methods.__all__)
 
 
-def test_links_and_the_picture_are_there():
-    root = Path(__file__).parent.parent
-    linked = re.findall(r"\]\(([^)#]+)\)", README)
-    assert {"docs/demo.png", "docs/sanity.png", "docs/tcav.png", "docs/leaderboard.png"} <= set(linked)
-    assert all((root / path).exists() for path in linked)
-    assert all(path.stat().st_size < 600_000 for path in (root / "docs").glob("*.png"))
+def test_links_and_pictures_are_there():
+    linked = [ROOT / path for path in re.findall(r"\]\(([^)#]+)", README)]
+    linked += [ROOT / "docs" / path for path in re.findall(r"\]\(([^)#]+)", GUIDE)]
+    assert all(path.exists() for path in linked)
+    pictures = set((ROOT / "docs").glob("*.png"))
+    assert len(pictures) == 5 and pictures <= set(linked)
+    assert all(path.stat().st_size < 600_000 for path in pictures)
+
+
+def test_the_callbacks_of_the_recipes_saw_the_training(names):
+    assert names["maps"] == {
+        *(f"epoch_000{i}.{end}" for i in range(3) for end in ("png", "npz")), "image_0.gif", "image_1.gif",
+    }  # fmt: skip
+    assert len(names["history"]["grad_cam_region"]) == 2
+    assert all(0 <= share <= 1 for share in names["history"]["grad_cam_region"])
+    assert len(names["leaning"]["tcav_striped_edges"]) == 2

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from tfxai.activations import layers
     from tfxai.agreement import stability
+    from tfxai.callback import ConceptCallback, ExplainCallback
     from tfxai.concepts import TCAV, TCAVResult
     from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
@@ -44,6 +45,8 @@ _MODULES = (
     "zoo",
 )
 _HOMES = {
+    "ConceptCallback": "callback",
+    "ExplainCallback": "callback",
     "Explanation": "explanation",
     "layers": "activations",
     "stability": "agreement",

@@ -32,6 +32,14 @@ class Stability:
         pairs = np.triu_indices(len(self.explanations), 1)
         return _mean(self.agreement[..., pairs[0], pairs[1]], axis=-1)
 
+    def _repr_html_(self) -> str:
+        """The maps side by side where there are maps, and the table; for notebooks."""
+        from tfxai import closeups, html, plots  # only when it is looked at: they load matplotlib
+
+        one = next(iter(self.explanations.values()))
+        maps = not closeups.has_words(one, None) and not closeups.has_columns(one, None)
+        return html.inlined(plots.compare(self.explanations) if maps else None, repr(self))
+
     def __repr__(self) -> str:
         each = _mean(self.agreement.reshape(-1, *self.agreement.shape[-2:]), axis=0)
         lines = [

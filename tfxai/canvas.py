@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
+from tfxai.html import inlined, png
+
 Labels = Sequence[str] | Mapping[int, str]
 INK, GREY, RED, BLUE = "#222222", "#777777", "#c9102f", "#0f4fbd"
 MARGIN, GAP, TITLE, TICKS, KEY = 0.15, 0.1, 0.25, 0.35, 0.75  # inches
@@ -27,9 +28,10 @@ class Picture(Figure):
     """A matplotlib figure that a notebook shows by itself; pyplot neither keeps it nor shows it twice."""
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        FigureCanvasAgg(self).print_png(file)
-        return file.getvalue()
+        return png(self)
+
+    def _repr_html_(self) -> str:
+        return inlined(self)
 
 
 def sheet(rows: int, columns: int, pictures: NDArray, width: float, right: float) -> tuple[Figure, NDArray]:
@@ -50,6 +52,13 @@ def sheet(rows: int, columns: int, pictures: NDArray, width: float, right: float
 def blank(width: float, height: float) -> Picture:
     """A white figure, in inches; coarser where it would have more pixels than can be drawn."""
     return Picture(figsize=(width, height), dpi=min(150, 60000 / height), facecolor="white")
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """The drawn figure, (H, W, 3)."""
+    drawing = FigureCanvasAgg(figure)
+    drawing.draw()
+    return np.asarray(drawing.buffer_rgba())[..., :3].copy()
 
 
 def placed(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:

@@ -209,6 +209,12 @@ class TCAVResult:
                 f"{path} is not a saved TCAV result ({type(error).__name__}). Give a file written by save()."
             ) from error
 
+    def _repr_html_(self) -> str:
+        """The chart and the table, for notebooks."""
+        from tfxai import charts, html  # only when it is looked at: they load matplotlib
+
+        return html.inlined(charts.tcav(self), repr(self))
+
     def __repr__(self) -> str:
         concepts, layers = (
             max(map(len, [*names, what]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,31 @@ class Explanation:
             f"values {_shapes(self.values)}, targets {self.targets.shape})"
         )
 
-    def _repr_png_(self) -> bytes:
+    def _repr_html_(self) -> str:
         """The picture, for notebooks."""
-        from tfxai import plots  # only when it is looked at: it loads matplotlib
+        from tfxai import html, plots  # only when it is looked at: they load matplotlib
 
-        file = io.BytesIO()
-        plots.show(self).savefig(file, format="png")
-        return file.getvalue()
+        return html.inlined(plots.show(self), repr(self))
+
+    def _repr_png_(self) -> bytes:
+        """The same for whatever shows no HTML."""
+        from tfxai import html, plots
+
+        return html.png(plots.show(self))
+
+    def __len__(self) -> int:
+        """How many examples were explained."""
+        return len(self.targets)
+
+    def __getitem__(self, rows: int | slice | Sequence[int]) -> Explanation:
+        """Some of the examples, as `explanation[:3]` or `explanation[[4, 0]]`; one alone keeps the first axis."""
+        if isinstance(rows, (int, np.integer)):
+            if not -len(self) <= rows < len(self):
+                raise IndexError(f"There is no example {rows}: the explanation has {len(self)}.")
+            rows = [int(rows)]
+        order = np.arange(len(self))[rows]
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{name: _rows(value, order) for name, value in fields.items()})
 
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
         """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.
@@ -155,6 +173,19 @@ class SurrogateExplanation(PartsExplanation):
     r2: Any = None
     intercept: Any = None
     local_prediction: Any = None
+
+
+def _rows(value: Any, order: NDArray) -> Any:
+    """What belongs to these examples, of a field or of what it holds; words that describe the whole stay."""
+    if isinstance(value, np.ndarray):
+        return value[order]
+    if isinstance(value, dict):
+        return {key: _rows(item, order) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        if value and not any(item is None or isinstance(item, np.ndarray) for item in value):
+            return [value[i] for i in order]  # the words of each text
+        return type(value)(_rows(item, order) for item in value)
+    return value
 
 
 def _subclasses(kind: type[Explanation]) -> list[type[Explanation]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import re
 import types
@@ -37,7 +38,10 @@ def named_methods(methods: Any) -> dict[str, Any]:
     else:
         named = {}
         for method in methods if isinstance(methods, (list, tuple)) else [methods]:
-            kind = method if isinstance(method, types.FunctionType) else type(method)
+            inner = method
+            while isinstance(inner, functools.partial):
+                inner = inner.func
+            kind = inner if isinstance(inner, types.FunctionType) else type(inner)
             name = own = snake_case(kind.__name__)
             number = 2
             while name in named:

@@ -135,6 +135,12 @@ class SanityReport:
                 f"{path} is not a saved report ({error}). Give a file written by save()."
             ) from error
 
+    def _repr_html_(self) -> str:
+        """The figure and the verdict, for notebooks."""
+        from tfxai import html, plots  # only when it is looked at: they load matplotlib
+
+        return html.inlined(plots.sanity(self), repr(self))
+
     def __repr__(self) -> str:
         (last, mean), width, verdict = self._kept(), max(map(len, self.methods)), self.verdict()
         lines = [

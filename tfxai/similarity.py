@@ -23,7 +23,7 @@ class Reference:
     """
 
     def __init__(self, heat: NDArray) -> None:
-        self.heat = np.asarray(heat, np.float64)
+        self.heat = np.asarray(heat)
 
     def similarity(self, other: NDArray) -> dict[str, float]:
         """Similarity to another map of the same shape, by each measure: 1 is the same, 0 is none.
@@ -50,6 +50,12 @@ class Reference:
             found["hog"] = float("nan")
         return found
 
+    def spearman(self, that: Reference) -> float:
+        """`spearman` of `similarity` alone."""
+        if np.array_equal(self.heat, that.heat, equal_nan=True):
+            return 1.0
+        return 0.0 if self.flat or that.flat else _correlation(self.ranks, that.ranks)
+
     def spearman_abs(self, that: Reference) -> float:
         """Rank correlation of the magnitudes, -1 to 1."""
         return _correlation(self.ranks_of_magnitude, that.ranks_of_magnitude)
@@ -66,15 +72,16 @@ class Reference:
 
     @functools.cached_property
     def scaled(self) -> NDArray:
-        return np.where(self.known, self.heat, 0.0) / np.abs(self.heat[self.known]).max()
+        values = np.where(self.known, self.heat, 0.0).astype(np.float64)
+        return values / np.abs(values).max()
 
     @functools.cached_property
     def ranks(self) -> NDArray:
-        return rankdata(self.heat[self.known])
+        return ranks(self.heat[self.known])
 
     @functools.cached_property
     def ranks_of_magnitude(self) -> NDArray:
-        return rankdata(np.abs(self.heat[self.known]))
+        return ranks(np.abs(self.heat[self.known]))
 
     @functools.cached_property
     def histograms(self) -> NDArray | None:
@@ -99,6 +106,27 @@ class Reference:
         return np.fft.irfftn(
             np.abs(np.fft.rfftn(self.scaled)) * np.exp(1j * phases), self.heat.shape, range(self.heat.ndim)
         )
+
+
+def ranks(values: NDArray) -> NDArray[np.float64]:
+    """Ranks of values (places,), the mean rank for those that are equal; as scipy's rankdata, several times as fast on float32.
+
+    Each value is put before its place in one whole number, so that sorting need not carry places along.
+    """
+    if values.dtype != np.float32:
+        return rankdata(values)
+    bits = (values + np.float32(0)).view(np.uint32)  # -0 becomes 0
+    ordered = np.where(
+        bits >> 31, ~bits, bits | np.uint32(1 << 31)
+    )  # as whole numbers in the order of the values
+    keys = np.sort(ordered.astype(np.uint64) << np.uint64(32) | np.arange(len(bits), dtype=np.uint64))
+    found = (keys >> np.uint64(32)).astype(np.uint32)
+    places = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    ends = np.append(np.flatnonzero(found[1:] != found[:-1]) + 1, len(found))
+    starts = np.append(0, ends[:-1])
+    result = np.empty(len(values))
+    result[places] = np.repeat((starts + ends + 1) / 2, ends - starts)
+    return result
 
 
 def _correlation(one: NDArray, other: NDArray | None) -> float:

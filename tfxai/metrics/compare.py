@@ -112,6 +112,12 @@ class MethodTable:
         ]
         return "\n".join(f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(heads)), *lines[1:]))
 
+    def _repr_html_(self) -> str:
+        """The chart and the table, for notebooks."""
+        from tfxai import charts, html  # only when it is looked at: they load matplotlib
+
+        return html.inlined(charts.leaderboard(self), repr(self))
+
     def __repr__(self) -> str:
         heads, rows = self._cells()
         widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
@@ -200,7 +206,7 @@ def compare_methods(
                 advance(1)
                 for column, function in columns.items():
                     bound = _bound(method, number) if isinstance(method, _Control) else method
-                    result = _measured(function, bound, model, inputs, asked, explanation, batch_size)
+                    result = measured(function, bound, model, inputs, asked, explanation, batch_size)
                     values = np.asarray(getattr(result, "values", np.nan), np.float32)
                     if values.shape != explanation.targets.shape:
                         raise ValueError(
@@ -316,7 +322,7 @@ def checked_metrics(metrics: Any) -> dict[str, Any]:
     return columns
 
 
-def _measured(
+def measured(
     function: Callable[..., Any],
     method: Any,
     model: Any,

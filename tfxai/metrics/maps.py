@@ -42,11 +42,15 @@ def complexity(explanation: Explanation, *, input: str | int | None = None) -> M
     Bhatt, Weller, Moura, 2020. arXiv:2005.00631
     """
     _, heat = checked_heat(explanation, input)
+    return result(complexity, entropy(heat).reshape(explanation.targets.shape))
+
+
+def entropy(heat: NDArray) -> NDArray[np.float64]:
+    """(rows,) entropy in nats of how the magnitudes of maps (rows, ...) are spread; an empty map is spread evenly."""
     sizes = np.abs(heat.reshape(len(heat), -1)).astype(np.float64)
     total = sizes.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, sizes / np.maximum(total, 1e-300), 1 / sizes.shape[1])
-    entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
-    return result(complexity, entropy.reshape(explanation.targets.shape))
+    return -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1)
 
 
 @metric(higher_is_better=True)
@@ -64,7 +68,7 @@ def pointing_game(
     Zhang et al.: Top-down Neural Attention by Excitation Backprop, 2016. arXiv:1608.00507
     """
     _, heat = checked_heat(explanation, input)
-    masks = _masks(regions, heat.shape, explanation.targets.shape)
+    masks = masks_of(regions, heat.shape, explanation.targets.shape)
     if whole_number("margin", margin, 0):
         near = np.argwhere(np.ones([2 * margin + 1] * (masks.ndim - 1), bool)) - margin
         near = near[(near**2).sum(axis=1) <= margin**2]
@@ -99,11 +103,8 @@ def localisation(
     """
     _, heat = checked_heat(explanation, input)
     lead = explanation.targets.shape
-    masks = _masks(regions, heat.shape, lead)
-    positive = np.maximum(heat, 0).astype(np.float64).reshape(len(heat), -1)
-    flat = masks.reshape(len(masks), -1)
-    total = positive.sum(axis=1)
-    inside = np.where(total > 0, (positive * flat).sum(axis=1) / np.maximum(total, 1e-300), 0.0)
+    masks = masks_of(regions, heat.shape, lead)
+    inside, flat = share_inside(heat, masks), masks.reshape(len(masks), -1)
     overlaps = []
     for row, (one, mask) in enumerate(zip(heat.reshape(len(heat), -1), flat, strict=True)):
         best = ranks_of(one, np.random.default_rng([0, row])) < mask.sum()
@@ -112,7 +113,15 @@ def localisation(
     return result(localisation, inside.reshape(lead), LocalisationResult, iou=iou)
 
 
-def _masks(regions: ArrayLike, shape: tuple[int, ...], lead: tuple[int, ...]) -> NDArray[np.bool_]:
+def share_inside(heat: NDArray, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(rows,) share of the positive values of maps (rows, ...) that lies inside masks of the same shape; 0 without any."""
+    positive = np.maximum(heat, 0).reshape(len(heat), -1)
+    total = positive.sum(axis=1, dtype=np.float64)
+    inside = np.where(masks.reshape(len(masks), -1), positive, 0).sum(axis=1, dtype=np.float64)
+    return np.where(total > 0, inside / np.maximum(total, 1e-300), 0.0)
+
+
+def masks_of(regions: ArrayLike, shape: tuple[int, ...], lead: tuple[int, ...]) -> NDArray[np.bool_]:
     """(rows, *space) masks for maps of that shape, of regions for each example, or for each target."""
     array, space = np.asarray(regions), shape[1:]
     examples, each = lead[0], int(np.prod(lead[1:]))
