@@ -217,6 +217,34 @@ def test_irof(net: Any) -> None:
         assert found.values[row] == pytest.approx(area, abs=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_irof_cuts_each_image_once(net: Any, count: int) -> None:
+    """However many targets it has; the values are those of one target after the other."""
+    cut: list[np.ndarray] = []
+
+    def halves(image: np.ndarray) -> np.ndarray:
+        cut.append(image)
+        return (image.mean(axis=-1) > image.mean()) + 2 * (np.arange(SIZE) > 4)
+
+    generator = np.random.default_rng(8)
+    values = generator.normal(size=(3, count, SIZE, SIZE, 3)).astype(np.float32)
+    targets = np.array([[1, 0, 3], [2, 1, 0], [3, 0, 2]])[:, :count]
+    many = tfxai.Explanation(values, X, targets, np.zeros((3, count), np.float32))
+    found = metrics.irof(net, many, segmenter=halves).values
+    assert found.shape == (3, count) and len(cut) == 3
+    for image, x in zip(cut, X, strict=True):
+        np.testing.assert_allclose(image, (x - x.min()) / (x.max() - x.min()), atol=1e-6)
+    maps = np.stack([halves(image) for image in cut[:3]])
+    for k in range(count):
+        alone = tfxai.Explanation(values[:, k], X, targets[:, k], np.zeros(3, np.float32))
+        np.testing.assert_allclose(metrics.irof(net, alone, segmenter=halves).values, found[:, k], atol=1e-6)
+    # Label maps: for each image, or for each image and target.
+    np.testing.assert_allclose(metrics.irof(net, many, segmenter=maps).values, found, atol=1e-6)
+    each = np.repeat(maps, count, axis=0)
+    np.testing.assert_allclose(metrics.irof(net, many, segmenter=each).values, found, atol=1e-6)
+    assert len(np.unique(found)) == found.size
+
+
 def test_road(net: Any) -> None:
     explanation = random_map(7)
     found = metrics.road(net, explanation, fractions=(0.2, 0.6), noise=0.0)

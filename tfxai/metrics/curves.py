@@ -135,7 +135,8 @@ def irof(
     Area over the curve of the score relative to that of the whole input, 0 to 1 (and beyond where the score rises); NaN
     where that is not above zero. The evidence of a segment is the mean over its places.
 
-    segments, segmenter: as for LIME. baseline: the example's mean colour unless given; for tables 0.
+    segments, segmenter: as for LIME; each example is cut once. baseline: the example's mean colour unless given; for
+                         tables 0.
 
     Cost: segments + 2 forward passes for each target. Criticism: the answer depends on how the image is cut.
 
@@ -147,7 +148,7 @@ def irof(
     if baseline is None:
         baseline = baselines.mean() if part.array.ndim > 2 else 0.0
     hidden = rows.hidden(baseline)
-    cut = [parts(part.array, row, segmenter, segments).astype(np.int32) for row in range(len(rows))]
+    cut = _cuts(rows, segmenter, segments)
 
     def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
         seen = fixed[0] >= tf.reshape(plan[0], (-1, *[1] * len(part.space)))
@@ -167,6 +168,18 @@ def irof(
         curve = found.scores[:, 0]
         values.append(1 - trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)) if curve[0] > 0 else np.nan)
     return rows.result(irof, values)
+
+
+def _cuts(rows: Rows, segmenter: Any, segments: int) -> list[NDArray[np.int32]]:
+    """The label map of every row. An example is cut once, however many targets it has.
+
+    Label maps that were given may also be one for each row.
+    """
+    array, each = rows.part.array, len(rows) // rows.lead[0]
+    if np.shape(segmenter) != (len(rows), *rows.part.space):
+        array = array[::each]
+    found = [parts(array, number, segmenter, segments).astype(np.int32) for number in range(len(array))]
+    return [labels for labels in found for _ in range(len(rows) // len(array))]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
