@@ -195,6 +195,26 @@ def test_wrong_use(net: Any) -> None:
             tfxai.compare_methods(*call)
 
 
+@pytest.mark.parametrize("asked", ["deletio", []])
+def test_names_that_are_offered_can_be_used(net: Any, asked: Any) -> None:
+    with pytest.raises(ValueError, match="metric") as error:
+        tfxai.compare_methods(tfxai.Gradient(), net, X[:2], asked)
+    offered = str(error.value).rstrip(".").split(": ")[-1].split(", ")
+    assert not {"pointing_game", "localisation", "consistency"} & {*offered}
+    found = tfxai.compare_methods(tfxai.Gradient(), net, X[:2], offered)
+    assert found.metrics == offered and len(offered) == 15
+    assert all(found.values[name].shape == (3, 2) for name in offered)
+
+
+def test_regions_are_set_by_partial(net: Any) -> None:
+    boxes = [[0, 0, 4, 4]] * 7
+    columns = [partial(function, regions=boxes) for function in (metrics.localisation, metrics.pointing_game)]
+    found = tfxai.compare_methods(tfxai.InputXGradient(), net, X, columns, 1)
+    wanted = metrics.localisation(tfxai.InputXGradient()(net, X, 1), boxes)
+    np.testing.assert_allclose(found.values["localisation"][0], wanted.values, atol=1e-6)
+    assert found.mean("input_x_gradient", "pointing_game") == 1 > found.mean("random", "pointing_game")
+
+
 def _short(model: Any, explanation: Any) -> Any:
     return metrics.MetricResult("short", np.zeros(2), True)
 
