@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -406,6 +408,29 @@ def test_max_sensitivity(net: Any) -> None:
         )
     np.testing.assert_allclose(found.values, worst, rtol=1e-5)
     assert metrics.max_sensitivity(method, net, X, samples=2).mean < found.mean
+
+
+# Memory
+
+PEAKS = """
+import resource, keras, numpy as np, tfxai
+L = keras.layers
+model = keras.Sequential([keras.Input((96, 96, 3)), L.Conv2D(4, 8, strides=8), L.Flatten(), L.Dense(2)])
+x = np.random.default_rng(0).normal(size=(1, 96, 96, 3)).astype(np.float32)
+explanation = tfxai.Explanation(x, x, np.zeros(1, int), np.zeros(1, np.float32))
+for steps in (24, 4608):
+    for metric in (tfxai.metrics.deletion, tfxai.metrics.insertion):
+        found = metric(model, explanation, step=96 * 96 // steps, batch_size=8)
+        assert found.curves.shape == (1, steps + 1)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_steps() -> None:
+    """In a process of its own, since a peak never falls. All inputs of 4608 steps at once would take 510 MB."""
+    done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)
+    few, many = map(float, done.stdout.split())
+    assert many - few < 100
 
 
 # Closed forms on a linear model
