@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
+import re
 import subprocess
 import sys
 from functools import partial
@@ -620,13 +622,34 @@ def test_series_tables_tokens_and_two_inputs(function: Any) -> None:
         np.testing.assert_allclose(again.values, found.values, rtol=1e-3, atol=1e-4)
 
 
-def test_directions_and_words() -> None:
-    for function in ALL:
-        assert isinstance(function.higher_is_better, bool)
-        text = function.__doc__
-        assert "Cost:" in text or "cost:" in text
-        assert "Criticism:" in text and "arXiv:" in text
-    assert not metrics.deletion.higher_is_better and metrics.insertion.higher_is_better
+@pytest.mark.parametrize("function", ALL, ids=lambda f: f.__name__)
+def test_directions_and_words(function: Any) -> None:
+    assert isinstance(function.higher_is_better, bool)
+    text = " ".join(function.__doc__.split())
+    assert ("Higher is better" in text) == function.higher_is_better
+    assert ("Lower is better" in text) != function.higher_is_better
+    for word in ("Defaults: ", "Cost: ", "Criticism: "):
+        assert text.count(word) == 1
+    assert re.search(r"arXiv:\d{4}\.\d{5}\b", text)
+    # Whose defaults they are, by name; or the paper's.
+    assert re.search("paper|quantus|xplique|captum", text.split("Defaults: ")[1].split("Cost: ")[0])
+
+
+def test_directions_and_defaults() -> None:
+    """Those that docstrings say are a paper's, or another package's."""
+    assert len(ALL) == 18 and not metrics.deletion.higher_is_better and metrics.insertion.higher_is_better
+    for function, defaults in (
+        (metrics.deletion, {"baseline": 0.0, "score": "probability"}),
+        (metrics.road, {"fractions": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "noise": 0.01}),
+        (metrics.mu_fidelity, {"samples": 200, "grid": 9, "share": 0.2, "baseline": 0.0}),
+        (metrics.faithfulness_correlation, {"samples": 100}),
+        (metrics.infidelity, {"noise": 0.2}),
+        (metrics.max_sensitivity, {"samples": 10, "radius": 0.02}),
+        (metrics.pointing_game, {"margin": 0}),
+        (metrics.completeness, {"baseline": 0.0}),
+    ):
+        options = inspect.signature(function).parameters
+        assert {name: options[name].default for name in defaults} == defaults
 
 
 def test_a_result_says_how_sure_it_is() -> None:
