@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 import tfxai
@@ -34,6 +37,27 @@ def net() -> keras.Model:
 
 
 METHODS = {"saliency": tfxai.Gradient(), "parts": tfxai.InputXGradient()}
+
+
+def apart(figure: Any) -> None:
+    """Nothing is cut off, and no two texts lie on each other."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, (width, height) = canvas.get_renderer(), canvas.get_width_height()
+    axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+    ticks = [(tick, *axis.get_view_interval()) for axis in axes for tick in axis.get_major_ticks()]
+    spare = [tick.label1 for tick, low, high in ticks if not low <= tick.get_loc() <= high]  # never drawn
+    words = [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in spare
+    ]
+    assert len(words) > 5
+    boxes = [word.get_window_extent(renderer) for word in words]
+    for box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +181,34 @@ def test_curves_are_drawn(net: Any) -> None:
         plots.curves(metrics.sparseness(METHODS["parts"](net, X, 1)))
 
 
+@pytest.mark.parametrize("example", [None, 2])
+@pytest.mark.parametrize("count", [1, 3, 21])
+def test_both_curves_of_road_are_drawn(net: Any, count: int, example: int | None) -> None:
+    found = [metrics.road(net, method(net, X, 1)) for method in METHODS.values()]
+    results = {f"IntegratedGradients {i}": found[i % 2] for i in range(count)}
+    figure = plots.curves(results, example=example)
+    (ax,) = figure.axes
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"] * count
+    for i, result in enumerate(results.values()):
+        solid, dashed = ax.lines[2 * i : 2 * i + 2]
+        assert solid.get_color() == dashed.get_color()
+        for line, scores in ((solid, result.morf), (dashed, result.lerf)):
+            wanted = scores.mean(axis=0) if example is None else scores[example]
+            np.testing.assert_allclose(line.get_xdata(), result.fractions)
+            np.testing.assert_allclose(line.get_ydata(), wanted, rtol=1e-5)
+        value = result.mean if example is None else result.values[example]
+        assert float(solid.get_label().split()[-1].replace("\N{MINUS SIGN}", "-")) == pytest.approx(
+            value, abs=6e-4
+        )
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in ax.lines}
+    assert len(looks) == 2 * min(count, 11)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(words) == count + 3 and words[-2:] == ["most relevant first", "least relevant first"]
+    keys = ax.get_legend().get_lines()
+    assert [key.get_linestyle() for key in keys[-2:]] == ["-", "--"]
+    apart(figure)
+
+
 def test_wrong_use(net: Any) -> None:
     gradient = tfxai.Gradient()
     wrong: list[tuple[str, tuple]] = [
@@ -193,6 +245,26 @@ def test_wrong_use(net: Any) -> None:
     for message, call in wrong:
         with pytest.raises(ValueError, match=message):
             tfxai.compare_methods(*call)
+
+
+@pytest.mark.parametrize("asked", ["deletio", []])
+def test_names_that_are_offered_can_be_used(net: Any, asked: Any) -> None:
+    with pytest.raises(ValueError, match="metric") as error:
+        tfxai.compare_methods(tfxai.Gradient(), net, X[:2], asked)
+    offered = str(error.value).rstrip(".").split(": ")[-1].split(", ")
+    assert not {"pointing_game", "localisation", "consistency"} & {*offered}
+    found = tfxai.compare_methods(tfxai.Gradient(), net, X[:2], offered)
+    assert found.metrics == offered and len(offered) == 15
+    assert all(found.values[name].shape == (3, 2) for name in offered)
+
+
+def test_regions_are_set_by_partial(net: Any) -> None:
+    boxes = [[0, 0, 4, 4]] * 7
+    columns = [partial(function, regions=boxes) for function in (metrics.localisation, metrics.pointing_game)]
+    found = tfxai.compare_methods(tfxai.InputXGradient(), net, X, columns, 1)
+    wanted = metrics.localisation(tfxai.InputXGradient()(net, X, 1), boxes)
+    np.testing.assert_allclose(found.values["localisation"][0], wanted.values, atol=1e-6)
+    assert found.mean("input_x_gradient", "pointing_game") == 1 > found.mean("random", "pointing_game")
 
 
 def _short(model: Any, explanation: Any) -> Any:

@@ -542,6 +542,72 @@ def test_an_id_is_a_whole_number() -> None:
         tfxai.Occlusion(baseline=0.5)(model, IDS)
 
 
+VOCABULARY = 20
+WORDS = np.random.default_rng(0).integers(0, VOCABULARY, (2, 6))
+
+
+@functools.cache
+def reader(*, dtype: str = "int32", change: Any = None, table: int = VOCABULARY) -> Any:
+    """Looks ids up as they are, or changed first."""
+    layers = [] if change is None else [L.Lambda(change)]
+    layers += [L.Embedding(table, 3), L.GlobalAveragePooling1D(), L.Dense(2, activation="softmax")]
+    return keras.Sequential([keras.Input((6,), dtype=dtype), *layers])
+
+
+def measured(name: str, **settings: Any) -> Any:
+    return getattr(tfxai.metrics, name)(reader(), GRADIENT(reader(), WORDS), **settings)
+
+
+ALIKE, STRAY = np.full(6, 21), np.where(np.arange(6) == 4, 33, WORDS)
+OUTSIDE: dict[str, tuple[Callable[[], Any], str]] = {
+    **{
+        name: (functools.partial(measured, name, baseline=20), "^baseline holds the token id 20,")
+        for name in ("deletion", "insertion", "irof", "monotonicity", "average_drop", "average_increase", "average_gain",
+                     "mu_fidelity", "faithfulness_correlation", "infidelity", "completeness")
+    },
+    "below zero": (lambda: measured("deletion", baseline=-1), "^baseline holds the token id -1,"),
+    "a function": (lambda: measured("insertion", baseline=lambda x: x + 40), r"^baseline holds the token id [45]\d,"),
+    "inputs": (lambda: GRADIENT(reader(), STRAY), "^inputs holds the token id 33,"),
+    "inputs of a metric": (lambda: tfxai.metrics.max_sensitivity(GRADIENT, reader(), STRAY), "token id 33,"),
+    "inputs of a table": (lambda: tfxai.compare_methods(GRADIENT, reader(), STRAY), "token id 33,"),
+    "as floats": (lambda: GRADIENT(reader(dtype="float32"), STRAY), "^inputs holds the token id 33,"),
+    "hidden": (lambda: tfxai.Occlusion(baseline=20)(reader(), WORDS), "^baseline holds the token id 20,"),
+    "starts": (lambda: tfxai.IntegratedGradients(baseline=ALIKE)(reader(), WORDS), "^baseline holds the token id 21,"),
+    "rows": (lambda: tfxai.KernelSHAP(background=ALIKE[None])(reader(), WORDS), "background holds the token id 21,"),
+    "data": (lambda: tfxai.ExpectedGradients(background=ALIKE[None])(reader(), WORDS), "background: inputs holds the token id 21,"),
+    "a masker": (lambda: tfxai.PartitionSHAP(masker=21)(reader(), WORDS), "token id 21,"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_ids_outside_of_the_vocabulary(name: str) -> None:
+    call, message = OUTSIDE[name]
+    with pytest.raises(ValueError, match=message) as error:
+        call()
+    assert "the vocabulary has 20. Give ids from 0 to 19." in str(error.value)
+
+
+def test_ids_that_are_changed_before_they_are_looked_up() -> None:
+    """What they become is known when the model runs."""
+    folded = reader(change=lambda ids: ids % VOCABULARY)
+    np.testing.assert_allclose(
+        GRADIENT(folded, WORDS + 400).scores, GRADIENT(folded, WORDS).scores, atol=1e-6
+    )
+    shifted = reader(change=lambda ids: ids + 15)
+    with pytest.raises(
+        ValueError, match=r"looks up the token id \d+, the vocabulary has 20\. Give ids from 0 to 19"
+    ):
+        GRADIENT(shifted, np.full((2, 6), 9))
+
+
+def test_every_id_of_the_vocabulary_is_taken() -> None:
+    explanation = GRADIENT(reader(), np.stack([WORDS[0], np.full(6, VOCABULARY - 1)]))
+    for number in (0, VOCABULARY - 1):
+        found = tfxai.metrics.deletion(reader(), explanation, baseline=number)
+        gone = reader()(np.full((1, 6), number)).numpy()[0]
+        np.testing.assert_allclose(found.curves[:, -1], gone[explanation.targets], atol=1e-6)
+
+
 def test_names_in_the_place_of_a_number_of_segments() -> None:
     found = tfxai.LIME(samples=20, segments=4, segmenter="grid")(lambda x: x[:, 0, 0], IMAGES)
     with pytest.raises(ValueError, match="class names as labels="):

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import warnings
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from models import BUILDERS, kind
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import tfxai
-from tfxai import hub, methods
+from tfxai import hub, methods, metrics
 from tfxai.engines import perturb
+from tfxai.metrics.result import plain
 from tfxai.network import traces
 from tfxai.weights import weighted_layers
 
@@ -107,6 +109,54 @@ def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str,
     wanted = method(net, X)
     assert np.nanmax(np.abs(wanted.values)) > 0
     same(method(load(saved[file]), X), wanted)
+
+
+PARTS = ("average_drop", "average_increase", "average_gain", "irof")  # of a probability
+ASKING = [
+    metrics.deletion,
+    metrics.insertion,
+    metrics.irof,
+    metrics.road,
+    metrics.average_drop,
+    metrics.average_increase,
+    metrics.average_gain,
+    metrics.mu_fidelity,
+    metrics.faithfulness_correlation,
+    metrics.infidelity,
+    partial(metrics.infidelity, reads="weights", perturbation="noise"),
+    metrics.monotonicity,
+    metrics.completeness,
+    partial(metrics.max_sensitivity, tfxai.GradCAMPlusPlus()),
+]
+
+
+@pytest.mark.parametrize("file", ["export", "tf1", "frozen"])
+@pytest.mark.parametrize("metric", ASKING, ids=lambda f: plain(f).__name__)
+def test_every_metric_gives_the_values_of_the_keras_model(net, saved, file: str, metric: Any) -> None:
+    score = "logit" if plain(metric).__name__ not in PARTS else "probability"
+    asked = tfxai.top(2)
+    if not plain(metric).explains_again:
+        asked = tfxai.InputXGradient()(net, X, asked)
+        found, wanted = (metric(model, asked, score=score) for model in (load(saved[file]), net))
+    else:
+        found, wanted = (metric(model, X, asked, score=score) for model in (load(saved[file]), net))
+    for field in ("values", "curves", "morf", "lerf"):
+        one, other = (getattr(each, field, None) for each in (found, wanted))
+        if field == "values" or other is not None:
+            assert one.shape == other.shape and one.shape[:2] == (3, 2)
+            assert np.abs(one - other).max() <= 1e-4 * max(np.abs(other).max(), 1e-3)
+    moving = wanted.values if wanted.curves is None else wanted.curves
+    assert np.ptp(moving) > (0 if metric is metrics.completeness else 1e-3)
+
+
+def test_a_table_of_a_module_is_that_of_the_keras_model(net, saved) -> None:
+    found, wanted = (
+        tfxai.compare_methods([tfxai.Gradient(), tfxai.GradCAM()], model, X, ["deletion", "mu_fidelity"])
+        for model in (load(saved["export"]), net)
+    )
+    assert found.methods == wanted.methods == ["gradient", "grad_cam", "random", "edges"]
+    for name in wanted.metrics:
+        np.testing.assert_allclose(found.values[name], wanted.values[name], atol=1e-4)
 
 
 _loaded: dict[Path, hub.Module] = {}

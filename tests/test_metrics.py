@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
+import re
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -217,6 +221,34 @@ def test_irof(net: Any) -> None:
         assert found.values[row] == pytest.approx(area, abs=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_irof_cuts_each_image_once(net: Any, count: int) -> None:
+    """However many targets it has; the values are those of one target after the other."""
+    cut: list[np.ndarray] = []
+
+    def halves(image: np.ndarray) -> np.ndarray:
+        cut.append(image)
+        return (image.mean(axis=-1) > image.mean()) + 2 * (np.arange(SIZE) > 4)
+
+    generator = np.random.default_rng(8)
+    values = generator.normal(size=(3, count, SIZE, SIZE, 3)).astype(np.float32)
+    targets = np.array([[1, 0, 3], [2, 1, 0], [3, 0, 2]])[:, :count]
+    many = tfxai.Explanation(values, X, targets, np.zeros((3, count), np.float32))
+    found = metrics.irof(net, many, segmenter=halves).values
+    assert found.shape == (3, count) and len(cut) == 3
+    for image, x in zip(cut, X, strict=True):
+        np.testing.assert_allclose(image, (x - x.min()) / (x.max() - x.min()), atol=1e-6)
+    maps = np.stack([halves(image) for image in cut[:3]])
+    for k in range(count):
+        alone = tfxai.Explanation(values[:, k], X, targets[:, k], np.zeros(3, np.float32))
+        np.testing.assert_allclose(metrics.irof(net, alone, segmenter=halves).values, found[:, k], atol=1e-6)
+    # Label maps: for each image, or for each image and target.
+    np.testing.assert_allclose(metrics.irof(net, many, segmenter=maps).values, found, atol=1e-6)
+    each = np.repeat(maps, count, axis=0)
+    np.testing.assert_allclose(metrics.irof(net, many, segmenter=each).values, found, atol=1e-6)
+    assert len(np.unique(found)) == found.size
+
+
 def test_road(net: Any) -> None:
     explanation = random_map(7)
     found = metrics.road(net, explanation, fractions=(0.2, 0.6), noise=0.0)
@@ -378,6 +410,29 @@ def test_max_sensitivity(net: Any) -> None:
         )
     np.testing.assert_allclose(found.values, worst, rtol=1e-5)
     assert metrics.max_sensitivity(method, net, X, samples=2).mean < found.mean
+
+
+# Memory
+
+PEAKS = """
+import resource, keras, numpy as np, tfxai
+L = keras.layers
+model = keras.Sequential([keras.Input((96, 96, 3)), L.Conv2D(4, 8, strides=8), L.Flatten(), L.Dense(2)])
+x = np.random.default_rng(0).normal(size=(1, 96, 96, 3)).astype(np.float32)
+explanation = tfxai.Explanation(x, x, np.zeros(1, int), np.zeros(1, np.float32))
+for steps in (24, 4608):
+    for metric in (tfxai.metrics.deletion, tfxai.metrics.insertion):
+        found = metric(model, explanation, step=96 * 96 // steps, batch_size=8)
+        assert found.curves.shape == (1, steps + 1)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_steps() -> None:
+    """In a process of its own, since a peak never falls. All inputs of 4608 steps at once would take 510 MB."""
+    done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)
+    few, many = map(float, done.stdout.split())
+    assert many - few < 100
 
 
 # Closed forms on a linear model
@@ -567,13 +622,34 @@ def test_series_tables_tokens_and_two_inputs(function: Any) -> None:
         np.testing.assert_allclose(again.values, found.values, rtol=1e-3, atol=1e-4)
 
 
-def test_directions_and_words() -> None:
-    for function in ALL:
-        assert isinstance(function.higher_is_better, bool)
-        text = function.__doc__
-        assert "Cost:" in text or "cost:" in text
-        assert "Criticism:" in text and "arXiv:" in text
-    assert not metrics.deletion.higher_is_better and metrics.insertion.higher_is_better
+@pytest.mark.parametrize("function", ALL, ids=lambda f: f.__name__)
+def test_directions_and_words(function: Any) -> None:
+    assert isinstance(function.higher_is_better, bool)
+    text = " ".join(function.__doc__.split())
+    assert ("Higher is better" in text) == function.higher_is_better
+    assert ("Lower is better" in text) != function.higher_is_better
+    for word in ("Defaults: ", "Cost: ", "Criticism: "):
+        assert text.count(word) == 1
+    assert re.search(r"arXiv:\d{4}\.\d{5}\b", text)
+    # Whose defaults they are, by name; or the paper's.
+    assert re.search("paper|quantus|xplique|captum", text.split("Defaults: ")[1].split("Cost: ")[0])
+
+
+def test_directions_and_defaults() -> None:
+    """Those that docstrings say are a paper's, or another package's."""
+    assert len(ALL) == 18 and not metrics.deletion.higher_is_better and metrics.insertion.higher_is_better
+    for function, defaults in (
+        (metrics.deletion, {"baseline": 0.0, "score": "probability"}),
+        (metrics.road, {"fractions": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "noise": 0.01}),
+        (metrics.mu_fidelity, {"samples": 200, "grid": 9, "share": 0.2, "baseline": 0.0}),
+        (metrics.faithfulness_correlation, {"samples": 100}),
+        (metrics.infidelity, {"noise": 0.2}),
+        (metrics.max_sensitivity, {"samples": 10, "radius": 0.02}),
+        (metrics.pointing_game, {"margin": 0}),
+        (metrics.completeness, {"baseline": 0.0}),
+    ):
+        options = inspect.signature(function).parameters
+        assert {name: options[name].default for name in defaults} == defaults
 
 
 def test_a_result_says_how_sure_it_is() -> None:

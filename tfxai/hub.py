@@ -229,7 +229,8 @@ class Module:
         for name, placeholder in graph.inputs.items():
             spec = self.inputs[name]
             tensor = tf.convert_to_tensor(tensors[name])
-            given[f"{placeholder}:0"] = tensor if tensor.dtype == spec.dtype else tf.cast(tensor, spec.dtype)
+            # A tensor from outside of a loop is captured by operations alone, not by an import.
+            given[f"{placeholder}:0"] = tf.cast(tf.identity(tensor), spec.dtype)
         found: dict[Any, Any] = {}  # each variable is read once
         for placeholder, key in graph.values.items():
             if key not in found:

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import operator
+import re
 import sys
 import threading
 import types
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from tfxai.folding import folded
 from tfxai.graphs import operations_ahead, operations_behind
 from tfxai.hub import Endpoint, Module, ModuleLayer, is_endpoint
-from tfxai.inputs import checked, is_float, pack, skeleton
+from tfxai.inputs import checked, flatten, is_float, pack, skeleton
 from tfxai.text import Text
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
@@ -36,6 +37,10 @@ _KEPT = 64  # compiled functions kept per model
 _COPIES = 4  # traces kept per model that hold its weights
 _TABLES = (tf.lookup.StaticHashTable, tf.lookup.experimental.MutableHashTable)  # of layers that were adapted
 _FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
+
+
+_OUTSIDE = re.compile(r"= (-?\d+) is not in \[0, (\d+)\)")  # as TensorFlow says it of a lookup
+_HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze")
 
 
 _FREEZING: contextvars.ContextVar[bool] = contextvars.ContextVar("freezing", default=True)
@@ -77,12 +82,21 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
         if not self.facts.get("arrays"):
-            return self.function(*tensors)
+            return self._run(*tensors)
         try:
             return self.function(*tensors)
         except tf.errors.OpError as error:  # which wraps what the user's callable raised
             lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
             raise ValueError(f"The callable failed: {[*lines, _first_line(error)][0]}") from error
+
+    def _run(self, *tensors: Any) -> Any:
+        try:
+            return self.function(*tensors)
+        except tf.errors.InvalidArgumentError as error:
+            # Of models that change ids before they look them up, and of files: their tables are not known before.
+            if (found := _OUTSIDE.search(error.message)) is None:
+                raise
+            raise ValueError(_outside("The model looks up", int(found[1]), int(found[2]))) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,9 +166,10 @@ class Network:
     arrays:    the inputs as a flat list of arrays (N, ...), in the types that the model takes.
     structure: the inputs as they were given: array, dict, list or tuple.
     places:    for each array where it is explained: "input", an Embedded, or None.
+    tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
 
     Raises ValueError if the model is not built, or the inputs are empty, lack the batch axis, differ in length, do
-    not fit the model or hold NaN.
+    not fit the model, hold NaN, or ids outside of the vocabulary.
     """
 
     def __init__(self, model: Any, inputs: Any) -> None:
@@ -176,10 +191,24 @@ class Network:
         self.fingerprint, self.read = self._fingerprint()
         self._frozen: list[tuple[Any, NDArray]] = []  # while such a trace is made
         self.array_outputs: Any = None
+        self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Any] = self._places()
+        for which, (array, name) in enumerate(zip(self.arrays, flatten(inputs)[1], strict=True)):
+            self.check_ids(which, array, name)
 
     def __len__(self) -> int:
         return len(self.arrays[0])
+
+    def check_ids(self, which: int, array: NDArray, name: str) -> None:
+        """Raises ValueError if what stands for an input holds ids outside of the vocabulary that it is looked up in.
+
+        Processors refuse them in words of their own, or (GPU) take rows of zeros instead.
+        """
+        if (size := self.tables[which]) is None:
+            return
+        outside = (array <= -1) | (array >= size)
+        if outside.any():
+            raise ValueError(_outside(f"{name} holds", int(array[outside][0]), size))
 
     def explain_images_only(self, method: str) -> None:
         """Leaves inputs that are not images (N, H, W, channels) as they are; raises ValueError if there is no image."""
@@ -524,10 +553,12 @@ class Network:
             # By position in the list of layers: the layer itself would keep the model alive.
             layers = [layer for _, layer in self.layers]
             facts["places"] = [p if p in ("input", None) else (_position(layers, p[0]), p[1]) for p in places]
+            facts["tables"] = [_table_of(tensor, calls) for tensor in inputs]
             return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tensors]
 
         self.places = ["input"] * len(self.arrays)
-        places = self.compiled("places", body, self.arrays).facts["places"]
+        facts = self.compiled("places", body, self.arrays).facts
+        places, self.tables = facts["places"], facts["tables"]
         return [
             place if place in ("input", None) else Embedded(self.layers[place[0]][1], place[1])
             for place in places
@@ -696,6 +727,23 @@ def _embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
                 return call.layer, counts[id(call.layer)]
             counts[id(call.layer)] += 1
     return None
+
+
+def _table_of(tensor: Any, calls: list[Call]) -> int | None:
+    """The size of the smallest Keras embedding that looks this input up as it is."""
+
+    def handed_on(ids: Any) -> bool:
+        while ids is not tensor and ids.op.type in _HANDING_ON:
+            ids = ids.op.inputs[0]
+        return ids is tensor
+
+    looked_up = [call for call in calls if _is_embedding(call.layer) and not isinstance(call.layer, Endpoint)]
+    sizes = [c.layer.input_dim for c in looked_up if handed_on(tf.nest.flatten(c.inputs)[0])]
+    return min(sizes, default=None)
+
+
+def _outside(what: str, number: int, size: int) -> str:
+    return f"{what} the token id {number}, the vocabulary has {size}. Give ids from 0 to {size - 1}."
 
 
 def _position(layers: list[Any], layer: Any) -> int:

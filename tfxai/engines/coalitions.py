@@ -188,7 +188,7 @@ class Coalitions:
             else given
         )
         found = []
-        for rows, array in zip(flat, arrays, strict=True):
+        for which, rows, array in zip(self.which, flat, arrays, strict=True):
             rows = np.asarray(rows)
             rows = rows.astype(object if array.dtype == object else array.dtype)
             if rows.shape[1:] != array.shape[1:] or len(rows) == 0:
@@ -197,6 +197,7 @@ class Coalitions:
                 )
             if array.dtype.kind == "f" and not np.isfinite(rows).all():
                 raise ValueError(f"{method}: background holds NaN or infinite numbers. Clean them.")
+            self.question.network.check_ids(which, rows, f"{method}: background")
             found.append(rows)
         if len({len(rows) for rows in found}) > 1:
             raise ValueError(
@@ -218,7 +219,9 @@ class Coalitions:
                 f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "
                 "as the method's background (of PartitionSHAP, its masker); or a number."
             )
-        return filled(hide, self.array)
+        found = filled(hide, self.array)
+        self.question.network.check_ids(self.which[0], found, f"{method}: what hides")
+        return found
 
     def engine(self, passes: int) -> Perturb:
         """The passes for one call."""

@@ -284,14 +284,17 @@ class Question:
                     f"baseline has {len(baseline)} entries for {len(network.arrays)} inputs. Give one for each."
                 )
             alone = list(baseline)
-        return [self._baseline_at(*each) for each in zip(alone, network.arrays, network.places, strict=True)]
+        return [self._baseline_at(number, each) for number, each in enumerate(alone)]
 
-    def _baseline_at(self, baseline: Baseline, array: NDArray, place: Any) -> NDArray:
+    def _baseline_at(self, number: int, baseline: Baseline) -> NDArray:
+        array, place = self.network.arrays[number], self.network.places[number]
         if place is None:
             return array
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
             return np.broadcast_to(filled(baseline, np.zeros((1, 1, 1), np.float32)), (len(array), 1, 1))
-        return filled(baseline, array)
+        found = filled(baseline, array)
+        self.network.check_ids(number, found, "baseline")
+        return found
 
     def explanation(self, answer: Answer, method: str) -> Explanation:
         network = self.network

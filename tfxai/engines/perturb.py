@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.method import Answer, Question, each
-from tfxai.network import Pass
+from tfxai.network import Network, Pass
 
 STEPS = 50  # of a progress bar, for each input
 FREEZE = 1000  # passes of one call from which it pays to write the weights into the trace
@@ -210,8 +210,12 @@ class Part:
     space: the axes along which parts are told apart: (H, W) of an image, (T,) of a series, (F,) of a row.
     """
 
+    network: Network
     which: int
-    array: NDArray
+
+    @property
+    def array(self) -> NDArray:
+        return self.network.arrays[self.which]
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -226,14 +230,16 @@ class Part:
     def hidden(self, baseline: Baseline) -> NDArray:
         """What hidden parts look like, of the input's shape.
 
-        Raises ValueError for token ids that are no whole numbers.
+        Raises ValueError for token ids that are no whole numbers, or outside of the vocabulary.
         """
         a_number = not callable(baseline) and np.ndim(baseline) == 0
         if a_number and self.array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
             raise ValueError(
                 f"baseline is {baseline}; this input is token ids. Give the id that stands for none."
             )
-        return filled(baseline, self.array)
+        found = filled(baseline, self.array)
+        self.network.check_ids(self.which, found, "baseline")
+        return found
 
 
 def part_of(question: Question, input: str | int | None, method: str) -> Part:
@@ -248,7 +254,7 @@ def part_of(question: Question, input: str | int | None, method: str) -> Part:
             f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type "
             f"{'text' if array.dtype == object else array.dtype}. Use LIME, KernelSHAP or PartitionSHAP for texts."
         )
-    return Part(which, array)
+    return Part(question.network, which)
 
 
 def chosen_input(question: Question, input: str | int | None) -> int:

@@ -30,6 +30,7 @@ from tfxai.significance import paired
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
 CONTROLS = ("random", "edges")
 ALPHA = 0.05
+GIVEN = ("model", "explanation", "method", "inputs", "targets")  # to a metric of a table
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -261,7 +262,7 @@ class _Control:
             nothing,
             None,
             self.name,
-            "none",
+            "logit",  # which methods explain unless told otherwise: `completeness` asks for it
         )
 
 
@@ -293,13 +294,14 @@ def checked_metrics(metrics: Any) -> dict[str, Any]:
         }
         if len(given) < len(listed):
             raise ValueError("Two metrics have the same name. Give a dict name -> function.")
+    usable = ", ".join(name for name in measures if set(_needed(getattr(known, name))) <= {*GIVEN})
     if not given:
-        raise ValueError(f"metrics is empty. Give names: {', '.join(measures)}.")
+        raise ValueError(f"metrics is empty. Give names: {usable}.")
     columns = {}
     for name, function in given.items():
         if isinstance(function, str):
             if function not in measures:
-                raise ValueError(f"There is no metric {function!r}. There are: {', '.join(measures)}.")
+                raise ValueError(f"There is no metric {function!r} for a table. There are: {usable}.")
             function = getattr(known, function)
         if not callable(function) or not hasattr(plain(function), "higher_is_better"):
             raise ValueError(
@@ -309,17 +311,21 @@ def checked_metrics(metrics: Any) -> dict[str, Any]:
             inspect.signature(function)
         except ValueError as error:
             raise ValueError(f"The metric {name!r} has settings that do not exist ({error}).") from error
-        needed = [
-            each.name
-            for each in inspect.signature(function).parameters.values()
-            if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-        ]
-        if not set(needed) <= {"model", "explanation", "method", "inputs", "targets"}:
+        if not set(needed := _needed(function)) <= {*GIVEN}:
             raise ValueError(
                 f"The metric {name!r} needs {', '.join(needed)}, which a table cannot give it. Call it for each explanation."
             )
         columns[name] = function
     return columns
+
+
+def _needed(function: Callable[..., Any]) -> list[str]:
+    """What must be given to a metric."""
+    return [
+        each.name
+        for each in inspect.signature(function).parameters.values()
+        if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 def measured(

@@ -37,7 +37,7 @@ def deletion(
 ) -> MetricResult:
     """How fast does the score fall when the places with most evidence are taken away first? Area under the curve.
 
-    A low area means that the evidence was where the model needs it. Trapezoids over fractions 0 to 1, so between 0 and 1
+    Lower is better: the evidence was where the model needs it. Trapezoids over fractions 0 to 1, so between 0 and 1
     for probabilities.
 
     step:     places taken away at a time; unless given, as many as an image row has, one column of a table, one time
@@ -46,6 +46,10 @@ def deletion(
     score:    as for every method; the probability of the explained class unless given.
     input:    which of several inputs; the explained image unless given.
     seed:     of the order among places with the same evidence, which others take by position.
+
+    Defaults: those of the paper's code (224 of 224 x 224 pixels at a time, zeros, probabilities). xplique takes 10
+    steps of any output; quantus (PixelFlipping) replaces one number at a time by the image's least, and keeps the
+    whole curve.
 
     Raises ValueError if the explanation does not fit the model. Cost: places / step + 2 forward passes for each target.
     Criticism: inputs with holes lie outside of what the model was trained on, and their scores are partly about that.
@@ -71,10 +75,13 @@ def insertion(
 ) -> MetricResult:
     """How fast does the score rise when the places with most evidence are given back first? Area under the curve.
 
-    baseline: what is there before. Unless given, the input blurred by a Gaussian of 11 pixels and sigma 5, as in the
-              paper; for tables and token ids 0.
+    Higher is better.
 
-    Everything else as for `deletion`. Cost: the same. Criticism: a blurred image may keep its class.
+    baseline: what is there before. Unless given, the input blurred by a Gaussian of 11 pixels and sigma 5; for tables
+              and token ids 0.
+
+    Everything else as for `deletion`. Defaults: those of the paper's code; xplique starts from zeros, in 10 steps.
+    Cost: as for `deletion`. Criticism: a blurred image may keep its class.
 
     Petsiuk, Das, Saenko: RISE, 2018. arXiv:1806.07421
     """
@@ -132,10 +139,14 @@ def irof(
 ) -> MetricResult:
     """How fast does the score fall when whole segments are taken away, those with most evidence first?
 
-    Area over the curve of the score relative to that of the whole input, 0 to 1 (and beyond where the score rises); NaN
-    where that is not above zero. The evidence of a segment is the mean over its places.
+    Higher is better. Area over the curve of the score relative to that of the whole input, 0 to 1 (and beyond where
+    the score rises); NaN where that is not above zero. The evidence of a segment is the mean over its places.
 
-    segments, segmenter: as for LIME. baseline: the example's mean colour unless given; for tables 0.
+    segments, segmenter: as for LIME; each example is cut once. baseline: the example's mean colour unless given; for
+                         tables 0.
+
+    Defaults: quantus has SLIC and the mean, too, but 100 segments and one mean for all channels, and its area counts
+    segments instead of parts of 1.
 
     Cost: segments + 2 forward passes for each target. Criticism: the answer depends on how the image is cut.
 
@@ -147,7 +158,7 @@ def irof(
     if baseline is None:
         baseline = baselines.mean() if part.array.ndim > 2 else 0.0
     hidden = rows.hidden(baseline)
-    cut = [parts(part.array, row, segmenter, segments).astype(np.int32) for row in range(len(rows))]
+    cut = _cuts(rows, segmenter, segments)
 
     def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
         seen = fixed[0] >= tf.reshape(plan[0], (-1, *[1] * len(part.space)))
@@ -167,6 +178,18 @@ def irof(
         curve = found.scores[:, 0]
         values.append(1 - trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)) if curve[0] > 0 else np.nan)
     return rows.result(irof, values)
+
+
+def _cuts(rows: Rows, segmenter: Any, segments: int) -> list[NDArray[np.int32]]:
+    """The label map of every row. An example is cut once, however many targets it has.
+
+    Label maps that were given may also be one for each row.
+    """
+    array, each = rows.part.array, len(rows) // rows.lead[0]
+    if np.shape(segmenter) != (len(rows), *rows.part.space):
+        array = array[::each]
+    found = [parts(array, number, segmenter, segments).astype(np.int32) for number in range(len(array))]
+    return [labels for labels in found for _ in range(len(rows) // len(array))]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -192,12 +215,16 @@ def road(
 ) -> RoadResult:
     """Remove and debias: how much more do the most relevant places matter than the least relevant ones?
 
-    Places are replaced by noisy linear imputation: each is the weighted mean of its neighbours (direct ones weigh twice
-    as much as diagonal ones), solved for all at once, with a little noise on top. Such images betray neither by holes nor
-    by edges which places are gone. The value is the mean over fractions of score(least relevant gone) - score(most
-    relevant gone), -1 to 1 for probabilities; the paper reports both curves (`lerf`, `morf`) of the accuracy.
+    Higher is better. Places are replaced by noisy linear imputation: each is the weighted mean of its neighbours
+    (direct ones weigh twice as much as diagonal ones), solved for all at once, with a little noise on top. Such
+    images betray neither by holes nor by edges which places are gone. The value is the mean over fractions of
+    score(least relevant gone) - score(most relevant gone), -1 to 1 for probabilities; the paper reports both curves
+    (`lerf`, `morf`) of the accuracy.
 
     fractions: of the places that are replaced. noise: standard deviation, as a part of the example's range.
+
+    Defaults: those of the paper's experiments (noise 0.01 for images in 0..1). pytorch-grad-cam takes 10 to 90 % in
+    steps of 10 and half of the difference; quantus 1 to 99 % in steps of 2 and one curve, of the accuracy.
 
     Raises ValueError for inputs whose places have no neighbours (tables, token ids).
     Cost: 2 x fractions + 1 forward passes for each target, and as many sparse linear systems.

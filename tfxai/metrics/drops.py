@@ -21,13 +21,17 @@ from tfxai.metrics.rows import rows_of
 def average_drop(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
     """How much of its probability does the class lose when only the evidence is shown? max(0, Y - O) / Y, 0 to 1.
 
-    Y is the probability of the explained class for the input, O that for the input times the map. Negative evidence is
-    cut at zero, and the map scaled to 0..1 for each example. The paper gives the mean in percent.
+    Lower is better. Y is the probability of the explained class for the input, O that for the input times the map.
+    Negative evidence is cut at zero, and the map scaled to 0..1 for each example. The paper gives the mean in
+    percent.
 
     Token ids are hidden where the scaled map is below a half.
 
     settings: baseline (what the dark parts become, 0 as in the paper), score ("probability"), input, batch_size,
               progress.
+
+    Defaults: as in the paper, the input is multiplied by the map. xplique takes magnitudes, from the least to the
+    largest as 0..1; pytorch-grad-cam the map as it is, and Y - O that is not divided by Y.
 
     Raises ValueError if the explanation does not fit the model. Cost: 2 forward passes for each target.
     Criticism: a map that is bright everywhere loses nothing; look at it beside `average_gain` or `complexity`.
@@ -43,7 +47,9 @@ def average_drop(model: Any, explanation: Explanation, **settings: Any) -> Metri
 def average_increase(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
     """Does the probability rise when only the evidence is shown? 1 where it does, else 0; the mean is a share.
 
-    settings, cost: as for `average_drop`. Criticism: a rise by nothing counts as much as one by half; see `average_gain`.
+    Higher is better. settings: as for `average_drop`. Defaults: xplique and pytorch-grad-cam differ as they do there.
+    Cost: 2 forward passes for each target. Criticism: a rise by nothing counts as much as one by half; see
+    `average_gain`.
 
     Chattopadhay et al.: Grad-CAM++, 2018. arXiv:1710.11063
     """
@@ -56,7 +62,8 @@ def average_increase(model: Any, explanation: Explanation, **settings: Any) -> M
 def average_gain(model: Any, explanation: Explanation, **settings: Any) -> MetricResult:
     """How much of what was missing does the probability gain when only the evidence is shown? max(0, O - Y) / (1 - Y).
 
-    settings, cost: as for `average_drop`, whose counterpart it is. Criticism: near Y = 1 there is nothing to gain.
+    Higher is better; the counterpart of `average_drop`. settings: as there. Defaults: xplique reads maps as it does
+    there. Cost: 2 forward passes for each target. Criticism: near Y = 1 there is nothing to gain.
 
     Zhang et al.: Opti-CAM, 2023. arXiv:2301.07002
     """

@@ -34,8 +34,12 @@ def faithfulness_correlation(
 ) -> MetricResult:
     """Does the evidence of random places that are hidden together tell how far the score falls? Pearson's r, -1 to 1.
 
+    Higher is better.
+
     samples:  random sets of places. share: of the places in each set, the same number in all, so that sums compare.
     baseline: what hidden places become.
+
+    Defaults: quantus draws 100 sets, too, of 224 numbers (not places), and puts the image's least number there.
 
     Raises ValueError if the explanation does not fit the model. Cost: samples + 1 forward passes for each target.
     Criticism: scattered pixels hardly change what a network sees; `mu_fidelity` hides whole cells.
@@ -65,10 +69,14 @@ def mu_fidelity(
 ) -> MetricResult:
     """The same of whole cells of a grid, by rank: does the evidence of hidden cells tell how far the score falls?
 
+    Higher is better.
+
     grid: cells along each axis of an image, along a series; None for single places, as in the paper. rank: Spearman's
           correlation, else Pearson's.
 
-    Everything else as for `faithfulness_correlation`. Cost: the same. Criticism: the answer depends on the size of cells and sets.
+    Everything else as for `faithfulness_correlation`. Defaults: those of xplique (200 sets, 9 x 9 cells, a fifth of
+    them, zeros), which draws each cell alone, so that sets differ in size, and explains any output.
+    Cost: samples + 1 forward passes for each target. Criticism: the answer depends on the size of cells and sets.
 
     Bhatt, Weller, Moura, 2020. arXiv:2005.00631; with cells as in Fel et al.: Look at the Variance!, 2021.
     arXiv:2111.04138
@@ -168,8 +176,14 @@ def infidelity(
     noise:        its standard deviation, as a part of the example's range.
     scaled:       forecasts are scaled to fit best, since many methods only mean ratios.
 
-    In squares of score units. Values of one channel count for all channels of a place: as one slope, or as one
-    contribution. Raises ValueError if the explanation does not fit the model. Cost: samples + 1 forward passes for each target.
+    Lower is better, in squares of score units. Values of one channel count for all channels of a place: as one slope,
+    or as one contribution.
+
+    Defaults: the paper's code has this noise; of it 10000 draws, or all squares of 1 to 10 pixels, and scales
+    forecasts. captum and quantus take 10 draws, and do not scale: captum of a perturbation that you give, quantus of
+    patches of 4 pixels.
+
+    Raises ValueError if the explanation does not fit the model. Cost: samples + 1 forward passes for each target.
     Criticism: without `scaled` it compares units before it compares maps.
 
     Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019. arXiv:1901.09392
@@ -269,8 +283,11 @@ def monotonicity(
 ) -> MetricResult:
     """Does the score never fall while places are added in order of their evidence, the least first? 1 if so, else 0.
 
-    What counts against the class is added first of all, and the score is watched from then on. step: places added at a
-    time; as for `deletion`. seed: of the order among places with the same evidence.
+    Higher is better. What counts against the class is added first of all, and the score is watched from then on.
+    step: places added at a time; as for `deletion`. seed: of the order among places with the same evidence.
+
+    Defaults: AIX360 and quantus add one number at a time (step=1 for tables); quantus goes by magnitudes and starts
+    from the image's least number, AIX360 from what you give.
 
     Cost: places / step + 2 forward passes for each target. Criticism: one small step back counts as much as many, so with
     many places hardly any map passes; the curves tell more.
@@ -296,8 +313,13 @@ def completeness(
 ) -> MetricResult:
     """How far is the sum of all values from the score that they should share out? |sum - (f(x) - f(baseline))|.
 
-    In score units; of the score that was explained unless another is given. Of several inputs all that were explained are
-    summed and hidden, or the one that `input` names. Cost: 2 forward passes for each target.
+    Lower is better, in score units; of the score that was explained unless another is given. Of several inputs all
+    that were explained are summed and hidden, or the one that `input` names.
+
+    Defaults: the paper's black image is 0 here. quantus asks whether both are equal to the bit, which rounding
+    decides.
+
+    Cost: 2 forward passes for each target.
     Criticism: only methods that promise a sum can be measured, and a sum says nothing about the parts.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365

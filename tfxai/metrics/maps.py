@@ -20,6 +20,8 @@ from tfxai.metrics.rows import checked_heat, ranks_of, result, whole_number
 def sparseness(explanation: Explanation, *, input: str | int | None = None) -> MetricResult:
     """How few places hold the evidence? Gini index of the magnitudes: 0 if all are equal, near 1 if one holds it all.
 
+    Higher is better. Defaults: channels are summed first; xplique means their magnitudes, quantus counts each number.
+
     Cost: none. Criticism: a sparse map may be sparse in the wrong place.
 
     Chalasani et al.: Concise Explanations of Neural Networks using Adversarial Training, 2018. arXiv:1810.06583
@@ -36,6 +38,8 @@ def sparseness(explanation: Explanation, *, input: str | int | None = None) -> M
 @metric(higher_is_better=False)
 def complexity(explanation: Explanation, *, input: str | int | None = None) -> MetricResult:
     """Over how many places is the evidence spread? Entropy of the magnitudes' shares, in nats: 0 to ln(places).
+
+    Lower is better. Defaults: channels are summed first; xplique means their magnitudes, quantus counts each number.
 
     Cost: none. Criticism: as for `sparseness`.
 
@@ -59,8 +63,12 @@ def pointing_game(
 ) -> MetricResult:
     """Does the place with most evidence lie in the region of the class? 1 if so, else 0; the mean is a share.
 
+    Higher is better.
+
     regions: masks (N, H, W) that are true inside, or boxes (N, 4) as y0, x0, y1, x1 (the last ones outside). margin:
-             places beside the region that count, too; the paper takes 15 pixels.
+             places beside the region that count, too.
+
+    Defaults: no margin, as in quantus; the paper takes 15 pixels, and so does TorchRay.
 
     Raises ValueError if regions do not fit. Cost: none. Criticism: one place stands for the whole map; large regions are
     hit by chance.
@@ -95,7 +103,10 @@ def localisation(
 ) -> LocalisationResult:
     """Which share of the positive evidence lies in the region of the class? 0 to 1; 0 for a map without any.
 
-    regions: as for `pointing_game`. `iou` of the result compares areas instead.
+    Higher is better. regions: as for `pointing_game`. `iou` of the result compares areas instead.
+
+    Defaults: boxes as in the paper. quantus lets negative evidence lessen both sums (RelevanceMassAccuracy), or takes
+    magnitudes (AttributionLocalisation).
 
     Raises ValueError if regions do not fit. Cost: none. Criticism: the model may rightly look at the surroundings.
 
@@ -164,7 +175,12 @@ class ConsistencyResult(MetricResult):
 def consistency(explanations: Sequence[Explanation], *, input: str | int | None = None) -> ConsistencyResult:
     """Do explanations of the same inputs agree? Mean rank correlation of every pair, -1 to 1.
 
+    Higher is better.
+
     explanations: two or more, of other seeds, settings or methods, or of models trained alike.
+
+    Defaults: of signed maps, where the paper has both these and magnitudes. quantus' Consistency is something else:
+    do examples with like maps have one class?
 
     Raises ValueError if there are fewer than two, or they explain different things. Cost: none.
     Criticism: methods may agree and be wrong together.
