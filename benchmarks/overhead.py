@@ -51,6 +51,19 @@ def main() -> None:
         for metric in (tfxai.metrics.deletion, tfxai.metrics.insertion):
             assert len(metric(model, found, step=74).fractions) in (223, 224, 225)
 
+    cam, watch = tfxai.GradCAM(), tfxai.ExplainCallback(tfxai.GradCAM(), four, targets[:4])
+    watch.set_model(model)
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+
+    def explained(*_: object) -> None:
+        cam(model, four, targets[:4])
+
+    def epoch(*_: object) -> None:
+        logs: dict[str, float] = {}
+        watch.on_epoch_end(0, logs)
+        assert len(logs) == 2
+
     rows: dict[str, tuple] = {  # method, inputs, yardstick, passes, and targets if not one class each
         "Gradient, 32 images": (tfxai.Gradient(), many, passes.both, 32),
         "SmoothGrad, 4 x 50": (tfxai.SmoothGrad(), four, passes.both, 200),
@@ -67,6 +80,12 @@ def main() -> None:
         "KernelSHAP, 2 x 1000": (tfxai.KernelSHAP(), pair, passes.forward, 2000),
         "PartitionSHAP, 2 x 1000": (tfxai.PartitionSHAP(evals=1000), pair, passes.forward, 2000),
         "deletion + insertion, 8 x 224": (both_curves, images[:8], passes.forward, 8 * 2 * 225),
+        "ExplainCallback, an epoch: Grad-CAM, 4 images": (
+            epoch,
+            four,
+            explained,
+            4,
+        ),  # beside Grad-CAM itself
     }
     table = Table("method", "passes", "bare, s", "tfxai, s", "ratio", "spread")
     for name, (method, inputs, bare, count, *classes) in rows.items():

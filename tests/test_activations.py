@@ -65,12 +65,12 @@ def test_the_last_spatial_layer_of_every_family(family: str, top: bool) -> None:
 
 def test_a_nested_model_lists_paths_and_shapes() -> None:
     table = tfxai.layers(kind("nested").model)
-    assert table.chosen == "mobilenetv2_0.35_64/out_relu"
+    assert table.chosen == "mobilenetv2_0.35_64/block_6_expand_relu"
     shapes = {info.path: info.shape for info in table}
-    assert shapes["mobilenetv2_0.35_64/out_relu"] == (None, 2, 2, 1280)
+    assert shapes["mobilenetv2_0.35_64/block_6_expand_relu"] == (None, 8, 8, 96)
     assert shapes["mobilenetv2_0.35_64/Conv1"] == (None, 32, 32, 16)
-    assert "* mobilenetv2_0.35_64/out_relu" in repr(table)
-    assert "(N, 2, 2, 1280)" in repr(table)
+    assert "* mobilenetv2_0.35_64/block_6_expand_relu" in repr(table)
+    assert "(N, 8, 8, 96)" in repr(table)
 
 
 def test_a_subclassed_model_that_was_called_knows_its_shapes() -> None:

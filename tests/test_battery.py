@@ -161,7 +161,8 @@ def test_expected_gradients_from_one_example_agree_with_integrated_gradients(nam
         zeros if isinstance(model.inputs, list) else zeros[0]
     )  # fmt: skip
     result, values = explained(tfxai.ExpectedGradients(background, samples=300), model)
-    nodes, weights = np.polynomial.legendre.leggauss(40)
+    # Kinks on the way cost a sum of n points about one in n: with fewer this truth is less true than what it judges.
+    nodes, weights = np.polynomial.legendre.leggauss(80 if name == "nested" else 40)
     exact = truth.along_straight_path(model, list((nodes + 1) / 2), list(weights / 2))
     errors = result.standard_error
     errors = (
