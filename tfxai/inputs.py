@@ -78,7 +78,7 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
     if kept:
         return array.astype(object) if array.dtype.kind in "US" else array
     try:
-        array = array.astype(np.float32)
+        array = _aligned(array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} has type {array.dtype}; expected numbers.") from error
     # One pass that finds any NaN; only if there is one (or the squares overflow) is it worth looking for where.
@@ -89,6 +89,28 @@ def _array(x: Any, want: Any, name: str, embeds: bool) -> NDArray:
             "Clean them."
         )
     return _whole(array) if want is not None and not is_float(want.dtype) else array
+
+
+ALIGNED = 64  # bytes, of addresses that TensorFlow reads from without a copy
+LARGE = 1 << 18  # bytes from which a copy is worth avoiding
+
+
+def _aligned(array: NDArray) -> NDArray[np.float32]:
+    """A copy as float32 that TensorFlow can read where it lies."""
+    room = np.empty(array.size * 4 + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    copy = room[start : start + array.size * 4].view(np.float32).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def tensor_of(argument: Any) -> Any:
+    """The argument as a tensor; large inputs share their memory with it, so nobody may change them meanwhile."""
+    if isinstance(argument, np.ndarray) and argument.nbytes >= LARGE and argument.dtype == np.float32:
+        flags = argument.flags
+        if flags.c_contiguous and flags.writeable and argument.ctypes.data % ALIGNED == 0:
+            return tf.experimental.dlpack.from_dlpack(argument.__dlpack__())
+    return tf.convert_to_tensor(argument)
 
 
 def _whole(array: NDArray) -> NDArray:

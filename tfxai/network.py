@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from tfxai.folding import folded
 from tfxai.graphs import operations_ahead, operations_behind
 from tfxai.hub import Endpoint, Module, ModuleLayer, is_endpoint
-from tfxai.inputs import checked, flatten, is_float, pack, skeleton
+from tfxai.inputs import checked, flatten, is_float, pack, skeleton, tensor_of
 from tfxai.text import Text
 
 _TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
@@ -80,7 +80,7 @@ class Compiled:
     read: list[Any]
 
     def __call__(self, *arguments: Any) -> Any:
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        tensors = tf.nest.map_structure(tensor_of, arguments)
         if not self.facts.get("arrays"):
             return self._run(*tensors)
         try:
