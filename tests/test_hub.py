@@ -235,6 +235,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, np.ndarra
     return model, folder / "tf1", np.stack(fitted)
 
 
+@pytest.fixture(scope="module")
+def real_module(real: tuple[Any, Path, np.ndarray]) -> Any:
+    """Loaded once: nothing changes it."""
+    return load(real[1])
+
+
 SMALL = {
     **{name: {"samples": 3} for name in ("SmoothGrad", "VarGrad", "SquareGrad")},
     **{name: {"steps": 5} for name in ("IntegratedGradients", "BlurIG")},
@@ -254,15 +260,15 @@ def apart(found: Any, wanted: Any) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in methods.__all__ if name != "GuidedIG"])
-def test_a_module_of_a_real_network(real: Any, name: str) -> None:
+def test_a_module_of_a_real_network(real: Any, real_module: Any, name: str) -> None:
     """1001 classes, the first for the background. A ReLU6 whose gate flips makes up to a percent of difference."""
-    model, path, photos = real
+    model, _, photos = real
     settings = dict(SMALL.get(name, {}))
     if name == "ExpectedGradients":
         settings = {"background": photos[1:], "samples": 3}
     method = getattr(methods, name)(**settings)
     wanted = method(model, photos[:1], score="logit")
-    found = method(load(path), photos[:1], score="logit")
+    found = method(real_module, photos[:1], score="logit")
     np.testing.assert_array_equal(found.targets, wanted.targets + 1)
     np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-4)
     assert apart(found, wanted) <= 2e-2

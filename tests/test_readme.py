@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,6 +31,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
     """What the Python blocks define, run one after the other in an empty folder; once for all tests."""
     monkeypatch.chdir(tmp_path)
     if not shared:
+        keras.utils.set_random_seed(0)
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), shared)
         shared["written"] = {path.name for path in tmp_path.iterdir()}
