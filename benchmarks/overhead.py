@@ -80,7 +80,7 @@ def main() -> None:
         "KernelSHAP, 2 x 1000": (tfxai.KernelSHAP(), pair, passes.forward, 2000),
         "PartitionSHAP, 2 x 1000": (tfxai.PartitionSHAP(evals=1000), pair, passes.forward, 2000),
         "deletion + insertion, 8 x 224": (both_curves, images[:8], passes.forward, 8 * 2 * 225),
-        "ExplainCallback, an epoch: Grad-CAM, 4 images": (
+        "ExplainCallback, numbers of an epoch, Grad-CAM, 4 images": (
             epoch,
             four,
             explained,

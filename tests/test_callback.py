@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import resource
 import subprocess
 import sys
@@ -428,7 +429,7 @@ def test_it_starts_anew_with_each_training(tmp_path):
 
 
 def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfxai.callback, "FRAMES", 3)
+    monkeypatch.setattr(tfxai.training, "FRAMES", 3)
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
     fit(small(), callback, epochs=6)
     with Image.open(tmp_path / "gradient" / "image_0.gif") as film:
@@ -455,6 +456,10 @@ def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
         ({"regions": np.ones((2, 3, 3))}, "regions"),
         ({"regions": BOXES[:1]}, "regions"),
         ({"regions": BOXES + 9}, "box"),
+        ({"regions": [0, 0, 4, 4]}, r"regions has shape \(4,\)"),
+        ({"inputs": X[0]}, r"has shape \(12, 12, 3\).*inputs\[None\]"),
+        ({"targets": np.eye(3, dtype=int)[[2, 0]]}, "one-hot"),
+        ({"methods": lambda model, inputs: None}, "method 'lambda'|positional"),
         ({"methods": lambda model, inputs, targets: inputs}, "gives a tfxai.Explanation"),
         ({"metrics": [tfxai.metrics.max_sensitivity], "methods": lambda m, x, t: tfxai.Gradient()(m, x, 2)}, "class 2"),
         ({"labels": ["only one"], "directory": "maps", "targets": 1}, "labels has 1"),
@@ -488,10 +493,18 @@ def test_mistakes_are_told_before_the_first_epoch(settings, message, tmp_path, m
         ({"metrics": "delete"}, "There is no metric 'delete'"),
         ({"metrics": ["pointing_game"]}, "needs regions="),
         ({"metrics": ["deletion", tfxai.metrics.deletion]}, "same name"),
+        ({"metrics": {"drift": "sparseness"}}, "called 'drift'"),
+        ({"methods": "grad_cam"}, "such as tfxai.GradCAM()"),
+        ({"methods": keras.Sequential()}, "is a model, not a method"),
+        ({"inputs": None}, "inputs is a NoneType"),
+        ({"inputs": tf.data.Dataset.from_tensor_slices(SEEN)}, "next(iter(dataset))[0]"),
+        ({"labels": 5}, "labels is a int"),
+        ({"labels": "cat"}, "labels is a str"),
+        ({"regions": [[0, 0, 1, 1], [0, 0]]}, "regions differ in size"),
     ],
 )
 def test_wrong_settings_are_told_at_once(settings, message):
-    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         tfxai.ExplainCallback(**{"methods": tfxai.Gradient(), "inputs": SEEN, "targets": 0, **settings})
 
 
@@ -535,21 +548,163 @@ def test_a_disk_that_is_full_costs_a_warning(which, tmp_path):
     assert list(tmp_path.rglob("*.png")) == list(tmp_path.rglob(".*")) == []  # nothing half written
 
 
-def test_a_model_that_becomes_nan_goes_on_training():
-    class Breaks(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
-                self.model.set_weights([weights * np.nan for weights in self.model.get_weights()])
+class Breaks(keras.callbacks.Callback):
+    """The weights become NaN before the second epoch."""
 
-    callback = tfxai.ExplainCallback(
-        [tfxai.LIME(samples=20, segments=4, segmenter="grid")], SEEN, 0, regions=BOXES
-    )
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.set_weights([weights * np.nan for weights in self.model.get_weights()])
+
+
+def warned(model, *callbacks, **more):
+    """The history, and what was warned of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        history = fit(small(), Breaks(), callback, epochs=4)
-    assert len(history["loss"]) == len(history["lime_drift"]) == 4
-    assert np.isfinite(history["lime_drift"][0])
-    assert len([each for each in caught if "ExplainCallback" in str(each.message)]) <= 1
+        history = fit(model, *callbacks, **more)
+    return history, [str(each.message) for each in caught if "training goes on" in str(each.message)]
+
+
+def test_a_model_that_becomes_nan_goes_on_training(tmp_path):
+    methods = [tfxai.LIME(samples=20, segments=4, segmenter="grid"), tfxai.Gradient(), tfxai.GradCAM()]
+    callback = tfxai.ExplainCallback(methods, SEEN, 0, regions=BOXES, directory=tmp_path)
+    history, messages = warned(small(), Breaks(), callback, epochs=4)
+    assert len(history["loss"]) == 4 and len(messages) == 3
+    for name in ("lime", "gradient", "grad_cam"):
+        for number in ("drift", "entropy", "region"):
+            assert np.isfinite(history[f"{name}_{number}"]).tolist() == [True, False, False, False]
+        # No old map under a new name.
+        assert {p.name for p in (tmp_path / name).glob("*.npz")} == {"epoch_0000.npz", "epoch_0001.npz"}
+        with Image.open(tmp_path / name / "image_0.gif") as film:
+            assert film.n_frames == 2
+
+
+def test_what_cannot_be_drawn_later_costs_a_warning(tmp_path):
+    """A class without a name comes up, and a file is damaged: neither may end a training that is done."""
+
+    class Turns(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            dense = self.model.layers[-1]
+            if epoch == 2:
+                dense.bias.assign([0.0, 99.0])
+                (tmp_path / "gradient" / "epoch_0001.npz").write_bytes(b"damaged")
+            elif epoch == 0:
+                dense.bias.assign([99.0, 0.0])
+
+    model = small()
+    model.layers[-1].bias.assign([99.0, 0.0])
+    callback = tfxai.ExplainCallback(tfxai.Gradient(), SEEN, labels=["only one"], directory=tmp_path)
+    history, messages = warned(model, Turns(), callback)
+    assert len(history["gradient_drift"]) == 3
+    assert [("labels has 1" in m or "not a saved explanation" in m) for m in messages] == [True, True]
+
+
+def test_a_metric_that_fails_later_leaves_the_other_numbers():
+    def moody(model, explanation):
+        if (explanation.scores > before).any():
+            raise RuntimeError("not today")
+        return tfxai.metrics.sparseness(explanation)
+
+    moody.higher_is_better = True
+    model = small()
+    before = tfxai.Gradient()(model, SEEN, 0).scores.max() + 1e-3
+    history, messages = warned(
+        model, tfxai.ExplainCallback(tfxai.Gradient(), SEEN, 0, metrics=[moody, "sparseness"]), epochs=5
+    )
+    assert np.isfinite(history["gradient_drift"] + history["gradient_sparseness"]).all()
+    if not np.isfinite(history["gradient_moody"]).all():
+        assert len(messages) == 1 and "not today" in messages[0]
+
+
+def test_texts_of_different_length_and_a_metric_that_cannot_measure_them():
+    words = ["good film", "a very good film indeed", "no"]
+
+    def model_of(texts):
+        return np.array([text.count("good") for text in texts], np.float32)
+
+    class Said(keras.callbacks.Callback):  # a callable stands in for the trained model
+        pass
+
+    callback = tfxai.ExplainCallback(tfxai.LIME(samples=30), words, 0, metrics=["sparseness"])
+    callback.set_model(model_of)
+    with pytest.raises(ValueError, match="Texts of different length"):
+        callback.on_train_begin()
+    callback = tfxai.ExplainCallback(tfxai.LIME(samples=30), words, 0)
+    callback.set_model(model_of)
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    shares = [np.abs(row[np.isfinite(row)]) for row in callback.explanations["lime"].values]
+    assert logs["lime_entropy"] == pytest.approx(
+        np.mean([scipy.stats.entropy(row) for row in shares[:2]] + [0]), abs=1e-5
+    )
+    assert logs["lime_drift"] == 0
+
+
+@pytest.mark.parametrize(
+    "kind_of_state", ["dropout that is always on", "noise from the global seed", "a counter"]
+)
+def test_a_model_without_weights_is_built_without_running_it(kind_of_state):
+    class Odd(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.dense = L.Dropout(0.5), L.Dense(2)
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, x):
+            x = keras.ops.reshape(x, (-1, 432))
+            if kind_of_state.startswith("dropout"):
+                x = self.drop(x, training=True)
+            elif kind_of_state.startswith("noise"):
+                x = x + keras.random.normal(keras.ops.shape(x))
+            else:
+                self.count.assign_add(1.0)
+            return self.dense(x)
+
+    found = []
+    for watch in (tfxai.ExplainCallback(tfxai.Gradient(), SEEN, 0), keras.callbacks.Callback()):
+        keras.utils.set_random_seed(3)
+        model = Odd()
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        fit(model, watch, epochs=2)
+        found.append(model.get_weights())
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_training_that_goes_on_counts_on(tmp_path):
+    model = small()
+    callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, on="batch", every=4, directory=tmp_path)
+    fit(model, callback, epochs=1)
+    fit(model, callback, epochs=3, initial_epoch=1)
+    names = sorted(path.stem for path in (tmp_path / "gradient").glob("*.npz"))
+    assert names == ["batch_000000", "batch_000004", "batch_000008", "batch_000012"]
+
+
+def test_an_interrupted_training_can_have_its_films(tmp_path):
+    class Stops(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small(), callback, Stops())
+    assert not (tmp_path / "gradient" / "image_0.gif").exists()
+    callback.films()
+    with Image.open(tmp_path / "gradient" / "image_0.gif") as film:
+        assert film.n_frames == 3
+    assert len(fit(small(), callback)["gradient_drift"]) == 3
+
+
+def test_two_callbacks_with_one_name_are_told_apart_by_a_warning():
+    both = [tfxai.ExplainCallback(tfxai.Gradient(), ONE, target) for target in (0, 1)]
+    _, messages = warned(small(), *both)
+    assert messages == []
+    with pytest.warns(UserWarning, match="gradient_drift' already"):
+        fit(small(), *both)
+    other = tfxai.ExplainCallback({"other": tfxai.Gradient()}, ONE, 1)
+    assert {"gradient_drift", "other_drift"} <= set(fit(small(), both[0], other))
 
 
 # Numbers

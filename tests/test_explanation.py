@@ -255,3 +255,43 @@ def test_it_shows_itself_in_a_notebook() -> None:
     picture = SAVED["an array"]._repr_png_()
     assert picture is not None
     assert picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_some_of_the_examples(name: str) -> None:
+    whole = SAVED[name]
+    count = len(whole)
+    flat = [] if whole.values is None else tf.nest.flatten(whole.values)
+    for rows in (slice(0, 1), [count - 1, 0], -1, np.arange(count) > 0):
+        part = whole[rows]
+        order = np.arange(count)[[rows] if isinstance(rows, int) else rows]
+        assert type(part) is type(whole) and len(part) == len(order) and part.method == whole.method
+        np.testing.assert_array_equal(part.targets, whole.targets[order])
+        np.testing.assert_array_equal(part.scores, whole.scores[order])
+        for mine, all_of in zip(tf.nest.flatten(part.values), flat, strict=True):
+            if all_of is not None:
+                np.testing.assert_array_equal(mine, all_of[order])
+        for mine, all_of in zip(tf.nest.flatten(part.inputs), tf.nest.flatten(whole.inputs), strict=True):
+            np.testing.assert_array_equal(mine, all_of[order])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (9, "no example 9"),
+        (-4, "no example -4"),
+        (None, "a list of numbers"),
+        ("a", "a list of numbers"),
+        ([0, 7], "no example 7"),
+        ([True], "1 truths"),
+    ],
+)
+def test_examples_that_are_not_there(rows, message) -> None:
+    with pytest.raises(IndexError, match=message):
+        SAVED["an array"][rows]
+
+
+def test_no_examples_show_words_only() -> None:
+    nothing = SAVED["an array"][:0]
+    assert len(nothing) == 0
+    assert "<img" not in nothing._repr_html_() and "Explanation(" in nothing._repr_html_()

@@ -19,7 +19,7 @@ LEVELS = [
     "engines",
     "methods",
     "metrics sanity concepts predictions agreement zoo names",
-    "callback cli demo report models files quiet __main__ __init__",
+    "callback training cli demo report models files quiet __main__ __init__",
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

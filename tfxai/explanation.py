@@ -48,7 +48,7 @@ class Explanation:
         """The picture, for notebooks."""
         from tfxai import html, plots  # only when it is looked at: they load matplotlib
 
-        return html.inlined(plots.show(self), repr(self))
+        return html.inlined(plots.show(self) if len(self) else None, repr(self))
 
     def _repr_png_(self) -> bytes:
         """The same for whatever shows no HTML."""
@@ -60,13 +60,22 @@ class Explanation:
         """How many examples were explained."""
         return len(self.targets)
 
-    def __getitem__(self, rows: int | slice | Sequence[int]) -> Explanation:
+    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray) -> Explanation:
         """Some of the examples, as `explanation[:3]` or `explanation[[4, 0]]`; one alone keeps the first axis."""
-        if isinstance(rows, (int, np.integer)):
-            if not -len(self) <= rows < len(self):
-                raise IndexError(f"There is no example {rows}: the explanation has {len(self)}.")
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
             rows = [int(rows)]
-        order = np.arange(len(self))[rows]
+        asked = np.zeros(0, int) if isinstance(rows, slice) else np.asarray(rows)
+        if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iub"):
+            raise IndexError(
+                f"Examples are chosen by a number, a slice or a list of numbers; this is {rows!r}."
+            )
+        if asked.dtype.kind == "b" and len(asked) != len(self):
+            raise IndexError(f"{len(asked)} truths for {len(self)} examples. Give one for each.")
+        if asked.dtype.kind != "b" and (out := [i for i in asked if not -len(self) <= i < len(self)]):
+            raise IndexError(
+                f"There is no example {out[0]}: the explanation has {len(self)}, counted from 0."
+            )
+        order = np.arange(len(self))[rows if isinstance(rows, slice) or asked.size else slice(0)]
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return dataclasses.replace(self, **{name: _rows(value, order) for name, value in fields.items()})
 

@@ -33,6 +33,10 @@ def named_methods(methods: Any) -> dict[str, Any]:
 
     Raises ValueError if there is none, or one cannot be called.
     """
+    if isinstance(methods, str):
+        raise ValueError(
+            f"methods is the text {methods!r}. Give the method itself, such as tfxai.{_class_name(methods)}()."
+        )
     if isinstance(methods, Mapping):
         named = {str(name): method for name, method in methods.items()}
     else:
@@ -50,10 +54,20 @@ def named_methods(methods: Any) -> dict[str, Any]:
     if not named:
         raise ValueError("methods is empty. Give a method, such as tfxai.Gradient(), or a list of them.")
     for name, method in named.items():
+        if hasattr(method, "trainable_weights"):
+            raise ValueError(f"{name!r} is a model, not a method. Give methods such as tfxai.GradCAM().")
         if not callable(method) or isinstance(method, type):
             hint = f" Give {method.__name__}(), with its settings." if isinstance(method, type) else ""
             raise ValueError(f"The method {name!r} cannot be called as method(model, inputs, targets).{hint}")
     return named
+
+
+def _class_name(text: str) -> str:
+    """The method that a text means, or an example."""
+    try:
+        return method_class(text).__name__
+    except ValueError:
+        return "GradCAM"
 
 
 def method_class(name: str) -> type[Method]:

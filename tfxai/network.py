@@ -649,6 +649,39 @@ def _references(objects: list[Any]) -> list[Any]:
     return found
 
 
+def build(model: Any, inputs: Any) -> None:
+    """Gives a model that waits for its first batch its weights, for inputs like these. Of Keras 3 models nothing is run.
+
+    Raises ValueError if the model cannot take such inputs.
+    """
+    kind = _kind(model)
+    if kind not in ("keras", "tf_keras") or model.built:
+        return
+    arrays = [np.asarray(each) for each in flatten(inputs)[0]]
+    if any(array.ndim == 0 or array.dtype == object for array in arrays):
+        raise ValueError(
+            f"The model {model.name!r} has no weights yet, and inputs is no array (N, ...) of numbers."
+        )
+    looks_up = any(_is_embedding(layer) for _, layer in named_layers(model))
+    types = ["int32" if array.dtype.kind in "iu" and looks_up else "float32" for array in arrays]
+    try:
+        if kind == "keras":
+            # Symbols run nothing: dropout that is always on, or a counter, would move.
+            shapes = [(None, *array.shape[1:]) for array in arrays]
+            model(
+                pack(inputs, [keras.KerasTensor(*each) for each in zip(shapes, types, strict=True)]),
+                training=False,
+            )
+        else:
+            model(pack(inputs, [a[:1].astype(t) for a, t in zip(arrays, types, strict=True)]), training=False)
+    except Exception as error:
+        shapes = [array.shape for array in arrays]
+        raise ValueError(
+            f"The model {model.name!r} has no weights yet, and cannot be built for inputs of shape "
+            f"{shapes[0] if len(shapes) == 1 else shapes}: {_first_line(error)}"
+        ) from error
+
+
 def traces(model: Any) -> int:
     """How many functions have been traced for a model so far."""
     return _states[model].traces if model in _states else 0

@@ -433,6 +433,10 @@ def _codes(targets: Targets, count: int) -> NDArray:
             if array.ndim == 1
             else f"targets has shape {array.shape} for {count} inputs. Give (N,) or (N, K) classes, or one int for all."
         )
+    if array.ndim == 2 and array.shape[-1] > 2 and array.max() == 1 and (array.sum(axis=1) == 1).all():
+        raise ValueError(
+            f"targets has shape {array.shape} and looks one-hot; (N, K) means K classes of each input. Give y.argmax(axis=1)."
+        )
     if array.min() < 0:
         raise ValueError(f"targets holds class {array.min()}. Classes are counted from 0.")
     return array.astype(np.int64)

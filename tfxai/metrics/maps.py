@@ -50,7 +50,12 @@ def complexity(explanation: Explanation, *, input: str | int | None = None) -> M
 
 
 def entropy(heat: NDArray) -> NDArray[np.float64]:
-    """(rows,) entropy in nats of how the magnitudes of maps (rows, ...) are spread; an empty map is spread evenly."""
+    """(rows,) entropy in nats of how the magnitudes of maps (rows, ...) are spread; an empty map is spread evenly.
+
+    Places without a value (NaN), as beyond the end of a text, do not count.
+    """
+    if not np.isfinite(heat).all():
+        return np.array([entropy(row[np.isfinite(row)][None])[0] for row in heat])
     sizes = np.abs(heat.reshape(len(heat), -1)).astype(np.float64)
     total = sizes.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, sizes / np.maximum(total, 1e-300), 1 / sizes.shape[1])
