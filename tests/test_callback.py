@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -621,9 +620,6 @@ def test_texts_of_different_length_and_a_metric_that_cannot_measure_them():
     def model_of(texts):
         return np.array([text.count("good") for text in texts], np.float32)
 
-    class Said(keras.callbacks.Callback):  # a callable stands in for the trained model
-        pass
-
     callback = tfxai.ExplainCallback(tfxai.LIME(samples=30), words, 0, metrics=["sparseness"])
     callback.set_model(model_of)
     with pytest.raises(ValueError, match="Texts of different length"):
@@ -814,4 +810,3 @@ def test_concept_mistakes_are_told_before_the_first_epoch(change, message):
     with pytest.raises(ValueError, match=message):
         fit(small(), tfxai.ConceptCallback(**arguments), epochs)
     assert epochs.seen == []
-    assert Path.cwd().exists()

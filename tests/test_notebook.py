@@ -67,9 +67,7 @@ def test_results_show_a_picture(shown, name):
 def test_words_are_no_markup(shown, name):
     page = shown[name]["text/html"]
     assert "<script" not in page
-    assert re.findall(r"</?(\w+)", page.replace("</div>", "</div>")) == [
-        tag for tag in re.findall(r"</?(\w+)", page) if tag in ("div", "img", "pre")
-    ]
+    assert set(re.findall(r"</?(\w+)", page)) <= {"div", "img", "pre"}
     if name in SHOWS_WORDS:
         assert html.escape(EVIL) in page
         assert EVIL in html.unescape(page)

@@ -180,7 +180,7 @@ class ExplainCallback(Study):
     def note(self, look: Look, number: int) -> None:
         if self.directory is not None:
             for name in look.results:
-                file = self.file(name, f"{self.on}_{number:0{4 if self.on == 'epoch' else 6}d}")
+                file = self.file(name, self.named(number))
                 shown = f"{self.on} {number}" if number else "before training"
                 self._kept[name].append((shown, file.with_suffix(".npz")))
 

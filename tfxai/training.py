@@ -102,6 +102,10 @@ class Study(keras.callbacks.Callback):
         """Where a result is kept, without ending. look: such as `epoch_0003`."""
         raise NotImplementedError
 
+    def named(self, number: int) -> str:
+        """A look in the names of files: `epoch_0003`, `batch_000120`."""
+        return f"{self.on}_{number:0{4 if self.on == 'epoch' else 6}d}"
+
     def end(self) -> None:
         """Writes what tells of the whole training."""
 
@@ -166,7 +170,7 @@ class Study(keras.callbacks.Callback):
         self.note(look, number)
         if self.log_dir is None and self.directory is None:
             return
-        name = f"{self.on}_{number:0{4 if self.on == 'epoch' else 6}d}"
+        name = self.named(number)
         pictures = {key: pixels(self.draw(result)) for key, result in look.results.items()}
         self._log(number, look.numbers, pictures)
         for key, result in look.results.items():
