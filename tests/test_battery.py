@@ -267,7 +267,7 @@ def test_a_batch_is_its_examples_and_targets_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
-    from tfxai.network import traces
+    from tfxai.model.tracing import traces
 
     model = kind(name)
     for method in (tfxai.Gradient(), tfxai.SmoothGrad(samples=3), tfxai.IntegratedGradients(steps=3)):

@@ -19,8 +19,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tfxai
-from tfxai import network
-from tfxai.similarity import ranks
+from tfxai.model import tracing
+from tfxai.stats.similarity import ranks
 
 L = keras.layers
 
@@ -74,7 +74,7 @@ class Traces(keras.callbacks.Callback):
         self.seen = []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seen.append(network.traces(self.model))
+        self.seen.append(tracing.traces(self.model))
 
 
 METHODS = {
@@ -115,7 +115,7 @@ def test_nothing_is_traced_after_the_first_epoch_begins(watched):
     assert len(set(watched[4])) == 1
     model = small()
     fit(model, tfxai.ExplainCallback(tfxai.GradCAM(), SEEN), epochs=1)
-    assert network.traces(model) == 1  # one method, one trace
+    assert tracing.traces(model) == 1  # one method, one trace
 
 
 def test_the_last_file_is_the_explanation_of_the_trained_model(watched):
@@ -196,7 +196,7 @@ def test_folders_hold_a_picture_and_an_explanation_of_each_epoch_and_a_film_of_e
         assert len({frame.shape for frame in frames}) == 1
         for i, frame in enumerate(frames):  # each is the picture of that image in that epoch
             found = tfxai.Explanation.load(folder / name / f"epoch_000{i}.npz")[1]
-            drawn = tfxai.canvas.pixels(tfxai.plots.show(found, ["up", "down"])).astype(float)
+            drawn = tfxai.plots.canvas.pixels(tfxai.plots.show(found, ["up", "down"])).astype(float)
             if drawn.shape == frame.shape:
                 heading = 60  # where the epoch stands
                 assert np.abs(drawn - frame)[heading:].mean() < 6
@@ -428,7 +428,7 @@ def test_it_starts_anew_with_each_training(tmp_path):
 
 
 def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfxai.training, "FRAMES", 3)
+    monkeypatch.setattr(tfxai.training.monitor, "FRAMES", 3)
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
     fit(small(), callback, epochs=6)
     with Image.open(tmp_path / "gradient" / "image_0.gif") as film:
@@ -436,7 +436,7 @@ def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
         for frame, epoch in enumerate((0, 3, 6)):
             film.seek(frame)
             found = tfxai.Explanation.load(tmp_path / "gradient" / f"epoch_{epoch:04d}.npz")
-            drawn = tfxai.canvas.pixels(tfxai.plots.show(found)).astype(float)
+            drawn = tfxai.plots.canvas.pixels(tfxai.plots.show(found)).astype(float)
             assert np.abs(drawn - np.asarray(film.convert("RGB"), float))[60:].mean() < 6
 
 

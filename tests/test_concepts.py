@@ -20,11 +20,11 @@ from sklearn.linear_model import LogisticRegression
 
 import tfxai
 from tfxai import concepts
-from tfxai.cavs import CLASSIFIERS, PENALTY, concept_vector
 from tfxai.cli import main
-from tfxai.concept_images import DRAWN
-from tfxai.network import traces
-from tfxai.significance import corrected, paired, permutation, smallest, welch
+from tfxai.concepts.cav import CLASSIFIERS, PENALTY, concept_vector
+from tfxai.concepts.patterns import DRAWN
+from tfxai.model.tracing import traces
+from tfxai.stats.significance import corrected, paired, permutation, smallest, welch
 
 SIZE = 16
 L = keras.layers

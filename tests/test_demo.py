@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxai import demo, methods
-from tfxai.cli import main
+from tfxai import methods
+from tfxai.cli import demo, main
 
 SEEN = ["tiger cat 39%", "espresso 95%", "missile 30%", "moped 45%", "palace 35%", "daisy 32%"]
 

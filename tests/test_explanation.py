@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.explanation import Explanation
-from tfxai.methods.expected_gradients import SampledExplanation
+from tfxai.results import Explanation, SampledExplanation
 
 RNG = np.random.default_rng(0)
 

@@ -1,12 +1,12 @@
 import pytest
 
-from tfxai.files import whole, writable
+from tfxai.support.files import whole_file, writable
 
 
 def test_a_whole_file_takes_its_place_at_the_end(tmp_path):
     path = tmp_path / "o.png"
     path.write_text("old")
-    with whole(path) as part:
+    with whole_file(path) as part:
         part.write_text("new")
         assert path.read_text() == "old"
         assert (part.parent, part.suffix) == (path.parent, ".png")
@@ -19,7 +19,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "o.png"
     path.write_text("old")
 
-    with pytest.raises(error), whole(path) as part:  # noqa: PT012 both happen inside
+    with pytest.raises(error), whole_file(path) as part:  # noqa: PT012 both happen inside
         part.write_text("ne")
         raise error
     assert path.read_text() == "old"
@@ -28,7 +28,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
 
 def test_a_link_keeps_pointing_to_the_file_that_is_written(tmp_path):
     (tmp_path / "link.png").symlink_to(tmp_path / "o.png")
-    with whole(tmp_path / "link.png") as part:
+    with whole_file(tmp_path / "link.png") as part:
         part.write_text("new")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "o.png").read_text() == "new"

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.folding import folded
-from tfxai.graphs import operations_ahead, operations_behind
+from tfxai.model.folding import folded
+from tfxai.model.operations import operations_ahead, operations_behind
 
 X = np.random.default_rng(0).normal(size=(3, 9, 9, 4)).astype(np.float32)
 GENERATOR = np.random.default_rng(1)

@@ -21,9 +21,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 import tfxai
 from tfxai import hub, methods, metrics
 from tfxai.engines import perturb
-from tfxai.metrics.result import plain
-from tfxai.network import traces
-from tfxai.weights import weighted_layers
+from tfxai.metrics.result import unwrapped
+from tfxai.model.tracing import traces
+from tfxai.model.weights import weighted_layers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 v1 = tf.compat.v1
@@ -131,11 +131,11 @@ ASKING = [
 
 
 @pytest.mark.parametrize("file", ["export", "tf1", "frozen"])
-@pytest.mark.parametrize("metric", ASKING, ids=lambda f: plain(f).__name__)
+@pytest.mark.parametrize("metric", ASKING, ids=lambda f: unwrapped(f).__name__)
 def test_every_metric_gives_the_values_of_the_keras_model(net, saved, file: str, metric: Any) -> None:
-    score = "logit" if plain(metric).__name__ not in PARTS else "probability"
+    score = "logit" if unwrapped(metric).__name__ not in PARTS else "probability"
     asked = tfxai.top(2)
-    if not plain(metric).explains_again:
+    if not unwrapped(metric).explains_again:
         asked = tfxai.InputXGradient()(net, X, asked)
         found, wanted = (metric(model, asked, score=score) for model in (load(saved[file]), net))
     else:

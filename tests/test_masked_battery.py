@@ -164,7 +164,7 @@ def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
-    from tfxai.network import traces
+    from tfxai.model.tracing import traces
 
     model = any_kind(name)
     np.random.seed(0)

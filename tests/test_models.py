@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.models import load, read_labels
+from tfxai.cli.model_files import load, read_labels
 from tfxai.predictions import probabilities
 
 PHOTOS = np.random.default_rng(0).uniform(0, 255, (2, 12, 16, 3)).astype("float32")

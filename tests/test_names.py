@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfxai
-from tfxai.names import configured, described_settings, method_class, snake_case
+from tfxai.methods.registry import configured, described_settings, method_class, snake_case
 
 
 @pytest.mark.parametrize(

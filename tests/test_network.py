@@ -18,8 +18,9 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.engines.method import Answer, Method, each
-from tfxai.network import named_layers, traces
+from tfxai.engines import Attribution, Method, run_in_batches
+from tfxai.model.layer_paths import named_layers
+from tfxai.model.tracing import traces
 
 L = keras.layers
 IMAGES = np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype(np.float32)
@@ -419,13 +420,13 @@ def test_two_methods_of_the_same_name_are_not_mixed_up() -> None:
     def defined(factor: float) -> Any:
         @dataclasses.dataclass(frozen=True)
         class Mine(Method):
-            def answer(self, question: Any) -> Any:
+            def attribute(self, request: Any) -> Any:
                 def body(facts: Any, inputs: Any, codes: Any) -> Any:
-                    trace = question.network.forward(inputs)
-                    scores, targets = question.scored(trace, codes, facts)
+                    trace = request.network.forward(inputs)
+                    scores, targets = request.scored(trace, codes, facts)
                     return [factor * trace.gradients(scores)[0]], targets, scores
 
-                return Answer(*each(question, [], body))
+                return Attribution(*run_in_batches(request, [], body))
 
         return Mine()
 

@@ -11,7 +11,7 @@ from skimage import data
 
 import tfxai
 from tfxai import plots
-from tfxai.explanation import Explanation
+from tfxai.results import Explanation
 
 LABELS = ["cat", "dog", "bird", "fish"]
 

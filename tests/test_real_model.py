@@ -7,7 +7,7 @@ import pytest
 
 import tfxai
 from tfxai import photos, zoo
-from tfxai.network import traces
+from tfxai.model.tracing import traces
 
 pytestmark = pytest.mark.slow
 CAT = 282

@@ -20,9 +20,9 @@ from sklearn.datasets import load_digits
 import tfxai
 from tfxai import sanity
 from tfxai.cli import main
-from tfxai.network import traces
-from tfxai.similarity import Reference
-from tfxai.weights import Weight, weighted_layers
+from tfxai.model.tracing import traces
+from tfxai.model.weights import Weight, weighted_layers
+from tfxai.stats.similarity import Reference
 
 SIZE = 40  # large beside what one number of the last maps sees: borders look alike in every model
 X = np.random.default_rng(0).random((3, SIZE, SIZE, 3)).astype(np.float32)
@@ -305,7 +305,7 @@ def test_nothing_is_traced_again_from_layer_to_layer(net, monkeypatch) -> None:
 
     monkeypatch.setattr(perturb, "FREEZE", 1)  # frozen weights would mean a trace for each step
     methods = [tfxai.Gradient(), tfxai.GuidedBackprop(), tfxai.GradCAM(), tfxai.Occlusion(window=8, stride=8)]
-    with tfxai.network.thawed():
+    with tfxai.model.thawed():
         for method in methods:
             method(net, X, targets=0)
         tfxai.predictions.probabilities(net, X)

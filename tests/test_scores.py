@@ -407,7 +407,7 @@ def test_scores_are_functions_of_plain_tensors_too() -> None:
 
 
 def test_equal_scores_share_one_trace() -> None:
-    from tfxai.network import traces
+    from tfxai.model.tracing import traces
 
     model = several(as_dict=True)
     for score in (scores.logit("kind"), scores.regression(1, "age"), scores.box((0, 0, 1, 1), 0, "kind")):

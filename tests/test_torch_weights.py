@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from tfxai import torch_weights
+from tfxai.zoo import torch_weights
 
 
 def pickled(value):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from tfxai import photos, torch_weights, zoo
+from tfxai import photos, zoo
+from tfxai.zoo import torch_weights
 
 # Photo: class and its probability, measured with the PyTorch twin of the model.
 KNOWN = {

@@ -21,15 +21,14 @@ if TYPE_CHECKING:
         scores,
         zoo,
     )
-    from tfxai.activations import layers
-    from tfxai.agreement import stability
-    from tfxai.callback import ConceptCallback, ExplainCallback
     from tfxai.concepts import TCAV, TCAVResult
-    from tfxai.explanation import Explanation
     from tfxai.methods import *  # noqa: F403
-    from tfxai.metrics import compare_methods
+    from tfxai.metrics import compare_methods, stability
+    from tfxai.model import layers
+    from tfxai.results import Explanation
     from tfxai.scores import top
     from tfxai.text import Text
+    from tfxai.training import ConceptCallback, ExplainCallback
 
 _MODULES = (
     "baselines",
@@ -45,11 +44,11 @@ _MODULES = (
     "zoo",
 )
 _HOMES = {
-    "ConceptCallback": "callback",
-    "ExplainCallback": "callback",
-    "Explanation": "explanation",
-    "layers": "activations",
-    "stability": "agreement",
+    "ConceptCallback": "training",
+    "ExplainCallback": "training",
+    "Explanation": "results",
+    "layers": "model",
+    "stability": "metrics",
     "compare_methods": "metrics",
     "TCAV": "concepts",
     "TCAVResult": "concepts",

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Question, each
-from tfxai.network import Network
+from tfxai.engines import Request, run_in_batches
+from tfxai.model import Network
 from tfxai.scores import ClassScore
 
 
@@ -29,9 +29,9 @@ def probabilities(
     Raises ValueError if an argument is wrong, or the output holds no class scores.
     """
     network, score = Network(model, inputs), ClassScore("probability", output)
-    question = Question.of(network, None, score, batch_size, progress, Probabilities)
+    request = Request.of(network, None, score, batch_size, progress, Probabilities)
 
-    def body(facts: dict[str, Any], tensors: Any, codes: Any) -> Any:
+    def body(facts: dict[str, Any], tensors: Any, target_codes: Any) -> Any:
         return score.classes(network.forward(tensors).named)
 
-    return each(question, [], body)
+    return run_in_batches(request, [], body)

@@ -1,1 +1,79 @@
-"""The engines that methods are made of: batches of examples, paths of points, backward rules, activation maps."""
+"""Engines that methods share: batches, paths, changed backward rules, hidden parts, maps of layers."""
+
+from __future__ import annotations
+
+from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, again, gradients
+from tfxai.engines.batches import per_token, run_in_batches, sum_of_values
+from tfxai.engines.cams import LayerMaps, activation_map, enlarged, grad_cam, layer_maps, lined_up, space
+from tfxai.engines.coalitions import Coalitions
+from tfxai.engines.directions import layer_activations, layer_paths, slopes
+from tfxai.engines.ends import both_ends, starts_and_ends
+from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, visible
+from tfxai.engines.inpainting import inpainted
+from tfxai.engines.method import Method
+from tfxai.engines.paths import Block, Paths, answered
+from tfxai.engines.perturb import (
+    Example,
+    Perturb,
+    Perturbation,
+    Perturbed,
+    PerturbedScores,
+    at_inputs,
+    attribution_of,
+    joined_values,
+)
+from tfxai.engines.request import Attribution, Request
+from tfxai.engines.rescale import elementwise, products
+from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
+
+__all__ = [
+    "Attribution",
+    "Block",
+    "Chunk",
+    "Coalitions",
+    "Example",
+    "GUIDED",
+    "HiddenInput",
+    "LayerMaps",
+    "Method",
+    "Moments",
+    "PathPoints",
+    "Paths",
+    "Perturb",
+    "Perturbation",
+    "Perturbed",
+    "PerturbedScores",
+    "RELU_LIKE",
+    "Request",
+    "Rule",
+    "Rules",
+    "Sum",
+    "activation_map",
+    "again",
+    "aligned",
+    "answered",
+    "at_inputs",
+    "attribution_of",
+    "both_ends",
+    "elementwise",
+    "enlarged",
+    "grad_cam",
+    "gradients",
+    "hidden_input",
+    "inpainted",
+    "joined_values",
+    "layer_activations",
+    "layer_maps",
+    "layer_paths",
+    "lined_up",
+    "per_token",
+    "products",
+    "repeated",
+    "run_in_batches",
+    "shown",
+    "slopes",
+    "space",
+    "starts_and_ends",
+    "sum_of_values",
+    "visible",
+]

@@ -13,8 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.graphs import operations_ahead, operations_behind
-from tfxai.network import Pass
+from tfxai.model import ForwardPass, operations_ahead, operations_behind
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
 
@@ -35,7 +34,7 @@ class Rules:
     warn: bool = False
 
 
-def gradients(trace: Pass, score: Any, rules: Rules, method: str, facts: dict[str, Any]) -> list[Any]:
+def gradients(trace: ForwardPass, score: Any, rules: Rules, method: str, facts: dict[str, Any]) -> list[Any]:
     """d score / d points by the rules.
 
     Where nothing or not everything could be changed the facts get a warning for the user: a plain gradient must not
@@ -135,9 +134,15 @@ def owns_gradient(op: Any) -> bool:
 
 # Functions of one number that act as a gate.
 RELU_LIKE = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
+
+
 PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+
+
 # Compiled functions and loops, into which rules do not reach.
 CALLS = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
+
+
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.
 LINEAR = {
     "Add", "AddN", "AddV2", "AvgPool", "AvgPool3D", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Cast", "Concat",

@@ -10,47 +10,48 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.activations import Layer, check_layers, layer_key, maps
-from tfxai.engines.method import Answer, Question, each
+from tfxai.engines.batches import run_in_batches
+from tfxai.engines.method import Attribution
 from tfxai.engines.perturb import Example, scored
-from tfxai.network import Embedded, Network
+from tfxai.engines.request import Request
+from tfxai.model import Embedded, LayerChoice, Network, activation_maps, check_layers, layer_key
 
 Weigh = Callable[[Any, Any], Any]
 """(activations, gradients), each (B, h, w ..., channels) -> map (B, h, w ...)."""
 
 
 def activation_map(
-    question: Question, layer: Layer, weigh: Weigh, *settings: Hashable, gradients: bool = True
-) -> Answer:
+    request: Request, layer: LayerChoice, weigh: Weigh, *settings: Hashable, gradients: bool = True
+) -> Attribution:
     """Explains every row by the weighed maps of one layer."""
-    network = question.network
-    check_layers(network, question.name)
+    network = request.network
+    check_layers(network, request.name)
 
-    def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
         trace = network.forward(inputs)
-        scores, targets = question.scored(trace, codes, facts)
-        found = maps(network, trace, scores, layer, question.name)
+        scores, targets = request.scored(trace, target_codes, facts)
+        found = activation_maps(network, trace, scores, layer, request.name)
         activations = found.spread(found.tensor)
         slopes = found.spread(trace.gradients(scores, of=[found.tensor])[0]) if gradients else None
         heat = tf.nn.relu(weigh(activations, slopes))
         return lined_up(network, inputs, found.which, heat), targets, scores
 
-    return Answer(*each(question, [layer_key(layer), *settings], body))
+    return Attribution(*run_in_batches(request, [layer_key(layer), *settings], body))
 
 
-def layer_maps(question: Question, layer: Layer, example: Example) -> LayerMaps:
+def layer_maps(request: Request, layer: LayerChoice, example: Example) -> LayerMaps:
     """One example's maps of a layer. Cost: a forward pass."""
-    network = question.network
+    network = request.network
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:
         trace = network.forward(tensors[:-1])
-        scores, _ = scored(question, trace, tensors[-1], facts)
-        found = maps(network, trace, scores, layer, question.name)
+        scores, _ = scored(request, trace, tensors[-1], facts)
+        found = activation_maps(network, trace, scores, layer, request.name)
         facts["at"] = found.which, found.call
         return found.tensor, found.spread(found.tensor)
 
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
-    compiled = question.compiled([layer_key(layer), "maps"], body, arguments)
+    compiled = request.compiled([layer_key(layer), "maps"], body, arguments)
     raw, spread = (tensor.numpy() for tensor in compiled(*arguments))
     which, (position, call) = compiled.facts["at"]
     return LayerMaps(which, (id(network.layers[position][1]), call), raw, np.moveaxis(spread[0], -1, 0))
@@ -71,11 +72,11 @@ class LayerMaps:
     raw: NDArray
     maps: NDArray
 
-    def enlarged(self, question: Question, weighed: NDArray) -> list[NDArray | None]:
+    def enlarged(self, request: Request, weighed: NDArray) -> list[NDArray | None]:
         """For each input None, but for one the positive part of maps (K, h, w ...), enlarged to it."""
         heat = tf.nn.relu(tf.constant(weighed, tf.float32))
-        inputs = [tf.constant(array[:1]) for array in question.network.arrays]
-        found = lined_up(question.network, inputs, self.which, heat)
+        inputs = [tf.constant(array[:1]) for array in request.network.arrays]
+        found = lined_up(request.network, inputs, self.which, heat)
         return [None if each is None else each.numpy() for each in found]
 
 

@@ -14,26 +14,20 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai import segments as cuts
 from tfxai.baselines import filled
-from tfxai.engines.method import Answer, Question
-from tfxai.engines.perturb import (
-    Example,
-    Perturb,
-    Perturbed,
-    answer,
-    chosen_input,
-    joined,
-    repeated,
-    shown,
-    space_of,
-    visible,
-)
-from tfxai.explanation import Explanation, PartsExplanation
+from tfxai.engines.hiding import chosen_input, repeated, shown, space_of, visible
+from tfxai.engines.method import Attribution
+from tfxai.engines.perturb import Example, Perturb, Perturbed, attribution_of, joined_values
+from tfxai.engines.request import Request
+from tfxai.inputs import segments as cuts
+from tfxai.results import Explanation, PartsExplanation
 from tfxai.text import Text
 
 ROWS = 100  # of a background that are used at most
+
+
 WIDE = 64  # columns of bits are filled up to a multiple, so that another number of parts is no new trace
+
 
 Fill = Callable[[Any, Any, Any], Any]
 """(x (1, ...), hidden (1 or B, ...), masks (B, ...)) -> perturbed inputs (B, ...), in a trace."""
@@ -62,20 +56,20 @@ class Coalitions:
     fill:  what takes the place of hidden parts, made from what they are hidden by.
     """
 
-    question: Question
+    request: Request
     which: tuple[int, ...]
     text: Text | None = None
     fill: Fill = visible
     fill_key: Any = None
 
     @classmethod
-    def of(cls, question: Question, input: str | int | None, method: str) -> Coalitions:
+    def of(cls, request: Request, input: str | int | None, method: str) -> Coalitions:
         """Raises ValueError if there is no such input, or there is nothing in it to compare."""
-        network = question.network
-        which = chosen_input(question, input)
+        network = request.network
+        which = chosen_input(request, input)
         single = all(int(np.prod(array.shape[1:])) == 1 for array in network.arrays)
         if input is None and len(network.arrays) > 1 and single:
-            return cls(question, tuple(range(len(network.arrays))))
+            return cls(request, tuple(range(len(network.arrays))))
         array, text = network.arrays[which], None
         if array.dtype == object and array.size > len(array):
             raise ValueError(
@@ -88,12 +82,12 @@ class Coalitions:
             )
         elif array.ndim < 2 or (array.ndim == 2 and array.shape[1] < 2):
             raise ValueError(f"{method} compares parts; this input has shape {array.shape}, one part only.")
-        return cls(question, (which,), text)
+        return cls(request, (which,), text)
 
     @property
     def array(self) -> NDArray:
         """The input that is hidden, if it is one."""
-        return self.question.network.arrays[self.which[0]]
+        return self.request.network.arrays[self.which[0]]
 
     @property
     def columns(self) -> bool:
@@ -167,8 +161,8 @@ class Coalitions:
 
         Raises ValueError if the data does not fit.
         """
-        arrays = [self.question.network.arrays[i] for i in self.which]
-        structure = self.question.network.structure
+        arrays = [self.request.network.arrays[i] for i in self.which]
+        structure = self.request.network.structure
         if self.columns and not isinstance(given, (dict, list, tuple)):
             raise ValueError(
                 f"{method}: background is a {type(given).__name__}. Give what the inputs are: columns."
@@ -197,7 +191,7 @@ class Coalitions:
                 )
             if array.dtype.kind == "f" and not np.isfinite(rows).all():
                 raise ValueError(f"{method}: background holds NaN or infinite numbers. Clean them.")
-            self.question.network.check_ids(which, rows, f"{method}: background")
+            self.request.network.check_ids(which, rows, f"{method}: background")
             found.append(rows)
         if len({len(rows) for rows in found}) > 1:
             raise ValueError(
@@ -220,14 +214,14 @@ class Coalitions:
                 "as the method's background (of PartitionSHAP, its masker); or a number."
             )
         found = filled(hide, self.array)
-        self.question.network.check_ids(self.which[0], found, f"{method}: what hides")
+        self.request.network.check_ids(self.which[0], found, f"{method}: what hides")
         return found
 
     def engine(self, passes: int) -> Perturb:
         """The passes for one call."""
         perturb = self._texts if self.text is not None else self._arrays
         key = ("coalitions", self.which, self.text is not None, self.fill_key)
-        return Perturb(self.question, key, perturb, passes)
+        return Perturb(self.request, key, perturb, passes)
 
     def scores(
         self,
@@ -295,9 +289,9 @@ class Coalitions:
 
     def spread(self, parts: Parts, weights: NDArray) -> list[NDArray | None]:
         """For each input the weights (K, parts), repeated on the places of each part; None where not explained."""
-        found: list[NDArray | None] = [None] * len(self.question.network.arrays)
+        found: list[NDArray | None] = [None] * len(self.request.network.arrays)
         for position, which in enumerate(self.which):
-            array = self.question.network.arrays[which]
+            array = self.request.network.arrays[which]
             if self.columns:
                 values = weights[:, position].reshape(-1, *[1] * (array.ndim - 1))
             else:
@@ -305,7 +299,7 @@ class Coalitions:
             found[which] = values[..., None] if not self.columns and array.ndim > 2 else values
         return found
 
-    def answer(
+    def attribution(
         self,
         examples: Sequence[Example],
         cut: Sequence[Parts],
@@ -313,29 +307,29 @@ class Coalitions:
         kind: type[Explanation] = PartsExplanation,
         delta: NDArray | None = None,
         **more: NDArray,
-    ) -> Answer:
+    ) -> Attribution:
         """All examples together; texts and label maps differ in their number of parts, and are filled up with NaN.
 
         weights: for each example (K, parts); more: further fields of the explanation, each (N, K).
         """
-        question = self.question
+        request = self.request
         longest = max(parts.count for parts in cut)
-        padded = np.full((question.rows, longest), np.nan, np.float32)
+        padded = np.full((request.rows, longest), np.nan, np.float32)
         for i, each in enumerate(weights):
             padded[i * len(each) : (i + 1) * len(each), : each.shape[1]] = each
         if self.text is not None:
-            values: list[NDArray | None] = [None] * len(question.network.arrays)
+            values: list[NDArray | None] = [None] * len(request.network.arrays)
             values[self.which[0]] = padded
         else:
             spread = [self.spread(parts, each) for parts, each in zip(cut, weights, strict=True)]
-            values = joined(spread)
+            values = joined_values(spread)
         if kind is Explanation:
-            return answer(examples, values, delta=delta)
+            return attribution_of(examples, values, delta=delta)
         fields: dict[str, Any] = {
-            name: value.reshape(question.lead).astype(np.float32) for name, value in more.items()
+            name: value.reshape(request.lead).astype(np.float32) for name, value in more.items()
         }
-        fields["weights"] = padded.reshape(*question.lead, longest)
+        fields["weights"] = padded.reshape(*request.lead, longest)
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
         maps = self.text is None and not self.columns
         fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None
-        return answer(examples, values, delta=delta, kind=kind, more=fields)
+        return attribution_of(examples, values, delta=delta, kind=kind, more=fields)

@@ -9,13 +9,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.activations import Layer, check_layers, first, layer_key, named
-from tfxai.engines.method import Question, each
-from tfxai.graphs import operations_behind
-from tfxai.network import Compiled, Network, Pass
+from tfxai.engines.batches import run_in_batches
+from tfxai.engines.request import Request
+from tfxai.model import (
+    Compiled,
+    ForwardPass,
+    LayerChoice,
+    Network,
+    check_layers,
+    first_tensor,
+    layer_key,
+    named_call,
+    operations_behind,
+)
 
 
-def activations(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -> list[NDArray[np.float32]]:
+def layer_activations(
+    model: Any, layers: Sequence[LayerChoice], inputs: Any, method: str
+) -> list[NDArray[np.float32]]:
     """What each layer puts out for one batch: arrays (N, *shape of the layer).
 
     Raises ValueError if a layer does not exist or puts out no numbers. Cost: a forward pass, as far as the last layer.
@@ -24,23 +35,23 @@ def activations(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -
     return [tensor.numpy() for tensor in _reading(network, layers, method)(*network.arrays)]
 
 
-def paths(model: Any, layers: Sequence[Layer], inputs: Any, method: str) -> list[str]:
+def layer_paths(model: Any, layers: Sequence[LayerChoice], inputs: Any, method: str) -> list[str]:
     """The path of each layer, however it was named. Raises ValueError as `activations`. Cost: traces, runs nothing."""
     return _reading(Network(model, inputs), layers, method).facts["paths"]
 
 
-def _reading(network: Network, layers: Sequence[Layer], method: str) -> Compiled:
+def _reading(network: Network, layers: Sequence[LayerChoice], method: str) -> Compiled:
     check_layers(network, method)
 
     def body(facts: dict[str, Any], *tensors: Any) -> Any:
         trace = network.forward(tensors)
-        facts["paths"] = [named(network, trace, layer).path for layer in layers]
+        facts["paths"] = [named_call(network, trace, layer).path for layer in layers]
         return [tf.cast(_tensor(network, trace, layer, method), tf.float32) for layer in layers]
 
     return network.compiled(("activations", *map(layer_key, layers)), body, network.arrays)
 
 
-def slopes(question: Question, layers: Sequence[Layer], directions: Sequence[NDArray]) -> list[NDArray]:
+def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence[NDArray]) -> list[NDArray]:
     """The score's derivative along each direction of each layer: for each layer (rows, R).
 
     directions: for each layer float32 (R, *shape of the layer).
@@ -48,12 +59,12 @@ def slopes(question: Question, layers: Sequence[Layer], directions: Sequence[NDA
     Raises ValueError if the score does not depend on a layer.
     Cost: a forward pass and a backward pass as far as the first layer, however many layers and directions there are.
     """
-    network = question.network
+    network = request.network
 
-    def body(facts: dict[str, Any], inputs: Any, codes: Any, *flat: Any) -> Any:
+    def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *flat: Any) -> Any:
         trace = network.forward(inputs)
-        scores, _ = question.scored(trace, codes, facts)
-        tensors = [_tensor(network, trace, layer, question.name) for layer in layers]
+        scores, _ = request.scored(trace, target_codes, facts)
+        tensors = [_tensor(network, trace, layer, request.name) for layer in layers]
         behind = operations_behind([scores], differentiable=True)
         for layer, tensor in zip(layers, tensors, strict=True):
             if tensor.op not in behind:
@@ -68,12 +79,12 @@ def slopes(question: Question, layers: Sequence[Layer], directions: Sequence[NDA
         ]
 
     flat = [along.reshape(len(along), -1) for along in directions]
-    return each(question, ["slopes", *map(layer_key, layers)], body, constants=flat)
+    return run_in_batches(request, ["slopes", *map(layer_key, layers)], body, constants=flat)
 
 
-def _tensor(network: Network, trace: Pass, layer: Layer, method: str) -> Any:
-    call = named(network, trace, layer)
-    tensor = first(call.output)
+def _tensor(network: Network, trace: ForwardPass, layer: LayerChoice, method: str) -> Any:
+    call = named_call(network, trace, layer)
+    tensor = first_tensor(call.output)
     if not tensor.dtype.is_floating or tensor.shape.rank is None or tensor.shape.rank < 2:
         raise ValueError(
             f"Layer {call.path!r} puts out {tensor.dtype.name} {tensor.shape}, {method} needs numbers (N, ...)."

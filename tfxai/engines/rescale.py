@@ -19,7 +19,9 @@ SMOOTH = (
     "Inv", "Erf", "Erfc", "Abs", "Sin", "Cos", "Atan",
 )  # fmt: skip
 
+
 STRAIGHT = ("Relu", "Relu6", "LeakyRelu", "Abs")
+
 
 Slope = Callable[[Any, Any, Callable[[Any], Any], bool], Any]
 """(argument, value, function, straight) -> multiplier of the argument's shape; value is function(argument), and

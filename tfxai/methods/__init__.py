@@ -1,51 +1,14 @@
 """One file per method or close family; they never import each other."""
 
-from tfxai.methods.ablation_cam import AblationCAM
-from tfxai.methods.blur_ig import BlurIG
-from tfxai.methods.cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
-from tfxai.methods.deeplift import DeepLIFT
-from tfxai.methods.expected_gradients import ExpectedGradients
-from tfxai.methods.gradient import Gradient, InputXGradient
-from tfxai.methods.guided_backprop import Deconvnet, GuidedBackprop
-from tfxai.methods.guided_grad_cam import GuidedGradCAM
-from tfxai.methods.guided_ig import GuidedIG
-from tfxai.methods.integrated_gradients import IntegratedGradients
-from tfxai.methods.kernel_shap import KernelSHAP
-from tfxai.methods.lime import LIME
-from tfxai.methods.lrp import LRP
-from tfxai.methods.occlusion import Occlusion
-from tfxai.methods.partition_shap import PartitionSHAP
-from tfxai.methods.rise import RISE
-from tfxai.methods.score_cam import ScoreCAM
-from tfxai.methods.smoothgrad import SmoothGrad, SquareGrad, VarGrad
-from tfxai.methods.xrai import XRAI
+from tfxai.methods import catalogue
+from tfxai.methods.catalogue import *  # noqa: F403
+from tfxai.methods.registry import (
+    called,
+    configured,
+    described_settings,
+    method_class,
+    named_methods,
+    snake_case,
+)
 
-__all__ = [
-    "LIME",
-    "LRP",
-    "RISE",
-    "XRAI",
-    "AblationCAM",
-    "BlurIG",
-    "DeepLIFT",
-    "Deconvnet",
-    "EigenCAM",
-    "ExpectedGradients",
-    "GradCAM",
-    "GradCAMPlusPlus",
-    "Gradient",
-    "GuidedBackprop",
-    "GuidedGradCAM",
-    "GuidedIG",
-    "HiResCAM",
-    "InputXGradient",
-    "IntegratedGradients",
-    "KernelSHAP",
-    "LayerCAM",
-    "Occlusion",
-    "PartitionSHAP",
-    "ScoreCAM",
-    "SmoothGrad",
-    "SquareGrad",
-    "VarGrad",
-]
+__all__ = catalogue.__all__  # pyright: ignore[reportUnsupportedDunderAll]

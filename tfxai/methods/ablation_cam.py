@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfxai.activations import Layer, check_layers, layer_key
-from tfxai.engines.cams import layer_maps
-from tfxai.engines.method import Answer, Method, Question
-from tfxai.engines.perturb import Perturb, Perturbed, answer, joined, repeated
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Perturb,
+    Perturbed,
+    Request,
+    attribution_of,
+    joined_values,
+    layer_maps,
+    repeated,
+)
+from tfxai.model import LayerChoice, check_layers, layer_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +37,11 @@ class AblationCAM(Method):
     Desai, Ramaswamy: Ablation-CAM, WACV 2020, equations 5 and 6. doi:10.1109/WACV45572.2020.9093360
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
     default_score = "output"
 
-    def answer(self, question: Question) -> Answer:
-        check_layers(question.network, question.name)
+    def attribute(self, request: Request) -> Attribution:
+        check_layers(request.network, request.name)
         found, values, call = [], [], (0, 0)
 
         def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
@@ -43,12 +51,12 @@ class AblationCAM(Method):
             return Perturbed(repeated(inputs, tf.shape(kept)[0]), layers={call: silenced})
 
         # Weights are never frozen: most of the model does not run.
-        engine = Perturb(question, (layer_key(self.layer), "ablated"), perturb, passes=0)
+        engine = Perturb(request, (layer_key(self.layer), "ablated"), perturb, passes=0)
         for example in engine.examples():
-            layer = layer_maps(question, self.layer, example)
+            layer = layer_maps(request, self.layer, example)
             call = layer.call
             seen = engine.run(example, [np.arange(len(layer.maps), dtype=np.int32)], [layer.raw])
             weights = example.scores - seen.scores
-            values.append(layer.enlarged(question, np.tensordot(weights, layer.maps, (0, 0))))
+            values.append(layer.enlarged(request, np.tensordot(weights, layer.maps, (0, 0))))
             found.append(example)
-        return answer(found, joined(values))
+        return attribution_of(found, joined_values(values))

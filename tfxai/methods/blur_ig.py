@@ -9,8 +9,8 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.paths import Chunk, Paths, Sum, Table, aligned, answered
+from tfxai.engines import Attribution, Chunk, Method, PathPoints, Paths, Request, Sum, aligned, answered
+from tfxai.support import check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +32,26 @@ class BlurIG(Method):
     steps: int = 100
 
     def __post_init__(self) -> None:
-        whole(self, steps=1)
+        check_whole(self, steps=1)
         if not 0 < self.max_sigma < np.inf:
             raise ValueError(f"max_sigma is {self.max_sigma}. Give a width in pixels above 0.")
 
-    def answer(self, question: Question) -> Answer:
-        network = question.network
+    def attribute(self, request: Request) -> Attribution:
+        network = request.network
         network.explain_images_only("BlurIG")
         # In the cosine basis a blur with reflecting borders is a product, exact for any width.
         starts = [
             array if place is None else np.asarray(scipy.fft.dctn(array, axes=(1, 2), norm="ortho"))
             for array, place in zip(network.arrays, network.places, strict=True)
         ]
-        paths = Paths(question, (self.max_sigma,), self._blurred, starts)
+        paths = Paths(request, (self.max_sigma,), self._blurred, starts)
         edges = np.linspace(0, 1, self.steps + 1)
         parameters = np.column_stack([(edges[:-1] + edges[1:]) / 2, edges[:-1], edges[1:]])
         statistic = _Focussing(self)
         return answered(
             paths,
             lambda block: paths.run(
-                block, Table.of(len(block.targets), parameters, np.ones(self.steps)), statistic
+                block, PathPoints.of(len(block.targets), parameters, np.ones(self.steps)), statistic
             ),
             complete=True,
         )

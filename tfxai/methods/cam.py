@@ -7,9 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.activations import Layer
-from tfxai.engines.cams import activation_map, grad_cam, space
-from tfxai.engines.method import Answer, Method, Question
+from tfxai.engines import Attribution, Method, Request, activation_map, grad_cam, space
+from tfxai.model import LayerChoice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +26,10 @@ class GradCAM(Method):
     Selvaraju et al.: Grad-CAM, 2016. arXiv:1610.02391, equations 1 and 2
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        return activation_map(question, self.layer, grad_cam)
+    def attribute(self, request: Request) -> Attribution:
+        return activation_map(request, self.layer, grad_cam)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +44,10 @@ class GradCAMPlusPlus(Method):
     Chattopadhyay, Sarkar, Howlader, Balasubramanian: Grad-CAM++, 2017. arXiv:1710.11063, equation 19
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        return activation_map(question, self.layer, _plus_plus)
+    def attribute(self, request: Request) -> Attribution:
+        return activation_map(request, self.layer, _plus_plus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +61,10 @@ class LayerCAM(Method):
     Jiang, Zhang, Hou, Cheng, Wei: LayerCAM, IEEE TIP 2021, equations 6 and 7. doi:10.1109/TIP.2021.3089943
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        return activation_map(question, self.layer, lambda a, g: tf.reduce_sum(a * tf.nn.relu(g), -1))
+    def attribute(self, request: Request) -> Attribution:
+        return activation_map(request, self.layer, lambda a, g: tf.reduce_sum(a * tf.nn.relu(g), -1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +79,10 @@ class HiResCAM(Method):
     Draelos, Carin: Use HiResCAM instead of Grad-CAM, 2020. arXiv:2011.08891, equation 5
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        return activation_map(question, self.layer, lambda a, g: tf.reduce_sum(a * g, -1))
+    def attribute(self, request: Request) -> Attribution:
+        return activation_map(request, self.layer, lambda a, g: tf.reduce_sum(a * g, -1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +97,10 @@ class EigenCAM(Method):
     Muhammad, Yeasin: Eigen-CAM, 2020. arXiv:2008.00299, equation 4
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        return activation_map(question, self.layer, _first_component, gradients=False)
+    def attribute(self, request: Request) -> Attribution:
+        return activation_map(request, self.layer, _first_component, gradients=False)
 
 
 def _plus_plus(activations: Any, gradients: Any) -> Any:

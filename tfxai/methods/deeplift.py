@@ -8,10 +8,21 @@ from typing import Any
 import tensorflow as tf
 
 from tfxai.baselines import Baseline
-from tfxai.engines.backward import Rules, again, gradients
-from tfxai.engines.method import Answer, Method, Question, each, per_token, total
-from tfxai.engines.paths import both_ends, starts_and_ends
-from tfxai.engines.rescale import elementwise, products
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Request,
+    Rules,
+    again,
+    both_ends,
+    elementwise,
+    gradients,
+    per_token,
+    products,
+    run_in_batches,
+    starts_and_ends,
+    sum_of_values,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +42,20 @@ class DeepLIFT(Method):
 
     baseline: Baseline = 0.0
 
-    def answer(self, question: Question) -> Answer:
-        network = question.network
+    def attribute(self, request: Request) -> Attribution:
+        network = request.network
 
-        def body(facts: dict[str, Any], inputs: Any, codes: Any, *baselines: Any) -> Any:
+        def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *baselines: Any) -> Any:
             starts, ends = starts_and_ends(network, list(inputs), list(baselines))
-            trace, targets, scores, base = both_ends(question, list(inputs), starts, ends, codes, facts)
-            multipliers = gradients(trace, scores, RULES, question.name, facts)
+            trace, targets, scores, base = both_ends(request, list(inputs), starts, ends, target_codes, facts)
+            multipliers = gradients(trace, scores, RULES, request.name, facts)
             values = [
                 None if m is None else _value(m) * tf.cast(end - start, m.dtype)
                 for m, start, end in zip(multipliers, starts, ends, strict=True)
             ]
-            return per_token(values, network), targets, scores, total(values) - (scores - base)
+            return per_token(values, network), targets, scores, sum_of_values(values) - (scores - base)
 
-        return Answer(*each(question, [], body, question.baselines_of(self.baseline)))
-
-
-# Inputs and baselines go through the model as one batch, [inputs; baselines]; only the first half has gradients.
+        return Attribution(*run_in_batches(request, [], body, request.baselines_of(self.baseline)))
 
 
 def _value(tensor: Any) -> Any:

@@ -8,20 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.paths import Block, Moments, Paths, Table, answered
-from tfxai.explanation import Explanation
-from tfxai.network import Network
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class SampledExplanation(Explanation):
-    """An explanation that was sampled, with how sure it is.
-
-    standard_error: shape of values; of each value, from the spread of the samples.
-    """
-
-    standard_error: Any = None
+from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, answered
+from tfxai.model import Network
+from tfxai.results import SampledExplanation
+from tfxai.support import check_whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,13 +37,13 @@ class ExpectedGradients(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole(self, samples=2)  # to know the standard error
+        check_whole(self, samples=2)  # to know the standard error
 
     def __repr__(self) -> str:
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
 
-    def answer(self, question: Question) -> Answer:
-        given, structure = self.background, question.network.structure
+    def attribute(self, request: Request) -> Attribution:
+        given, structure = self.background, request.network.structure
         if isinstance(structure, dict) and isinstance(given, dict):
             if set(given) != set(structure):
                 raise ValueError(
@@ -61,10 +51,10 @@ class ExpectedGradients(Method):
                 )
             given = {name: given[name] for name in structure}  # in the same order
         try:
-            background = Network(question.network.model, given)
+            background = Network(request.network.model, given)
         except ValueError as error:
             raise ValueError(f"background: {error}") from error
-        wanted, found = ([x.shape for x in network.arrays] for network in (question.network, background))
+        wanted, found = ([x.shape for x in network.arrays] for network in (request.network, background))
         if [shape[1:] for shape in wanted] != [shape[1:] for shape in found]:
             raise ValueError(
                 f"background has {len(found)} arrays of shape {found}, the inputs are {len(wanted)} of {wanted}. Give "
@@ -73,23 +63,25 @@ class ExpectedGradients(Method):
         generator = np.random.default_rng(self.seed)
         drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
         positions = generator.uniform(size=self.samples)
-        paths = Paths(question, (), starts=[array[drawn] for array in background.arrays], shared=True)
+        paths = Paths(request, (), starts=[array[drawn] for array in background.arrays], shared=True)
         errors: list[NDArray] = []
 
         def values_of(block: Block) -> list[NDArray]:
             block.base_scores[:] = self._mean_scores(paths, block, number)
-            table = Table.of(len(block.targets), positions, np.full(self.samples, 1 / self.samples), number)
+            table = PathPoints.of(
+                len(block.targets), positions, np.full(self.samples, 1 / self.samples), number
+            )
             _, *both = paths.run(block, table, Moments(contributions=True))
             half = len(both) // 2
             errors.extend(np.sqrt(squares / (self.samples - 1) / self.samples) for squares in both[half:])
             return both[:half]
 
-        answer = answered(paths, values_of, complete=True)
-        explained = [value is not None for value in answer.values]
+        attribute = answered(paths, values_of, complete=True)
+        explained = [value is not None for value in attribute.values]
         found = [np.concatenate(errors[i :: sum(explained)]) for i in range(sum(explained))]
         rest = iter(found)
-        shaped = question.shaped([next(rest) if there else None for there in explained])
-        return dataclasses.replace(answer, kind=SampledExplanation, more={"standard_error": shaped})
+        shaped = request.shaped([next(rest) if there else None for there in explained])
+        return dataclasses.replace(attribute, kind=SampledExplanation, more={"standard_error": shaped})
 
     def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
         """Mean score of the drawn background for each row's class; rows of the same class share the passes."""
@@ -103,5 +95,7 @@ class ExpectedGradients(Method):
             np.tile(np.arange(count, dtype=np.int32), len(first)),
         )
         zeros = np.zeros(len(rows), np.float32)
-        scores = paths.scores_at(block, Table(rows, zeros[:, None], zeros, starts)).reshape(len(first), count)
+        scores = paths.scores_at(block, PathPoints(rows, zeros[:, None], zeros, starts)).reshape(
+            len(first), count
+        )
         return (scores @ np.bincount(number) / len(number))[of_row]

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines.method import Answer, Method, Question, each, per_token
+from tfxai.engines import Attribution, Method, Request, per_token, run_in_batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Gradient(Method):
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013. arXiv:1312.6034, section 3
     """
 
-    def answer(self, question: Question) -> Answer:
-        return _explain(question, times_input=False)
+    def attribute(self, request: Request) -> Attribution:
+        return _explain(request, times_input=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +32,16 @@ class InputXGradient(Method):
     Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, 2016. arXiv:1605.01713
     """
 
-    def answer(self, question: Question) -> Answer:
-        return _explain(question, times_input=True)
+    def attribute(self, request: Request) -> Attribution:
+        return _explain(request, times_input=True)
 
 
-def _explain(question: Question, times_input: bool) -> Answer:
-    network = question.network
+def _explain(request: Request, times_input: bool) -> Attribution:
+    network = request.network
 
-    def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
         trace = network.forward(inputs)
-        scores, targets = question.scored(trace, codes, facts)
+        scores, targets = request.scored(trace, target_codes, facts)
         values = trace.gradients(scores)
         if times_input:
             values = [
@@ -50,4 +50,4 @@ def _explain(question: Question, times_input: bool) -> Answer:
             ]
         return per_token(values, network), targets, scores
 
-    return Answer(*each(question, [times_input], body))
+    return Attribution(*run_in_batches(request, [times_input], body))

@@ -7,8 +7,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines.backward import GUIDED, RELU_LIKE, Rules, gradients
-from tfxai.engines.method import Answer, Method, Question, each, per_token
+from tfxai.engines import (
+    GUIDED,
+    RELU_LIKE,
+    Attribution,
+    Method,
+    Request,
+    Rules,
+    gradients,
+    per_token,
+    run_in_batches,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +31,8 @@ class GuidedBackprop(Method):
     Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2014. arXiv:1412.6806, section 3.4
     """
 
-    def answer(self, question: Question) -> Answer:
-        return _explain(question, GUIDED)
+    def attribute(self, request: Request) -> Attribution:
+        return _explain(request, GUIDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +45,8 @@ class Deconvnet(Method):
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013. arXiv:1311.2901, section 2.1
     """
 
-    def answer(self, question: Question) -> Answer:
-        return _explain(question, DECONVNET)
+    def attribute(self, request: Request) -> Attribution:
+        return _explain(request, DECONVNET)
 
 
 def rectified(op: Any, incoming: Any) -> Any:
@@ -47,11 +56,11 @@ def rectified(op: Any, incoming: Any) -> Any:
 DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified))
 
 
-def _explain(question: Question, rules: Rules) -> Answer:
-    def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
-        trace = question.network.forward(inputs)
-        scores, targets = question.scored(trace, codes, facts)
-        values = gradients(trace, scores, rules, question.name, facts)
-        return per_token(values, question.network), targets, scores
+def _explain(request: Request, rules: Rules) -> Attribution:
+    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
+        trace = request.network.forward(inputs)
+        scores, targets = request.scored(trace, target_codes, facts)
+        values = gradients(trace, scores, rules, request.name, facts)
+        return per_token(values, request.network), targets, scores
 
-    return Answer(*each(question, [], body))
+    return Attribution(*run_in_batches(request, [], body))

@@ -7,10 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.activations import Layer, check_layers, layer_key, maps
-from tfxai.engines.backward import GUIDED, gradients
-from tfxai.engines.cams import grad_cam, lined_up
-from tfxai.engines.method import Answer, Method, Question, each
+from tfxai.engines import GUIDED, Attribution, Method, Request, grad_cam, gradients, lined_up, run_in_batches
+from tfxai.model import LayerChoice, activation_maps, check_layers, layer_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,25 +24,25 @@ class GuidedGradCAM(Method):
     Selvaraju et al.: Grad-CAM, 2016. arXiv:1610.02391, section 3.2
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
 
-    def answer(self, question: Question) -> Answer:
-        network = question.network
-        check_layers(network, question.name)
+    def attribute(self, request: Request) -> Attribution:
+        network = request.network
+        check_layers(network, request.name)
 
-        def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+        def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
             trace = network.forward(inputs)
-            scores, targets = question.scored(trace, codes, facts)
-            found = maps(network, trace, scores, self.layer, question.name)
+            scores, targets = request.scored(trace, target_codes, facts)
+            found = activation_maps(network, trace, scores, self.layer, request.name)
             # First the true gradients: the guided rules stay on the operations once they are set.
             slopes = found.spread(trace.gradients(scores, of=[found.tensor])[0])
             heat = tf.nn.relu(grad_cam(found.spread(found.tensor), slopes))
             coarse = lined_up(network, inputs, found.which, heat)[found.which]
-            fine = gradients(trace, scores, GUIDED, question.name, facts)[found.which]
+            fine = gradients(trace, scores, GUIDED, request.name, facts)[found.which]
             values: list[Any] = [None] * len(inputs)
             values[found.which] = (
                 tf.reduce_sum(fine, -1) * coarse if fine.shape.rank > coarse.shape.rank else fine * coarse
             )
             return values, targets, scores
 
-        return Answer(*each(question, [layer_key(self.layer)], body))
+        return Attribution(*run_in_batches(request, [layer_key(self.layer)], body))

@@ -9,8 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Answer, Method, Question, each, per_token, total, whole
-from tfxai.engines.paths import both_ends, starts_and_ends
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Request,
+    both_ends,
+    per_token,
+    run_in_batches,
+    starts_and_ends,
+    sum_of_values,
+)
+from tfxai.support import check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,18 +47,18 @@ class GuidedIG(Method):
     baseline: Baseline = 0.0
 
     def __post_init__(self) -> None:
-        whole(self, steps=1)
+        check_whole(self, steps=1)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction is {self.fraction}. Give a number above 0, up to 1.")
         if not 0 <= self.max_distance <= 1:
             raise ValueError(f"max_distance is {self.max_distance}. Give a number from 0 to 1.")
 
-    def answer(self, question: Question) -> Answer:
-        network = question.network
+    def attribute(self, request: Request) -> Attribution:
+        network = request.network
 
-        def body(facts: dict[str, Any], inputs: Any, codes: Any, *baselines: Any) -> Any:
+        def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *baselines: Any) -> Any:
             starts, ends = starts_and_ends(network, list(inputs), list(baselines))
-            _, targets, scores, base = both_ends(question, list(inputs), starts, ends, codes, facts)
+            _, targets, scores, base = both_ends(request, list(inputs), starts, ends, target_codes, facts)
             explained = [i for i, end in enumerate(ends) if end is not None]
             starts, ends = (
                 [tf.cast(tensors[i], tf.float32) for i in explained] for tensors in (starts, ends)
@@ -61,7 +70,7 @@ class GuidedIG(Method):
                 for i, point in zip(explained, points, strict=True):
                     given[i] = point
                 trace = network.forward(list(inputs), given)
-                score, _ = question.scored(trace, targets, facts)
+                score, _ = request.scored(trace, targets, facts)
                 slopes = [gradient for gradient in trace.gradients(score) if gradient is not None]
                 share = tf.cast(number + 1, tf.float32) / self.steps
                 moved = [self._moved(*each, share) for each in zip(points, slopes, starts, ends, strict=True)]
@@ -75,10 +84,10 @@ class GuidedIG(Method):
             values: list[Any] = [None] * len(inputs)
             for i, value in zip(explained, state[1 + len(explained) :], strict=True):
                 values[i] = value
-            return per_token(values, network), targets, scores, total(values) - (scores - base)
+            return per_token(values, network), targets, scores, sum_of_values(values) - (scores - base)
 
         settings = [self.steps, self.fraction, self.max_distance]
-        return Answer(*each(question, settings, body, question.baselines_of(self.baseline)))
+        return Attribution(*run_in_batches(request, settings, body, request.baselines_of(self.baseline)))
 
     def _moved(self, point: Any, slope: Any, start: Any, end: Any, share: Any) -> Any:
         """The next point: the flattest values first, until the way still to go is (1 - share) of the whole."""

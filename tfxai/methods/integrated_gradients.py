@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,11 +11,26 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, Several
-from tfxai.engines.method import Answer, Method, Question, total, whole
-from tfxai.engines.paths import Block, Chunk, Paths, Sum, Table, answered
+from tfxai.engines import (
+    Attribution,
+    Block,
+    Chunk,
+    Method,
+    PathPoints,
+    Paths,
+    Request,
+    Sum,
+    answered,
+    sum_of_values,
+)
+from tfxai.support import check_whole, warn
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
+
+
 ROUNDS = 20  # of halving
+
+
 MOST = 200  # parts for each row
 
 
@@ -51,7 +65,7 @@ class IntegratedGradients(Method):
     def __post_init__(self) -> None:
         if self.rule not in ("gauss_legendre", "midpoint", "trapezoid"):
             raise ValueError(f'rule is {self.rule!r}. Give "gauss_legendre", "midpoint" or "trapezoid".')
-        whole(self, steps=1)
+        check_whole(self, steps=1)
         if self.rule == "trapezoid" and self.steps < 2:
             raise ValueError(
                 f"steps is {self.steps}. Give 2 for the trapezoid rule, or more: it counts both ends."
@@ -61,28 +75,28 @@ class IntegratedGradients(Method):
                 f"tolerance is {self.tolerance}. Give a fraction of the score's change, between 0 and 1."
             )
 
-    def answer(self, question: Question) -> Answer:
+    def attribute(self, request: Request) -> Attribution:
         baselines = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
-        answers = [self._along(Paths(question, (), starts=question.baselines_of(b))) for b in baselines]
+        answers = [self._along(Paths(request, (), starts=request.baselines_of(b))) for b in baselines]
         if len(answers) == 1:
             return answers[0]
         values = [
             None
             if parts[0] is None
             else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
-            for parts in zip(*(answer.values for answer in answers), strict=True)
+            for parts in zip(*(attribute.values for attribute in answers), strict=True)
         ]
-        delta = np.mean([answer.delta for answer in answers if answer.delta is not None], axis=0)
+        delta = np.mean([attribute.delta for attribute in answers if attribute.delta is not None], axis=0)
         return dataclasses.replace(answers[0], values=values, delta=delta)
 
-    def _along(self, paths: Paths) -> Answer:
+    def _along(self, paths: Paths) -> Attribution:
         if self.tolerance is not None:
             return answered(paths, lambda block: self._refined(paths, block), complete=True)
         positions, weights = nodes(self.rule, self.steps)
 
         def values_of(block: Block) -> list[NDArray]:
             return paths.contributions(
-                block, paths.run(block, Table.of(len(block.targets), positions, weights), Sum())
+                block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
             )
 
         return answered(paths, values_of, complete=True)
@@ -98,7 +112,7 @@ class IntegratedGradients(Method):
             np.float64
         )
         parts = [
-            _Part(row, *edges[i : i + 2], *ladder[row, i : i + 2]) for row in range(rows) for i in range(count)
+            _Stretch(row, *edges[i : i + 2], *ladder[row, i : i + 2]) for row in range(rows) for i in range(count)
         ]  # fmt: skip
         change = np.abs(ladder[:, -1] - ladder[:, 0])
         # A change that is itself rounding cannot be met to a fraction of it.
@@ -126,9 +140,8 @@ class IntegratedGradients(Method):
             parts = [part for part in parts if id(part) not in gone] + halves
             if len(parts) > max(MOST, 2 * count) * rows:
                 break  # rounding, in half precision say, or kinks everywhere: more parts would not help
-        warnings.warn(
-            f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left.",
-            stacklevel=5,
+        warn(
+            f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left."
         )
         return paths.contributions(block, values)
 
@@ -137,8 +150,8 @@ class IntegratedGradients(Method):
         paths: Paths,
         block: Block,
         values: list[NDArray],
-        parts: list[_Part],
-        without: Sequence[_Part] = (),
+        parts: list[_Stretch],
+        without: Sequence[_Stretch] = (),
     ) -> list[NDArray]:
         """The sums with some parts added and others, evaluated once more, taken out; notes the parts' errors."""
         positions, weights = nodes("gauss_legendre", PART)
@@ -155,7 +168,7 @@ class IntegratedGradients(Method):
 
 
 @dataclasses.dataclass(eq=False)
-class _Part:
+class _Stretch:
     """A part of one row's path, the scores at its ends, and how far its integral is from their difference."""
 
     row: int
@@ -165,14 +178,14 @@ class _Part:
     at_high: float
     error: float = 0.0
 
-    def halved(self, middle: float, score: float) -> tuple[_Part, _Part]:
+    def halved(self, middle: float, score: float) -> tuple[_Stretch, _Stretch]:
         return (
-            _Part(self.row, self.low, middle, self.at_low, score),
-            _Part(self.row, middle, self.high, score, self.at_high),
+            _Stretch(self.row, self.low, middle, self.at_low, score),
+            _Stretch(self.row, middle, self.high, score, self.at_high),
         )
 
 
-def _worst(parts: list[_Part], wanted: float) -> list[_Part]:
+def _worst(parts: list[_Stretch], wanted: float) -> list[_Stretch]:
     """The fewest parts to halve: none if the error is small enough, as a sum and without the help of signs."""
     errors = np.array([part.error for part in parts])
     if abs(errors.sum()) <= wanted and np.sqrt((errors**2).sum()) <= wanted:
@@ -185,12 +198,12 @@ def _worst(parts: list[_Part], wanted: float) -> list[_Part]:
 class SumAndSlopes(Sum):
     """The gradients' sum for each row, and at each point the score's slope along the path."""
 
-    def start(self, zeros: list[Any], table: Table) -> list[Any]:
+    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
         return [*zeros, tf.zeros([len(table.rows)])]
 
     def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
         *sums, along = state
-        along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], total(chunk.contributions))
+        along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], sum_of_values(chunk.contributions))
         return [*super().update(sums, chunk), along]
 
 
@@ -206,7 +219,7 @@ def nodes(rule: str, steps: int) -> tuple[NDArray, NDArray]:
     return np.linspace(0, 1, steps), weights
 
 
-def _points(rows: NDArray, positions: NDArray) -> Table:
-    return Table(
+def _points(rows: NDArray, positions: NDArray) -> PathPoints:
+    return PathPoints(
         rows.astype(np.int32), positions.astype(np.float32).reshape(-1, 1), np.zeros(len(rows), np.float32)
     )

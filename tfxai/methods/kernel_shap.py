@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfxai import baselines
-from tfxai import segments as cuts
-from tfxai.engines.coalitions import Coalitions
-from tfxai.engines.method import Answer, Method, Question, whole
+from tfxai.engines import Attribution, Coalitions, Method, Request
+from tfxai.inputs import segments as cuts
+from tfxai.support import check_whole, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,24 +49,23 @@ class KernelSHAP(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, segments=2, samples=2, seed=0)
+        check_whole(self, segments=2, samples=2, seed=0)
         cuts.check(self.segmenter, "KernelSHAP")
 
-    def answer(self, question: Question) -> Answer:
-        coalitions = Coalitions.of(question, self.input, "KernelSHAP")
+    def attribute(self, request: Request) -> Attribution:
+        coalitions = Coalitions.of(request, self.input, "KernelSHAP")
         coalitions.refuse_for_texts("KernelSHAP", background=(self.background, None))
         own = self.background is None and not coalitions.rows
         behind = coalitions.behind(baselines.mean() if own else self.background, self.seed, "KernelSHAP")
-        engine = coalitions.engine(self.samples * len(question.network))
+        engine = coalitions.engine(self.samples * len(request.network))
         examples, cut, weights, deltas = [], [], [], []
         for example in engine.examples():
             parts = coalitions.parts(example.number, self.segmenter, self.segments)
             visible, shares = drawn(parts.count, self.samples, self.seed)
             if len(shares) < min(parts.count, 2**parts.count - 2):
-                warnings.warn(
+                warn(
                     f"{self.samples} samples are too few to tell {parts.count} parts apart: some will share their values. "
-                    "Take several times as many samples as parts.",
-                    stacklevel=4,
+                    "Take several times as many samples as parts."
                 )
             scores = coalitions.scores(engine, example, parts, visible, behind(example.number))
             found = shapley(visible, shares, scores)
@@ -75,7 +73,7 @@ class KernelSHAP(Method):
             deltas.append(found.astype(np.float32).sum(0, dtype=np.float64) - (scores[1] - scores[0]))
             examples.append(example)
             cut.append(parts)
-        return coalitions.answer(examples, cut, weights, delta=np.concatenate(deltas))
+        return coalitions.attribution(examples, cut, weights, delta=np.concatenate(deltas))
 
 
 def drawn(parts: int, samples: int, seed: int) -> tuple[NDArray, NDArray]:

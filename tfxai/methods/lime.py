@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
-from tfxai import segments as cuts
-from tfxai.engines.coalitions import Coalitions
-from tfxai.engines.method import Answer, Method, Question, real, whole
-from tfxai.explanation import SurrogateExplanation
+from tfxai.engines import Attribution, Coalitions, Method, Request
+from tfxai.inputs import segments as cuts
+from tfxai.results import SurrogateExplanation
+from tfxai.support import check_real, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class LIME(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, segments=2, samples=2, seed=0)
+        check_whole(self, segments=2, samples=2, seed=0)
         cuts.check(self.segmenter, "LIME")
         if self.distance not in ("cosine", "euclidean"):
             raise ValueError(f'LIME(distance={self.distance!r}): give "cosine" or "euclidean".')
@@ -66,11 +66,11 @@ class LIME(Method):
             raise ValueError(
                 f'LIME(hide={self.hide!r}): give "mean", a number, an array or a tfxai.baselines function.'
             )
-        real(self, "width", lambda x: 0 < x < np.inf, "a number above 0")
-        real(self, "ridge", lambda x: 0 <= x < np.inf, "a number, 0 or more")
+        check_real(self, "width", lambda x: 0 < x < np.inf, "a number above 0")
+        check_real(self, "ridge", lambda x: 0 <= x < np.inf, "a number, 0 or more")
 
-    def answer(self, question: Question) -> Answer:
-        coalitions = Coalitions.of(question, self.input, "LIME")
+    def attribute(self, request: Request) -> Attribution:
+        coalitions = Coalitions.of(request, self.input, "LIME")
         coalitions.refuse_for_texts("LIME", hide=(self.hide, "mean"), background=(self.background, None))
         data = self.background is not None
         by_segment = isinstance(self.hide, str) and not (data or coalitions.rows or coalitions.text)
@@ -78,7 +78,7 @@ class LIME(Method):
             behind = coalitions.behind(self.background, self.seed, "LIME")
         else:
             behind = coalitions.own(0.0 if by_segment else self.hide, "LIME")
-        engine = coalitions.engine(self.samples * len(question.network))
+        engine = coalitions.engine(self.samples * len(request.network))
         examples, cut, fits = [], [], []
         for example in engine.examples():
             parts = coalitions.parts(example.number, self.segmenter, self.segments)
@@ -101,7 +101,7 @@ class LIME(Method):
             "intercept": np.stack(intercept),
             "local_prediction": np.stack(prediction),
         }
-        return coalitions.answer(examples, cut, weights, SurrogateExplanation, **more)
+        return coalitions.attribution(examples, cut, weights, SurrogateExplanation, **more)
 
     def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[Any, ...]:
         """Weights (K, parts), and R2, intercept and prediction at the input (K,)."""

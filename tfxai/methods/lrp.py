@@ -7,9 +7,20 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from tfxai.engines.backward import Rule, Rules, again, gradients
-from tfxai.engines.method import Answer, Method, Question, each, per_token, total
-from tfxai.engines.rescale import elementwise, products
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Request,
+    Rule,
+    Rules,
+    again,
+    elementwise,
+    gradients,
+    per_token,
+    products,
+    run_in_batches,
+    sum_of_values,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +57,21 @@ class LRP(Method):
                 f"LRP alpha {self.alpha} and beta {self.beta}: expected alpha - beta = 1 and beta >= 0."
             )
 
-    def answer(self, question: Question) -> Answer:
-        network, rules = question.network, self._rules()
+    def attribute(self, request: Request) -> Attribution:
+        network, rules = request.network, self._rules()
 
-        def body(facts: dict[str, Any], inputs: Any, codes: Any) -> Any:
+        def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
             trace = network.forward(inputs)
-            scores, targets = question.scored(trace, codes, facts)
+            scores, targets = request.scored(trace, target_codes, facts)
             values = [
                 None if m is None else m * tf.cast(point, m.dtype)
                 for m, point in zip(
-                    gradients(trace, scores, rules, question.name, facts), trace.points, strict=True
+                    gradients(trace, scores, rules, request.name, facts), trace.points, strict=True
                 )
             ]
-            return per_token(values, network), targets, scores, total(values) - scores
+            return per_token(values, network), targets, scores, sum_of_values(values) - scores
 
-        return Answer(*each(question, [self], body))
+        return Attribution(*run_in_batches(request, [self], body))
 
     def _rules(self) -> Rules:
         def slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
@@ -77,7 +88,11 @@ class LRP(Method):
 
 
 CONVOLUTIONS: tuple[str, ...] = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
+
+
 DENSE: tuple[str, ...] = ("MatMul", "BatchMatMulV2")
+
+
 AFFINE = ("BiasAdd", "AddV2", "Add", "Sub", "Mul", "FusedBatchNormV3")
 
 

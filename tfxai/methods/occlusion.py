@@ -12,8 +12,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Answer, Method, Question
-from tfxai.engines.perturb import Perturb, Perturbed, answer, part_of, shown, visible
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Perturb,
+    Perturbed,
+    Request,
+    attribution_of,
+    hidden_input,
+    shown,
+    visible,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +49,8 @@ class Occlusion(Method):
     input: str | int | None = None
     default_score = "output"
 
-    def answer(self, question: Question) -> Answer:
-        part = part_of(question, self.input, "Occlusion")
+    def attribute(self, request: Request) -> Attribution:
+        part = hidden_input(request, self.input, "Occlusion")
         space = part.space
         window = _lengths(
             self.window, "window", space, [1] if part.array.ndim == 2 else [-(-n // 7) for n in space]
@@ -68,14 +77,14 @@ class Occlusion(Method):
             masks = 1.0 - tf.cast(inside, tf.float32)
             return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[0], masks)))
 
-        engine = Perturb(question, (part.which, window), perturb, len(corners) * len(part.array))
+        engine = Perturb(request, (part.which, window), perturb, len(corners) * len(part.array))
         found, maps = [], []
         for example in engine.examples():
             number = example.number
             seen = engine.run(example, [corners], [hidden[number : number + 1]])
             maps.append(_spread(example.scores - seen.scores, corners, window, space))
             found.append(example)
-        return answer(found, part.values(np.concatenate(maps), question))
+        return attribution_of(found, part.values(np.concatenate(maps), request))
 
 
 def _spread(falls: NDArray, corners: NDArray, window: tuple[int, ...], space: tuple[int, ...]) -> NDArray:

@@ -16,10 +16,9 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import squareform
 
 from tfxai import baselines
-from tfxai.engines.coalitions import Coalitions
-from tfxai.engines.inpainting import inpainted
-from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.explanation import Explanation, PartsExplanation
+from tfxai.engines import Attribution, Coalitions, Method, Request, inpainted
+from tfxai.results import Explanation, PartsExplanation
+from tfxai.support import check_whole
 
 TOGETHER = 16  # regions that are split at a time
 
@@ -54,7 +53,7 @@ class PartitionSHAP(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, evals=2, seed=0)
+        check_whole(self, evals=2, seed=0)
         if (
             isinstance(self.masker, str)
             and self.masker not in ("inpaint", "mean")
@@ -65,8 +64,8 @@ class PartitionSHAP(Method):
                 "rows or a tfxai.baselines function."
             )
 
-    def answer(self, question: Question) -> Answer:
-        coalitions = Coalitions.of(question, self.input, "PartitionSHAP")
+    def attribute(self, request: Request) -> Attribution:
+        coalitions = Coalitions.of(request, self.input, "PartitionSHAP")
         coalitions.refuse_for_texts("PartitionSHAP", masker=(self.masker, type(self).masker))
         inpaints = isinstance(self.masker, str) and self.masker == "inpaint" and coalitions.text is None
         if inpaints and not coalitions.rows:
@@ -77,7 +76,7 @@ class PartitionSHAP(Method):
             coalitions = dataclasses.replace(coalitions, fill=inpainted, fill_key="inpainted")
         behind = coalitions.behind(self._hides(coalitions), self.seed, "PartitionSHAP")
         correlated = coalitions.rows and not coalitions.columns and coalitions.is_data(self.masker)
-        engine = coalitions.engine(self.evals * len(question.network))
+        engine = coalitions.engine(self.evals * len(request.network))
         examples, cut, weights, deltas = [], [], [], []
         for example in engine.examples():
             parts = coalitions.places(example.number)
@@ -97,7 +96,7 @@ class PartitionSHAP(Method):
             examples.append(example)
             cut.append(parts)
         kind = Explanation if coalitions.text is None else PartsExplanation
-        return coalitions.answer(examples, cut, weights, kind, np.concatenate(deltas))
+        return coalitions.attribution(examples, cut, weights, kind, np.concatenate(deltas))
 
     def _hides(self, coalitions: Coalitions) -> Any:
         if not isinstance(self.masker, str) or coalitions.rows:

@@ -11,8 +11,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Answer, Method, Question, real, whole
-from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, part_of, shown, visible
+from tfxai.engines import (
+    Attribution,
+    Method,
+    Perturb,
+    Perturbed,
+    PerturbedScores,
+    Request,
+    attribution_of,
+    hidden_input,
+    shown,
+    visible,
+)
+from tfxai.support import check_real, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +55,11 @@ class RISE(Method):
     default_score = "output"
 
     def __post_init__(self) -> None:
-        whole(self, samples=1, cells=2, seed=0)
-        real(self, "keep", lambda x: 0 < x < 1, "a probability between 0 and 1")
+        check_whole(self, samples=1, cells=2, seed=0)
+        check_real(self, "keep", lambda x: 0 < x < 1, "a probability between 0 and 1")
 
-    def answer(self, question: Question) -> Answer:
-        part = part_of(question, self.input, "RISE")
+    def attribute(self, request: Request) -> Attribution:
+        part = hidden_input(request, self.input, "RISE")
         if part.array.ndim != 4:
             raise ValueError(
                 f"RISE is for images, (N, H, W, channels); this input has shape {part.array.shape}. Use Occlusion, LIME "
@@ -72,16 +83,16 @@ class RISE(Method):
             return Perturbed(shown(inputs, part.which, image), masks)
 
         passes = self.samples * len(part.array)
-        engine = Perturb(question, (part.which, self.cells), perturb, passes)
+        engine = Perturb(request, (part.which, self.cells), perturb, passes)
         found, maps = [], []
         for example in engine.examples():
             number = example.number
             seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
             maps.append(self._map(seen))
             found.append(example)
-        return answer(found, part.values(np.concatenate(maps), question))
+        return attribution_of(found, part.values(np.concatenate(maps), request))
 
-    def _map(self, seen: Seen) -> NDArray:
+    def _map(self, seen: PerturbedScores) -> NDArray:
         """(K, H, W). What a constant score would add to the sum is known; what chance made of it is noise."""
         sums, masks = seen.sums[:-1], seen.sums[-1]
         mean = seen.scores.mean(0, dtype=np.float64)[:, None, None]

@@ -11,12 +11,24 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tfxai.activations import Layer, check_layers, layer_key
 from tfxai.baselines import Baseline
-from tfxai.engines.cams import LayerMaps, enlarged, layer_maps
-from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.perturb import Perturb, Perturbed, Seen, answer, joined, repeated, shown
-from tfxai.network import Embedded
+from tfxai.engines import (
+    Attribution,
+    LayerMaps,
+    Method,
+    Perturb,
+    Perturbed,
+    PerturbedScores,
+    Request,
+    attribution_of,
+    enlarged,
+    joined_values,
+    layer_maps,
+    repeated,
+    shown,
+)
+from tfxai.model import Embedded, LayerChoice, check_layers, layer_key
+from tfxai.support import check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +49,19 @@ class ScoreCAM(Method):
     Wang et al.: Score-CAM, 2019. arXiv:1910.01279, equations 5 to 8
     """
 
-    layer: Layer = None
+    layer: LayerChoice = None
     channels: int | None = None
     baseline: Baseline = 0.0
     default_score = "probability"
 
     def __post_init__(self) -> None:
         if self.channels is not None:
-            whole(self, channels=1)
+            check_whole(self, channels=1)
 
-    def answer(self, question: Question) -> Answer:
-        check_layers(question.network, question.name)
-        network, which = question.network, 0
-        hidden = question.baselines_of(self.baseline)
+    def attribute(self, request: Request) -> Attribution:
+        check_layers(request.network, request.name)
+        network, which = request.network, 0
+        hidden = request.baselines_of(self.baseline)
 
         def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
             tokens = isinstance(network.places[which], Embedded)
@@ -71,17 +83,17 @@ class ScoreCAM(Method):
             return Perturbed(repeated(inputs, count), notes=notes, points=points)
 
         found, values = [], []
-        engine = Perturb(question, (layer_key(self.layer), "scores"), perturb, 0, notes=2)
+        engine = Perturb(request, (layer_key(self.layer), "scores"), perturb, 0, notes=2)
         for example in engine.examples():
-            layer = layer_maps(question, self.layer, example)
+            layer = layer_maps(request, self.layer, example)
             which, (channels, varied) = layer.which, self._chosen(layer.maps)
             number = example.number
             plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
             engine = dataclasses.replace(engine, passes=len(plan) * len(network))
             seen = engine.run(example, [plan], [layer.maps, hidden[which][number : number + 1]])
-            values.append(layer.enlarged(question, _weighed(layer, channels, varied, seen)))
+            values.append(layer.enlarged(request, _weighed(layer, channels, varied, seen)))
             found.append(example)
-        return answer(found, joined(values))
+        return attribution_of(found, joined_values(values))
 
     def _chosen(self, maps: NDArray) -> tuple[NDArray, NDArray]:
         """Numbers of the channels, and which of them vary: a constant map hides everything, as the baseline does."""
@@ -90,7 +102,7 @@ class ScoreCAM(Method):
         return channels, np.ptp(maps[channels].reshape(len(channels), -1), axis=1) > 0
 
 
-def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, seen: Seen) -> NDArray:
+def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, seen: PerturbedScores) -> NDArray:
     """(K, h, w ...): maps scaled to 0..1, weighed by the softmax of their gains."""
     gains = np.zeros((len(channels), seen.scores.shape[1]))
     gains[varied] = seen.scores[1:] - seen.scores[0]

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.method import Answer, Method, Question, real, whole
-from tfxai.engines.paths import Moments, Paths, Sum, Table, answered
+from tfxai.engines import Attribution, Method, Moments, PathPoints, Paths, Request, Sum, answered
+from tfxai.support import check_real, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +28,14 @@ class NoisyGradients(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole(self, samples=1)
-        real(self, "noise", lambda x: 0 <= x < np.inf, "a fraction of the input's range, 0 or more")
+        check_whole(self, samples=1)
+        check_real(self, "noise", lambda x: 0 <= x < np.inf, "a fraction of the input's range, 0 or more")
 
-    def paths(self, question: Question) -> Paths:
-        return Paths(question, (self.noise, self.seed), self.noisy)
+    def paths(self, request: Request) -> Paths:
+        return Paths(request, (self.noise, self.seed), self.noisy)
 
-    def table(self, rows: int) -> Table:
-        return Table.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
+    def table(self, rows: int) -> PathPoints:
+        return PathPoints.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
 
     def noisy(self, start: Any, end: Any, parameters: Any, which: int) -> Any:
         """The example plus the noise of its number; in a chunk the numbers are in order, so few are drawn."""
@@ -51,9 +51,9 @@ class NoisyGradients(Method):
         spread = tf.reduce_max(end, space, keepdims=True) - tf.reduce_min(end, space, keepdims=True)
         return end + self.noise * spread * tf.cast(tf.gather(draws, numbers - numbers[0]), end.dtype)
 
-    def moments(self, question: Question, combined: Callable[[NDArray, NDArray], NDArray]) -> Answer:
+    def moments(self, request: Request, combined: Callable[[NDArray, NDArray], NDArray]) -> Attribution:
         """An answer made of the mean and the variance of the gradients."""
-        paths = self.paths(question)
+        paths = self.paths(request)
 
         def values_of(block: Any) -> list[NDArray]:
             _, *both = paths.run(block, self.table(len(block.targets)), Moments())
@@ -77,8 +77,8 @@ class SmoothGrad(NoisyGradients):
     Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017. arXiv:1706.03825
     """
 
-    def answer(self, question: Question) -> Answer:
-        paths = self.paths(question)
+    def attribute(self, request: Request) -> Attribution:
+        paths = self.paths(request)
         return answered(paths, lambda block: paths.run(block, self.table(len(block.targets)), Sum()))
 
 
@@ -92,8 +92,8 @@ class VarGrad(NoisyGradients):
     Parameter Values, 2018. arXiv:1810.03307
     """
 
-    def answer(self, question: Question) -> Answer:
-        return self.moments(question, lambda mean, variance: variance)
+    def attribute(self, request: Request) -> Attribution:
+        return self.moments(request, lambda mean, variance: variance)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,5 +105,5 @@ class SquareGrad(NoisyGradients):
     Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods, 2018. arXiv:1806.10758
     """
 
-    def answer(self, question: Question) -> Answer:
-        return self.moments(question, lambda mean, variance: mean**2 + variance)
+    def attribute(self, request: Request) -> Attribution:
+        return self.moments(request, lambda mean, variance: mean**2 + variance)

@@ -10,10 +10,12 @@ from scipy.ndimage import find_objects
 from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
-from tfxai.engines.method import Answer, Method, Question, whole
-from tfxai.engines.paths import Block, Paths, Sum, Table, answered
+from tfxai.engines import Attribution, Block, Method, PathPoints, Paths, Request, Sum, answered
+from tfxai.support import check_whole
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
+
+
 WIDER = 5  # pixels by which a region is widened, to hold its own edges
 
 
@@ -39,25 +41,25 @@ class XRAI(Method):
     smallest_gain: int = 50
 
     def __post_init__(self) -> None:
-        whole(self, steps=1, min_size=1, smallest_gain=1)
+        check_whole(self, steps=1, min_size=1, smallest_gain=1)
 
-    def answer(self, question: Question) -> Answer:
-        network = question.network
+    def attribute(self, request: Request) -> Attribution:
+        network = request.network
         network.explain_images_only("XRAI")
         positions, weights = np.polynomial.legendre.leggauss(self.steps)
         positions, weights = (positions + 1) / 2, weights / 2
 
-        def table(block: Block) -> Table:
-            return Table.of(len(block.targets), positions, weights)
+        def table(block: Block) -> PathPoints:
+            return PathPoints.of(len(block.targets), positions, weights)
 
-        def against(extreme: np.ufunc) -> Answer:
+        def against(extreme: np.ufunc) -> Attribution:
             starts = [
                 array
                 if place is None
                 else np.broadcast_to(extreme.reduce(array, axis=(1, 2, 3), keepdims=True), array.shape)
                 for array, place in zip(network.arrays, network.places, strict=True)
             ]
-            paths = Paths(question, (), starts=starts)
+            paths = Paths(request, (), starts=starts)
             return answered(
                 paths, lambda block: paths.contributions(block, paths.run(block, table(block), Sum()))
             )
@@ -70,7 +72,7 @@ class XRAI(Method):
                 continue
             maps = (one + other).sum(-1) / 2
             regions = [self._regions(image) for image in array]
-            ranked = [self._ranked(m, regions[row // question.targets_each]) for row, m in enumerate(maps)]
+            ranked = [self._ranked(m, regions[row // request.targets_each]) for row, m in enumerate(maps)]
             values.append(np.stack(ranked)[..., None])
         return dataclasses.replace(black, values=values)
 

@@ -6,27 +6,34 @@
 A metric is a plain function; functools.partial sets its options, and `function.higher_is_better` tells the direction.
 """
 
-from tfxai.metrics.compare import MethodTable, compare_methods
-from tfxai.metrics.curves import RoadResult, deletion, insertion, irof, road
+from tfxai.metrics.compare import compare_methods
+from tfxai.metrics.completeness import completeness
+from tfxai.metrics.curves import deletion, insertion
 from tfxai.metrics.drops import average_drop, average_gain, average_increase
-from tfxai.metrics.faithful import (
-    completeness,
+from tfxai.metrics.faithfulness import (
     faithfulness_correlation,
-    infidelity,
     monotonicity,
     mu_fidelity,
 )
+from tfxai.metrics.infidelity import infidelity
 from tfxai.metrics.maps import (
     ConsistencyResult,
     LocalisationResult,
     complexity,
     consistency,
+    entropy,
     localisation,
+    masks_of,
     pointing_game,
+    share_inside,
     sparseness,
 )
-from tfxai.metrics.result import MetricResult
+from tfxai.metrics.registry import checked_metrics, measured
+from tfxai.metrics.result import MetricResult, unwrapped
+from tfxai.metrics.segment_curves import RoadResult, irof, road
 from tfxai.metrics.sensitivity import max_sensitivity
+from tfxai.metrics.stability import Stability, stability
+from tfxai.metrics.table import MethodTable
 
 __all__ = [
     "ConsistencyResult",

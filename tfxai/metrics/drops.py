@@ -10,11 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import each
-from tfxai.engines.perturb import visible
-from tfxai.explanation import Explanation
+from tfxai.engines import run_in_batches, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
+from tfxai.results import Explanation
 
 
 @metric(higher_is_better=False)
@@ -89,20 +88,20 @@ def _compared(
     progress: bool = False,
 ) -> MetricResult:
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    question, which = rows.question, rows.part.which
+    request, which = rows.request, rows.part.which
     positive = np.maximum(rows.heat, 0)
     largest = positive.reshape(len(positive), -1).max(axis=1)
     masks = positive / np.maximum(largest, 1e-30).reshape(-1, *[1] * (positive.ndim - 1))
     soft = rows.part.array.dtype.kind == "f"
 
-    def body(facts: dict[str, Any], inputs: Any, codes: Any, masks: Any, hidden: Any) -> Any:
-        whole, _ = question.scored(question.network.forward(inputs), codes, facts)
+    def body(facts: dict[str, Any], inputs: Any, target_codes: Any, masks: Any, hidden: Any) -> Any:
+        whole, _ = request.scored(request.network.forward(inputs), target_codes, facts)
         dimmed = list(inputs)
         dimmed[which] = visible(inputs[which], hidden, masks, soft=soft)
-        left, _ = question.scored(question.network.forward(dimmed), codes, facts)
+        left, _ = request.scored(request.network.forward(dimmed), target_codes, facts)
         return tf.cast(whole, tf.float32), tf.cast(left, tf.float32)
 
-    whole, left = each(question, ["dimmed", which, soft], body, [masks, rows.hidden(baseline)])
+    whole, left = run_in_batches(request, ["dimmed", which, soft], body, [masks, rows.hidden(baseline)])
     outside = min(whole.min(), left.min()) < -1e-6 or max(whole.max(), left.max()) > 1 + 1e-6
     if outside and function is not average_increase:
         raise ValueError(

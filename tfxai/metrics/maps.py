@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
-from tfxai.explanation import Explanation
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import checked_heat, ranks_of, result, whole_number
+from tfxai.metrics.rows import checked_heat, ranks_of, result
+from tfxai.results import Explanation
+from tfxai.support import whole_number
 
 
 @metric(higher_is_better=True)

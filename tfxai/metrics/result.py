@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, norm
 
-SURE = 0.95  # of an interval
-MANY = 2000
+from tfxai.stats import interval
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+METRICS: dict[str, Callable[..., Any]] = {}  # every metric by its name
 
 
 def metric(higher_is_better: bool, explains_again: bool = False) -> Callable[[Function], Function]:
@@ -21,16 +21,10 @@ def metric(higher_is_better: bool, explains_again: bool = False) -> Callable[[Fu
 
     def marked(function: Function) -> Function:
         vars(function).update(higher_is_better=higher_is_better, explains_again=explains_again)
+        METRICS[function.__name__] = function
         return function
 
     return marked
-
-
-def plain(function: Callable[..., Any]) -> Any:
-    """The metric itself, from under functools.partial."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,22 +71,8 @@ class MetricResult:
         return f"{self.name}: {self.mean:.4g} [{low:.4g}, {high:.4g}], {self.values.size} values, {better} is better"
 
 
-def interval(values: NDArray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean; always the same for the same values."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    if len(values) > MANY:  # where both are the same, and resampling takes seconds
-        reach = norm.ppf((1 + SURE) / 2) * values.std(ddof=1) / np.sqrt(len(values))
-        return float(values.mean() - reach), float(values.mean() + reach)
-    found: Any = bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=SURE,
-        method="percentile",
-        vectorized=True,
-        batch=max(1, 1_000_000 // len(values)),
-        random_state=np.random.default_rng(0),  # pyright: ignore[reportCallIssue]
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+def unwrapped(function: Callable[..., Any]) -> Any:
+    """The metric itself, from under functools.partial."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines.method import Question
-from tfxai.engines.perturb import Example, Part, Perturb, Perturbation, Seen, part_of
-from tfxai.explanation import Explanation
-from tfxai.metrics.result import MetricResult, plain
-from tfxai.network import Network
+from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
+from tfxai.metrics.result import MetricResult, unwrapped
+from tfxai.model import Network
+from tfxai.results import Explanation
 
 
 class Metric:
@@ -33,8 +32,8 @@ class Rows:
     lead: shape of the targets.
     """
 
-    question: Question
-    part: Part
+    request: Request
+    part: HiddenInput
     heat: NDArray[np.float32]
     share: NDArray[np.float32]
     full: NDArray[np.float32]
@@ -53,14 +52,14 @@ class Rows:
 
     def seen(
         self, settings: tuple[Hashable, ...], perturb: Perturbation, plans: Any, fixed: Any, notes: int = 0
-    ) -> Iterator[tuple[Example, Seen]]:
+    ) -> Iterator[tuple[Example, PerturbedScores]]:
         """Scores each row's perturbations.
 
         plans: row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
         """
         first = plans(0)
         engine = Perturb(
-            self.question, (self.part.which, *settings), perturb, len(self) * len(first[0]), notes=notes
+            self.request, (self.part.which, *settings), perturb, len(self) * len(first[0]), notes=notes
         )
         for example in engine.examples():
             row = example.number
@@ -78,7 +77,7 @@ class Rows:
 
 
 def result(function: Any, values: NDArray, kind: type[MetricResult] = MetricResult, **more: Any) -> Any:
-    own = plain(function)
+    own = unwrapped(function)
     return kind(own.__name__, np.asarray(values, np.float32), own.higher_is_better, **more)
 
 
@@ -106,8 +105,8 @@ def rows_of(
         inputs = type(arrays)(np.repeat(array, each, axis=0) for array in arrays)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
     network = Network(model, inputs)
-    question = Question.of(network, targets, score, batch_size, progress, Metric)
-    part = part_of(question, key, "A metric")
+    request = Request.of(network, targets, score, batch_size, progress, Metric)
+    part = hidden_input(request, key, "A metric")
     if heat.shape[1:] != part.space:
         raise ValueError(
             f"The explanation has values for places {heat.shape[1:]}, its inputs have {part.space}. Give the "
@@ -120,7 +119,7 @@ def rows_of(
         full = values
     else:
         full = share.reshape(*heat.shape, *[1] * (part.array.ndim - heat.ndim))
-    return Rows(question, part, heat, share.astype(np.float32), full.astype(np.float32), lead)
+    return Rows(request, part, heat, share.astype(np.float32), full.astype(np.float32), lead)
 
 
 def _sizes(explanation: Explanation, space: tuple[int, ...]) -> NDArray:
@@ -165,26 +164,8 @@ def ranks_of(heat: NDArray, generator: np.random.Generator) -> NDArray[np.int32]
     return ranks.reshape(heat.shape)
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
-    """Raises ValueError if a setting is no whole number of at least so much."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}. Give a whole number, {least} or more.")
-    return int(value)
-
-
 def correlation(ones: NDArray, others: NDArray) -> float:
     """Pearson's, -1 to 1; 0 where one of them is constant."""
     if np.ptp(ones) == 0 or np.ptp(others) == 0:
         return 0.0
     return float(np.corrcoef(np.asarray(ones, np.float64), np.asarray(others, np.float64))[0, 1])
-
-
-def at_least_zero(name: str, value: Any) -> float:
-    """Raises ValueError if a setting is no finite number of zero or more."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.integer, np.floating))
-        or not 0 <= value < np.inf
-    ):
-        raise ValueError(f"{name} is {value!r}. Give a number, 0 or more.")
-    return float(value)

@@ -8,8 +8,8 @@ import numpy as np
 
 from tfxai.inputs import pack
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import at_least_zero, checked_heat, result, whole_number
-from tfxai.progress import progress_bar
+from tfxai.metrics.rows import checked_heat, result
+from tfxai.support import at_least_zero, progress_bar, whole_number
 
 
 @metric(higher_is_better=False, explains_again=True)

@@ -1,0 +1,119 @@
+"""Models and class names from files, as commands name them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfxai import hub, zoo
+from tfxai.model import sample_inputs
+
+ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+EXPECTED = "a .keras or .h5 file, a SavedModel folder, a frozen graph (.pb), a TF-Hub handle, or demo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A model, and what is known of it.
+
+    sample: zeros of the shape and in the structure that it takes, one example.
+    labels: class names, where they are known.
+    crop:   part of a photo's height and width that it was trained to see.
+    """
+
+    name: str
+    model: Any
+    sample: Any
+    labels: list[str] | None = None
+    crop: float = 1.0
+
+    def photo_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the photos that it takes; 224 x 224 where it takes any size.
+
+        Raises ValueError if it does not take photos (N, H, W, 1 or 3).
+        """
+        if not hasattr(self.sample, "shape"):
+            found = f"{len(self.sample)} inputs"
+        elif self.sample.ndim == 4 and self.sample.shape[-1] in (1, 3):
+            return self.sample.shape[1:]
+        else:
+            found = f"arrays of shape (N, {', '.join(map(str, self.sample.shape[1:]))})"
+        raise ValueError(f"{self.name} takes {found}, not photos (N, H, W, 1 or 3). Explain it from Python.")
+
+
+def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loaded:
+    """Loads `demo` (EfficientNet-Lite0), a .keras or .h5 file, or what `tfxai.hub.load` takes.
+
+    unsafe:    lets a Keras file run Python code that it carries (Lambda layers). Only for files whose author you trust.
+    signature: of a SavedModel or module folder.
+
+    Raises ValueError if there is no model or it does not load, ImportError if the packages of the demo are missing.
+    """
+    path = Path(name)
+    if name == "demo":
+        model = zoo.efficientnet_lite0()
+        return Loaded(name, model, sample_inputs(model), zoo.imagenet_labels(), crop=0.875)
+    if path.suffix.lower() not in ENDINGS or path.is_dir():
+        if path.is_file() and path.suffix.lower() != ".pb":
+            raise ValueError(f"{name} is no model: expected {EXPECTED}.")
+        if not path.exists() and "://" not in name:
+            raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
+        module = hub.load(name, signature=signature)
+        return Loaded(name, module, sample_inputs(module))
+    if not path.exists():
+        raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
+    if signature is not None:
+        raise ValueError(f"{name} is a Keras file, which has no signatures.")
+    model = _keras_model(path, unsafe)
+    return Loaded(name, model, sample_inputs(model))
+
+
+def _keras_model(path: Path, unsafe: bool) -> Any:
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} does not load as a Keras model: the file is damaged, or was made by something else."
+        )
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
+    except Exception as error:  # damaged files, missing custom classes and unsafe ones raise nearly anything
+        hint = ""
+        if "safe_mode" in str(error):
+            hint = " If you trust its author, add --unsafe."
+        elif "Could not locate" in str(error):
+            hint = " Load it in Python, where its author's code is known, and explain it there."
+        raise ValueError(f"{path} does not load as a Keras model: {_reason(error)}{hint}") from error
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """Class names from a file: one a line, a JSON list, or a JSON dict from class index to name.
+
+    The values of the dict may also be [id, name], as in the class index of `keras.applications`.
+
+    Raises ValueError if the file is missing or anything else.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() != ".json":
+            return [line.strip() for line in text.rstrip().splitlines()]
+        names = json.loads(text)
+        if isinstance(names, dict):
+            names = [names[str(i)] for i in range(len(names))]
+        return [name if isinstance(name, str) else str(name[-1]) for name in names]
+    except KeyError as error:
+        raise ValueError(f"{path} names no class {error}. Give the indices 0, 1, 2 ... as keys.") from None
+    except (OSError, TypeError, LookupError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as class names: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of the innermost of Keras' nested messages."""
+    text = " ".join(str(error).split("Exception encountered:")[-1].split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".")[:300] + "."

@@ -1,0 +1,82 @@
+"""Concept activation vectors: the direction in which a linear classifier tells a concept from other images."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.svm import SVC
+
+Classifier = Literal["logistic", "sgd", "svm", "mean_difference"]
+
+
+CLASSIFIERS = ("logistic", "sgd", "svm", "mean_difference")
+
+
+def concept_vector(
+    ours: NDArray, others: NDArray, classifier: Classifier, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], float]:
+    """The unit vector (D,) that points towards the concept, and the classifier's balanced accuracy on held-out rows.
+
+    A random half of each kind is learnt from, the other half is held out.
+
+    ours, others: float32 (n, D), (m, D): activations of the concept's images, and of others.
+
+    Classifiers with a quadratic penalty find a weighted sum of the rows they learn from. So they are fitted in the few
+    coordinates that these rows span, with the same answer as in all D, which may be millions.
+    """
+    (taught, held), (taught_other, held_other) = (_halves(rows, generator) for rows in (ours, others))
+    rows = np.concatenate([taught, taught_other])
+    of_concept = np.arange(len(rows)) < len(taught)
+    centre = (taught.mean(axis=0) + taught_other.mean(axis=0)) / 2
+    rows = rows - centre
+    largest = np.abs(rows).max()
+    if largest > 0:  # squares of very large or small activations are out of range
+        rows = rows / largest
+    gram = (rows @ rows.T).astype(np.float64)
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > values.max() * 1e-6
+    if not kept.any() or values.max() <= 0:
+        raise ValueError("The images of a concept and the random ones are all identical in this layer.")
+    root = np.sqrt(values[kept])
+    coordinates = vectors[:, kept] * root
+    scale = np.sqrt(np.mean(gram.diagonal()))  # the penalty then means the same in every layer
+    weights, intercept = _fitted(coordinates / scale, of_concept, classifier, generator)
+    weights = weights / scale
+    combination = vectors[:, kept] @ (weights / root)
+    direction = (combination.astype(np.float32) @ rows).astype(np.float32)
+    unit = largest if largest > 0 else 1.0
+    right = [
+        np.mean((held - centre) / unit @ direction + intercept > 0),
+        np.mean((held_other - centre) / unit @ direction + intercept <= 0),
+    ]
+    length = np.linalg.norm(direction)
+    return (direction / length if length else direction), float(np.mean(right))
+
+
+def _halves(rows: NDArray, generator: np.random.Generator) -> tuple[NDArray, NDArray]:
+    order = generator.permutation(len(rows))
+    half = (len(rows) + 1) // 2
+    return rows[order[:half]], rows[order[half:]]
+
+
+def _fitted(
+    rows: NDArray, of_concept: NDArray, classifier: Classifier, generator: np.random.Generator
+) -> tuple[NDArray, float]:
+    if classifier == "mean_difference":  # rows are centred between both means already
+        return rows[of_concept].mean(axis=0) - rows[~of_concept].mean(axis=0), 0.0
+    state = int(generator.integers(2**31))
+    model: Any = {
+        "logistic": lambda: LogisticRegression(C=PENALTY, class_weight="balanced", solver="newton-cholesky"),
+        "sgd": lambda: SGDClassifier(
+            alpha=1 / (PENALTY * len(rows)), class_weight="balanced", random_state=state
+        ),
+        "svm": lambda: SVC(kernel="linear", C=PENALTY, class_weight="balanced"),
+    }[classifier]()
+    model.fit(rows, of_concept)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+PENALTY = 10.0  # C of scikit-learn

@@ -1,0 +1,130 @@
+"""What is kept of gradients at many points: a sum, or mean and variance."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class PathPoints:
+    """The points of one block of rows.
+
+    rows:       (M,) which row of the block each point belongs to.
+    parameters: (M, P) what the path makes of it: position, number of the noise ...
+    weights:    (M,) of its gradient.
+    starts:     (M,) which of the path's starts it belongs to, where these are not one for each row.
+    """
+
+    rows: NDArray
+    parameters: NDArray
+    weights: NDArray
+    starts: NDArray | None = None
+
+    @classmethod
+    def of(
+        cls, rows: int, parameters: NDArray, weights: NDArray, starts: NDArray | None = None
+    ) -> PathPoints:
+        """The same points for every row. Points are the outer loop: rows that share one lie in the same chunk."""
+        points = len(parameters)
+        return cls(
+            np.tile(np.arange(rows, dtype=np.int32), points),
+            np.repeat(np.asarray(parameters, np.float32).reshape(points, -1), rows, axis=0),
+            np.repeat(np.asarray(weights, np.float32), rows),
+            None if starts is None else np.repeat(np.asarray(starts, np.int32), rows),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """What is known, inside the trace, about the points that are evaluated together (B of them).
+
+    rows:       (B,) row of each point in the block.  count: rows in the block.
+    numbers:    (B,) position of each point in the table.
+    parameters: (B, P) of each point.
+    weights:    (B,) of each point.
+    starts, ends: for each input the path's two ends (B, ...): the baseline's point and the input's.
+    gradients:  for each input d score / d point, float32; None where it is not explained.
+    """
+
+    rows: Any
+    count: Any
+    numbers: Any
+    parameters: Any
+    weights: Any
+    starts: list[Any]
+    ends: list[Any]
+    gradients: list[Any]
+
+    @property
+    def contributions(self) -> list[Any]:
+        """gradient x (end - start), of the inputs that are explained."""
+        return [
+            g * tf.cast(end - start, g.dtype)
+            for g, start, end in zip(self.gradients, self.starts, self.ends, strict=True)
+            if g is not None
+        ]
+
+
+class Statistic(Protocol):
+    """What is kept of the gradients: a list of tensors that every chunk updates."""
+
+    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]: ...
+    def update(self, state: list[Any], chunk: Chunk) -> list[Any]: ...
+
+
+class Sum:
+    """Sum of weight x gradient for every row."""
+
+    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
+        return zeros
+
+    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+        return [total + by_row(part, chunk) for total, part in zip(state, self.parts(chunk), strict=True)]
+
+    def parts(self, chunk: Chunk) -> list[Any]:
+        return [gradient for gradient in chunk.gradients if gradient is not None]
+
+
+class Moments:
+    """Mean and sum of squared deviations for every row, by Chan's merging: one pass, no cancellation.
+
+    contributions: of gradient x (end - start), not of the gradient.
+    """
+
+    def __init__(self, contributions: bool = False) -> None:
+        self.contributions = contributions
+
+    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
+        return [tf.zeros([tf.shape(zeros[0])[0]]), *zeros, *(tf.zeros_like(zero) for zero in zeros)]
+
+    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+        parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
+        seen, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
+        chunk = dataclasses.replace(chunk, weights=tf.ones_like(chunk.weights))
+        new = by_row(tf.ones_like(chunk.weights), chunk)
+        total = seen + new
+        share = tf.math.divide_no_nan(new, total)
+        next_means, next_squares = [], []
+        for part, mean, square in zip(parts, means, squares, strict=True):
+            here = tf.math.divide_no_nan(by_row(part, chunk), aligned(new, part))
+            within = by_row(tf.square(part - tf.gather(here, chunk.rows)), chunk)
+            step = here - mean
+            next_means.append(mean + step * aligned(share, part))
+            next_squares.append(square + within + tf.square(step) * aligned(seen * share, part))
+        return [total, *next_means, *next_squares]
+
+
+def by_row(parts: Any, chunk: Chunk) -> Any:
+    """(B, ...) summed by weight over the points of each row."""
+    # Not a product with a matrix of zeros and ones: a NaN of one row would reach all others.
+    return tf.math.unsorted_segment_sum(parts * aligned(chunk.weights, parts), chunk.rows, chunk.count)
+
+
+def aligned(vector: Any, like: Any) -> Any:
+    """(B,) as (B, 1, 1 ...), to multiply with `like` (B, ...)."""
+    return tf.reshape(tf.cast(vector, like.dtype), [-1] + [1] * (like.shape.rank - 1))

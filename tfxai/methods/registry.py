@@ -1,0 +1,199 @@
+"""Methods and their settings by name, as the command line and tables give them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfxai import baselines
+from tfxai.engines import Method
+from tfxai.methods import catalogue
+from tfxai.results import Explanation
+from tfxai.support import nearest
+
+BASELINES = ("blur", "mean", "noise")  # those of tfxai.baselines that need no argument
+
+
+HIDING = {
+    "hide": ("blur", "noise"),
+    "masker": ("blur", "noise"),
+    "background": BASELINES,
+}  # mean is their own word
+
+
+def snake_case(name: str) -> str:
+    """`GradCAMPlusPlus` -> `grad_cam_plus_plus`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def named_methods(methods: Any) -> dict[str, Any]:
+    """Methods by name: a dict as it is; one, or a list of them, by the names that text gives them.
+
+    Raises ValueError if there is none, or one cannot be called.
+    """
+    if isinstance(methods, str):
+        raise ValueError(
+            f"methods is the text {methods!r}. Give the method itself, such as tfxai.{_class_name(methods)}()."
+        )
+    if isinstance(methods, Mapping):
+        named = {str(name): method for name, method in methods.items()}
+    else:
+        named = {}
+        for method in methods if isinstance(methods, (list, tuple)) else [methods]:
+            inner = method
+            while isinstance(inner, functools.partial):
+                inner = inner.func
+            kind = inner if isinstance(inner, types.FunctionType) else type(inner)
+            name = own = snake_case(kind.__name__)
+            number = 2
+            while name in named:
+                name, number = f"{own}_{number}", number + 1
+            named[name] = method
+    if not named:
+        raise ValueError("methods is empty. Give a method, such as tfxai.Gradient(), or a list of them.")
+    for name, method in named.items():
+        if hasattr(method, "trainable_weights"):
+            raise ValueError(f"{name!r} is a model, not a method. Give methods such as tfxai.GradCAM().")
+        if not callable(method) or isinstance(method, type):
+            hint = f" Give {method.__name__}(), with its settings." if isinstance(method, type) else ""
+            raise ValueError(f"The method {name!r} cannot be called as method(model, inputs, targets).{hint}")
+    return named
+
+
+def _class_name(text: str) -> str:
+    """The method that a text means, or an example."""
+    try:
+        return method_class(text).__name__
+    except ValueError:
+        return "GradCAM"
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of that name; case, underscores and hyphens do not matter.
+
+    Raises ValueError, with the nearest names and all others, if there is none.
+    """
+    plain = {one.lower(): one for one in catalogue.__all__}
+    found = plain.get(re.sub(r"[_\-\s]", "", name).lower())
+    if found is None:
+        known = sorted(snake_case(one) for one in catalogue.__all__)
+        raise ValueError(f"There is no method {name!r}.{nearest(name, known)} There are: {', '.join(known)}.")
+    return getattr(catalogue, found)
+
+
+def configured(name: str, settings: Sequence[str] = ()) -> Method:
+    """The method of that name, with settings as text: `configured("smooth_grad", ["samples=20"])`.
+
+    A `baseline` is a number, or the name of a function in tfxai.baselines: blur, mean, noise; `hide`, `masker` and
+    `background` take these names too.
+
+    Raises ValueError if there is no such method or setting, or if a value is none that the setting takes.
+    """
+    kind = method_class(name)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for text in settings:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"The setting {text!r} has no value. Give NAME=VALUE, such as steps=50.")
+        if key not in fields:
+            listed = ", ".join(described_settings(kind)) or "none"
+            raise ValueError(
+                f"{kind.__name__} has no setting {key!r}.{nearest(key, fields)} It has: {listed}."
+            )
+        if key == "baseline" or (value in HIDING.get(key, ()) and not _required(fields[key])):
+            values[key] = _baseline(value)
+        else:
+            values[key] = _value(key, value, hints[key])
+    missing = [field.name for field in fields.values() if _required(field) and field.name not in values]
+    if missing:
+        raise ValueError(
+            f"{kind.__name__} needs {', '.join(missing)}, which are arrays: call it from Python."
+        )
+    return kind(**values)
+
+
+def described_settings(kind: type[Method]) -> list[str]:
+    """Each setting with its default: `["steps=50", "rule=midpoint"]`."""
+    return [
+        field.name if _required(field) else f"{field.name}={field.default}"
+        for field in dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    ]
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _baseline(text: str) -> Any:
+    try:
+        return _number(text)
+    except ValueError:
+        if text in BASELINES:
+            return getattr(baselines, text)()
+    raise ValueError(f"baseline={text} is neither a number nor one of: {', '.join(BASELINES)}.")
+
+
+def _value(key: str, text: str, hint: Any) -> Any:
+    """The text as the first of the hinted types that it can be."""
+    kinds = _kinds(hint)
+    for kind in kinds:
+        try:
+            return _as(kind, text)
+        except ValueError:
+            pass
+    wanted = " or ".join(WORDS.get(kind, repr(kind)) for kind in kinds)
+    raise ValueError(f"{key}={text}: {key} takes {wanted}.")
+
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """int | None -> int, None; Literal["a", "b"] -> "a", "b". No type at all: a number or a text."""
+    if hint is Any:
+        return [int, float, str]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [kind for one in typing.get_args(hint) for kind in _kinds(one)]
+    return list(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else [hint]
+
+
+def _as(kind: Any, text: str) -> Any:
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind is type(None) and text.lower() == "none":
+        return None
+    if kind is int or kind is str:
+        return kind(text)
+    if kind is float:
+        return _number(text)
+    if text == str(kind) and not isinstance(kind, type):  # one of the values of a Literal
+        return kind
+    raise ValueError(text)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def called(method: Any, model: Any, inputs: Any, targets: Any, batch_size: int) -> Explanation:
+    """What a method, or a user's function in the place of one, finds."""
+    try:
+        found = method(model, inputs, targets, batch_size=batch_size)
+    except TypeError as error:
+        if "batch_size" not in str(error):
+            raise
+        found = method(model, inputs, targets)
+    if not isinstance(found, Explanation):
+        raise ValueError(f"{method} gave a {type(found).__name__}. A method gives a tfxai.Explanation.")
+    return found

@@ -1,0 +1,144 @@
+"""A table of methods by metrics: means, intervals, the best."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.stats import interval, paired
+
+ALPHA = 0.05
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MethodTable:
+    """Methods by metrics, over the same N examples.
+
+    methods:          names of the rows; the last ones are the controls "random" and, for images and series, "edges".
+    metrics:          names of the columns.
+    higher_is_better: metric -> direction.
+    values:           metric -> float32 (methods, N).
+    seconds:          float64 (methods,): of the method alone, for each example; the first batch, in which models are
+                      traced, does not count where there are more.
+    """
+
+    methods: list[str]
+    metrics: list[str]
+    higher_is_better: dict[str, bool]
+    values: dict[str, NDArray[np.float32]]
+    seconds: NDArray[np.float64]
+
+    def mean(self, method: str, metric: str) -> float:
+        """Over all examples that have a value."""
+        return _mean(self._row(method, metric))
+
+    def interval(self, method: str, metric: str) -> tuple[float, float]:
+        """95 % bootstrap interval of the mean."""
+        if (method, metric) not in self._intervals:
+            row = self._row(method, metric)
+            self._intervals[method, metric] = interval(row[np.isfinite(row)].astype(np.float64))
+        return self._intervals[method, metric]
+
+    @functools.cached_property
+    def _intervals(self) -> dict[tuple[str, str], tuple[float, float]]:
+        return {}  # bootstrap takes a moment, and every way of showing the table asks again
+
+    @property
+    def best(self) -> dict[str, str | None]:
+        """metric -> the method with the best mean, if it is better than the next one at p < 0.05 (paired t-test).
+
+        Which two are tested is seen in the same numbers, and columns are not corrected for: a hint, no proof.
+        """
+        found: dict[str, str | None] = {}
+        for metric in self.metrics:
+            rows = self.values[metric].astype(np.float64)
+            sign = 1 if self.higher_is_better[metric] else -1
+            means = np.array([_mean(row) for row in rows]) * sign
+            order = [
+                i
+                for i in np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")
+                if np.isfinite(means[i])
+            ]
+            found[metric] = None
+            if len(order) > 1:
+                both = np.isfinite(rows[order[0]]) & np.isfinite(rows[order[1]])
+                ours, theirs = (rows[i][both] for i in order[:2])
+                ahead = both.sum() > 2 and (ours - theirs).mean() * sign > 0
+                if ahead and paired(ours, theirs) < ALPHA:
+                    found[metric] = self.methods[order[0]]
+        return found
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Writes mean, low and high of every metric, and seconds, a line for each method; returns the path."""
+        path = Path(path)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(
+                ["method", *(f"{m}{end}" for m in self.metrics for end in ("", "_low", "_high")), "seconds"]
+            )
+            for method, seconds in zip(self.methods, self.seconds, strict=True):
+                cells = [n for m in self.metrics for n in (self.mean(method, m), *self.interval(method, m))]
+                writer.writerow([method, *(f"{n:.6g}" for n in cells), f"{seconds:.4g}"])
+        return path
+
+    def to_markdown(self) -> str:
+        """The table as GitHub and notebooks show it; what is significantly best is bold."""
+        heads, rows = self._cells("**{}**")
+        lines = [
+            " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+            for cells in (heads, *rows)
+        ]
+        return "\n".join(f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(heads)), *lines[1:]))
+
+    def _repr_html_(self) -> str:
+        """The chart and the table, for notebooks."""
+        from tfxai import plots  # only when it is looked at: they load matplotlib
+        from tfxai.plots import notebook
+
+        return notebook.inlined(plots.leaderboard(self), repr(self))
+
+    def __repr__(self) -> str:
+        heads, rows = self._cells()
+        widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in [heads, *rows]
+        ]
+        count = next(iter(self.values.values())).shape[1]
+        note = f"{count} examples; mean and 95 % interval; * better than the next one at p < {ALPHA}"
+        return "\n".join([*lines, note])
+
+    def _cells(self, marked: str = "{} *") -> tuple[list[str], list[list[str]]]:
+        heads = [
+            "method",
+            *(f"{m} {'↑' if self.higher_is_better[m] else '↓'}" for m in self.metrics),
+            "seconds",
+        ]
+        best, rows = self.best, []
+        for method, seconds in zip(self.methods, self.seconds, strict=True):
+            cells = []
+            for metric in self.metrics:
+                low, high = self.interval(method, metric)
+                span = "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
+                cell = f"{self.mean(method, metric):.3g}{span}"
+                cells.append(marked.format(cell) if best[metric] == method else cell)
+            rows.append([method, *cells, f"{seconds:.3g}"])
+        return heads, rows
+
+    def _row(self, method: str, metric: str) -> NDArray:
+        if method not in self.methods or metric not in self.metrics:
+            raise ValueError(
+                f"There is no row {method!r} or column {metric!r}. Rows: {', '.join(self.methods)}; columns: "
+                f"{', '.join(self.metrics)}."
+            )
+        return self.values[metric][self.methods.index(method)]
+
+
+def _mean(row: NDArray) -> float:
+    known = row[np.isfinite(row)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,32 @@
+"""Pictures of explanations: red speaks for a class, blue against it; maps without sign glow over the input.
+
+Everything here draws what is already computed; scaling and clipping are for the eye only. The figures are
+unknown to pyplot: they show themselves in a notebook, and `savefig` works everywhere.
+"""
+
+from __future__ import annotations
+
+from tfxai.plots.by_column import bars
+from tfxai.plots.by_segment import segments
+from tfxai.plots.by_word import text
+from tfxai.plots.canvas import Labels, pixels, title
+from tfxai.plots.concept_scores import tcav
+from tfxai.plots.maps import compare, heatmap, show
+from tfxai.plots.method_table import leaderboard
+from tfxai.plots.metric_curves import curves
+from tfxai.plots.over_time import series
+from tfxai.plots.weight_randomization import sanity
+
+__all__ = [
+    "bars",
+    "compare",
+    "curves",
+    "heatmap",
+    "leaderboard",
+    "sanity",
+    "segments",
+    "series",
+    "show",
+    "tcav",
+    "text",
+]

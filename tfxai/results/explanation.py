@@ -1,0 +1,180 @@
+"""What comes back from every method: raw values and what is needed to read them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.results.storage import Stored
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Explanation(Stored):
+    """How much each part of each input spoke for (positive) or against (negative) a class.
+
+    values:  float32, raw and signed, never normalised; `targets.shape + inputs.shape[1:]`. CAM and mask
+             methods give one channel. The same dict / list / tuple as the inputs where there are several;
+             an input that was not explained gets None. Token ids get one value per token.
+    inputs:  what was explained, (N, ...), in the structure that was given.
+    targets: int, (N,) or (N, K): the class explained in each map. -1 where a score needs no class.
+    scores:  float32, shape of targets: the explained score of each input.
+    delta:   float32, shape of targets: sum of values - (score(inputs) - score(baseline)), the true error of
+             methods that promise completeness; None for the others.
+    method:  repr of the method with its settings.
+    score:   what was explained: "logit", "probability" or the name of a score function.
+    """
+
+    called = "explanation"
+
+    values: Any
+    inputs: Any
+    targets: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    delta: NDArray[np.float32] | None = None
+    method: str = ""
+    score: str = "logit"
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.method or 'unnamed method'} of the {self.score}: "
+            f"values {_shapes_of(self.values)}, targets {self.targets.shape})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The picture, for notebooks."""
+        from tfxai import plots  # only when it is looked at: they load matplotlib
+        from tfxai.plots import notebook
+
+        return notebook.inlined(plots.show(self) if len(self) else None, repr(self))
+
+    def _repr_png_(self) -> bytes:
+        """The same for whatever shows no HTML."""
+        from tfxai import plots
+        from tfxai.plots import notebook
+
+        return notebook.png(plots.show(self))
+
+    def __len__(self) -> int:
+        """How many examples were explained."""
+        return len(self.targets)
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray) -> Explanation:
+        """Some of the examples, as `explanation[:3]` or `explanation[[4, 0]]`; one alone keeps the first axis."""
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            rows = [int(rows)]
+        asked = np.zeros(0, int) if isinstance(rows, slice) else np.asarray(rows)
+        if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iub"):
+            raise IndexError(
+                f"Examples are chosen by a number, a slice or a list of numbers; this is {rows!r}."
+            )
+        if asked.dtype.kind == "b" and len(asked) != len(self):
+            raise IndexError(f"{len(asked)} truths for {len(self)} examples. Give one for each.")
+        if asked.dtype.kind != "b" and (out := [i for i in asked if not -len(self) <= i < len(self)]):
+            raise IndexError(
+                f"There is no example {out[0]}: the explanation has {len(self)}, counted from 0."
+            )
+        order = np.arange(len(self))[rows if isinstance(rows, slice) or asked.size else slice(0)]
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return dataclasses.replace(
+            self, **{name: _rows_of_field(value, order) for name, value in fields.items()}
+        )
+
+    def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
+        """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.
+
+        input: which of several inputs (key or position); unless given, the first explained image, else the
+               first explained input.
+        """
+        values, inputs = self.one(input)
+        lead = self.targets.ndim
+        if inputs.ndim >= 3 and values.ndim - lead == inputs.ndim - 1:
+            values = values.sum(axis=-1)
+        return values
+
+    def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
+        """Values and input array of one of several inputs; without a choice the first explained image."""
+        key = self.key(input)
+        if key is None:
+            return self.values, self.inputs
+        if self.values[key] is None:
+            raise ValueError(f"Input {key!r} was not explained by {self.method}.")
+        return self.values[key], self.inputs[key]
+
+    def key(self, input: str | int | None = None) -> str | int | None:
+        """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
+        if isinstance(self.inputs, np.ndarray):
+            return None
+        keys = list(self.inputs) if isinstance(self.inputs, dict) else list(range(len(self.inputs)))
+        if input is not None:
+            if input not in keys:
+                raise ValueError(f"There is no input {input!r}. The inputs are: {', '.join(map(str, keys))}.")
+            return input
+        explained = [key for key in keys if self.values[key] is not None]
+        images = [key for key in explained if self.inputs[key].ndim == 4]
+        return (images or explained)[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class PartsExplanation(Explanation):
+    """An explanation part by part: segments of images, stretches of series, columns of rows, words of texts.
+
+    values repeat a part's weight on each of its places; of texts they are the weights, NaN beyond a text's end.
+
+    weights:  float32, targets.shape + (parts,): what each part adds; NaN where an example has fewer parts.
+    segments: int (N, H, W), (N, T) ...: the part to which each place belongs; None for texts, and for tables whose
+              columns come as single inputs.
+    tokens:   for texts, N lists of words.
+    """
+
+    weights: NDArray[np.float32] = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    segments: NDArray[np.int32] | None = None
+    tokens: list[list[str]] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SurrogateExplanation(PartsExplanation):
+    """A linear model that stands for the real one around each input.
+
+    r2:               float32, shape of targets: weighted R2 of its fit to the perturbed inputs, 1 at best.
+    intercept:        float32, shape of targets: its score when all parts are hidden.
+    local_prediction: float32, shape of targets: its score of the input, to compare with `scores`.
+    """
+
+    r2: Any = None
+    intercept: Any = None
+    local_prediction: Any = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SampledExplanation(Explanation):
+    """An explanation that was sampled, with how sure it is.
+
+    standard_error: shape of values; of each value, from the spread of the samples.
+    """
+
+    standard_error: Any = None
+
+
+def _rows_of_field(value: Any, order: NDArray) -> Any:
+    """What belongs to these examples, of a field or of what it holds; words that describe the whole stay."""
+    if isinstance(value, np.ndarray):
+        return value[order]
+    if isinstance(value, dict):
+        return {key: _rows_of_field(item, order) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        if value and not any(item is None or isinstance(item, np.ndarray) for item in value):
+            return [value[i] for i in order]  # the words of each text
+        return type(value)(_rows_of_field(item, order) for item in value)
+    return value
+
+
+def _shapes_of(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _shapes_of(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_shapes_of(value) for value in values]
+    return None if values is None else tuple(values.shape)

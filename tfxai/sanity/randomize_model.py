@@ -1,0 +1,75 @@
+"""Does a map change while the weights are drawn anew, layer by layer?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tfxai.methods import named_methods
+from tfxai.model import thawed, weights_kept
+from tfxai.sanity.recording import Recording
+from tfxai.sanity.reports import SanityReport
+from tfxai.sanity.steps import fixed_targets, steps_of
+from tfxai.support import progress_bar
+
+
+def randomize_model(
+    methods: Any,
+    model: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    mode: Literal["cascading", "independent"] = "cascading",
+    order: str | Sequence[str] = "top_down",
+    layers: str | Sequence[str] | None = None,
+    init: Literal["layer", "uniform"] = "layer",
+    explanations: bool = False,
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> SanityReport:
+    """Explains inputs again and again while the trained model's weights are drawn anew, and compares the maps.
+
+    A step is one layer with weights, and the batch norms that it feeds: kernel, bias, batch norm's parameters and
+    statistics are all drawn anew. In the end the model has every weight back, to the bit, whatever happened.
+
+    methods: a method, a list of them, or a dict name -> method. A function called as method(model, inputs, targets) that
+             gives an Explanation counts as one.
+    model:   a Keras or tf_keras model, or a module of tfxai.hub that has variables.
+    targets: an int, (N,) ints, or None for the classes that the trained model predicts; the same at every step.
+    mode:    "cascading": each step destroys one more layer. "independent": one layer at a time, the others as trained.
+    order:   "top_down" (from the output), "bottom_up", or a list of names.
+    layers:  names of the layers to destroy; unless given, all. A name may be that of a part
+             with several layers, what their names begin with, or the model's own: one step.
+    init:    "layer": as the layer was first drawn; where that is not known (files), with the mean and spread of the
+             trained weights. "uniform": from -1 to 1; statistics 0 and 1.
+    explanations: keeps all explanations in the report, as `tfxai.plots.sanity` needs to draw maps.
+
+    Raises ValueError if a name is no layer, the weights cannot be changed, or the method's maps cannot be compared.
+    Cost: S + 1 times the methods' own, and as many forward passes. Nothing is traced again from step to step.
+
+    Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
+    """
+    named = named_methods(methods)
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}. Give a whole number, 0 or more.")
+    steps, way = steps_of(model, inputs, mode, order, layers, init)
+    targets = fixed_targets(model, inputs, targets, batch_size)
+    study = Recording(named, model, inputs, targets, batch_size, explanations)
+    with (
+        thawed(),
+        weights_kept(steps),
+        progress_bar(progress, "randomize_model", (len(steps) + 1) * (len(named) + 1)) as advance,
+    ):
+        study.look(advance)
+        for number, step in enumerate(steps):
+            if mode == "independent":
+                with weights_kept([step]):
+                    step.redraw(init, [seed, number])
+                    study.look(advance)
+            else:
+                step.redraw(init, [seed, number])
+                study.look(advance)
+    return study.report([step.path for step in steps], mode, way, seed)

@@ -1,0 +1,126 @@
+"""What the sanity checks found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.results import Explanation, Stored
+
+LAST_BELOW, MEAN_BELOW = 0.1, 0.5  # of the way from chance to sameness: at the end, and on the way there
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SanityReport(Stored):
+    """How explanations changed while a model's weights were drawn anew, layer by layer.
+
+    layers:       names of the S steps.
+    methods:      names of the M methods.
+    similarity:   "spearman", "spearman_abs", "ssim", "hog" -> float32 (M, S + 1, N): of each map with that of the trained
+                  model; column 0 is the trained model itself, so 1. See tfxai.similarity for what they mean.
+    predictions:  int (S + 1, N): the class that the model as it then was gives each input; -1 if it has no classes.
+    scores:       float32 (S + 1, N): its probability for the explained class, 0 to 1; NaN if it has no classes.
+    targets:      int (N,): the explained classes; -1 if the model has none.
+    chance:       float32 (M, N): the `spearman_abs` that one in twenty random maps reaches with the trained model's map;
+                  they are as rough or smooth as that map is.
+    mode:         "cascading" or "independent".
+    order:        "top_down", "bottom_up", or "list" for any other.
+    explanations: method -> its S + 1 explanations, if they were asked for.
+    """
+
+    called = "report"
+
+    layers: list[str]
+    methods: list[str]
+    similarity: dict[str, NDArray[np.float32]]
+    predictions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    chance: NDArray[np.float32]
+    mode: str = "cascading"
+    order: str = "top_down"
+    explanations: dict[str, list[Explanation]] | None = None
+
+    def verdict(self) -> dict[str, bool]:
+        """Method -> whether its maps depend on the weights.
+
+        The rule: measure on a scale from chance (0: what one in twenty random maps of the same smoothness reaches) to
+        sameness (1) how alike the magnitudes of the map and of the trained model's map are in rank, averaged over
+        inputs. Where everything is destroyed this must be below 0.1: at the last step of a cascade, or at the step
+        that changes the maps most if layers are destroyed one at a time. And of a cascade from the output down, whose
+        first step already takes the class away, the mean over all steps must be below 0.5.
+        """
+        last, mean = self._kept()
+        passes = last < LAST_BELOW
+        if self.mode == "cascading" and self.order == "top_down":
+            passes &= mean < MEAN_BELOW
+        return {name: bool(one) for name, one in zip(self.methods, passes, strict=True)}
+
+    def _kept(self) -> tuple[NDArray, NDArray]:
+        """How much of the map is kept where everything is destroyed, and on the mean over steps: from chance to 1."""
+        alike = np.clip(self.similarity["spearman_abs"][:, 1:], 0, None)
+        chance = np.minimum(self.chance, 0.99)[:, None]
+        kept = ((alike - chance) / (1 - chance)).mean(axis=2)
+        return kept[:, -1] if self.mode == "cascading" else kept.min(axis=1), kept.mean(axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the explanations, as lists and numbers: for JSON."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "explanations"}
+        fields["similarity"] = {name: array.tolist() for name, array in self.similarity.items()}
+        plain = {name: x.tolist() if isinstance(x, np.ndarray) else x for name, x in fields.items()}
+        return {**plain, "verdict": self.verdict()}
+
+    def _repr_html_(self) -> str:
+        """The figure and the verdict, for notebooks."""
+        from tfxai import plots  # only when it is looked at: they load matplotlib
+        from tfxai.plots import notebook
+
+        return notebook.inlined(plots.sanity(self), repr(self))
+
+    def __repr__(self) -> str:
+        (last, mean), width, verdict = self._kept(), max(map(len, self.methods)), self.verdict()
+        lines = [
+            f"SanityReport({len(self.layers)} steps, {self.mode}, {self.scores.shape[1]} inputs), from chance (0) to sameness (1):"
+        ]
+        lines += [
+            f"  {name:{width}}  at the end {end:5.2f}, on the way {way:5.2f}: {'passes' if verdict[name] else 'FAILS'}"
+            for name, end, way in zip(self.methods, last, mean, strict=True)
+        ]
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EfficientReport:
+    """How much more complex maps become when all weights are drawn anew (eMPRT).
+
+    methods:    names of the M methods.
+    complexity: float32 (2, M, N): entropy of the map's histogram, in nats; of the trained model, and of the random one.
+    rise:       float32 (M, N): (random - trained) / trained. Above 0: the trained model's map is simpler than noise.
+    """
+
+    methods: list[str]
+    complexity: NDArray[np.float32]
+
+    @property
+    def rise(self) -> NDArray[np.float32]:
+        trained, random = self.complexity
+        return np.divide(random - trained, trained, out=np.zeros_like(trained), where=trained > 0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelReport:
+    """How alike the maps of twins are, one trained on true labels and one on permuted ones.
+
+    methods:      names of the M methods.
+    accuracy:     "true", "permuted" -> part of the training examples that the twin gets right by the labels it was given.
+    similarity:   as in SanityReport, float32 (M, N).
+    explanations: "true", "permuted" -> method -> Explanation.
+    """
+
+    methods: list[str]
+    accuracy: dict[str, float]
+    similarity: dict[str, NDArray[np.float32]]
+    explanations: dict[str, dict[str, Explanation]]

@@ -1,0 +1,99 @@
+"""Which concepts a model leans on while it trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfxai import plots
+from tfxai.concepts import TCAV, TCAVResult
+from tfxai.model import build
+from tfxai.plots import Labels
+from tfxai.training.explain import callback_scores
+from tfxai.training.monitor import Look, Monitor
+
+
+class ConceptCallback(Monitor):
+    """How much a class leans on concepts, as training goes: TCAV after every so many epochs.
+
+    `model.fit(x, y, callbacks=[tfxai.ConceptCallback(tfxai.TCAV(["conv"]), zebras, 3, {"striped": striped}, random)])`
+
+    tcav, inputs, targets, concepts, random, score: as for tfxai.TCAV and its call; targets is a class, or several.
+    every:     looks at every so many epochs.
+    log_dir:   folder for TensorBoard's event files: the chart as an image, and all numbers.
+    directory: folder for epoch_0003.png (the chart) and epoch_0003.npz (a TCAVResult), from the untrained state
+               (epoch_0000) on.
+    labels:    class names, for the charts.
+
+    In the history and in TensorBoard: tcav_CONCEPT_LAYER, the mean score over runs (NaN where the layer has not learned the
+    concept), and tcav_CONCEPT_LAYER_p, its corrected p-value; with several targets the class stands before the concept.
+
+    results: epoch -> TCAVResult without its vectors.
+
+    Raises ValueError at the start of the training if a layer, concept or target cannot work. Later errors are warned of once,
+    and give NaN.
+    Cost: that of TCAV for each look, and for the untrained state.
+
+    Kim et al.: Interpretability Beyond Feature Attribution, 2018. arXiv:1711.11279
+    """
+
+    def __init__(
+        self,
+        tcav: TCAV,
+        inputs: Any,
+        targets: int | Sequence[int],
+        concepts: Mapping[str, Any],
+        random: Any,
+        *,
+        every: int = 1,
+        log_dir: str | Path | None = None,
+        directory: str | Path | None = None,
+        labels: Labels | None = None,
+        score: Any = "logit",
+        batch_size: int = 32,
+    ) -> None:
+        super().__init__(every, "epoch", log_dir, directory, labels, batch_size)
+        if not isinstance(tcav, TCAV):
+            raise ValueError(
+                f"tcav is a {type(tcav).__name__}. Give a test and its layers, such as tfxai.TCAV(['conv'])."
+            )
+        self.tcav = tcav
+        self._question = (inputs, targets, concepts, random)
+        self._options = {"score": score, "batch_size": batch_size}
+        self.results: dict[int, TCAVResult] = {}
+        self._names: list[str] = []
+
+    def begin(self) -> Look:
+        self.results = {}
+        if isinstance(self._question[0], (np.ndarray, list, tuple)):
+            build(self.model, self._question[0])
+        found = self.tcav(self.model, *self._question, **self._options)
+        self._names = list(callback_scores(found))
+        return Look({}, {"tcav": found})
+
+    def look(self) -> Look:
+        numbers: dict[str, float] = dict.fromkeys(self._names, float("nan"))
+        results = {}
+        with self._going_on("test the concepts"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what there is to say of the question was said at the start
+                found = self.tcav(self.model, *self._question, **self._options)
+            numbers |= callback_scores(found)
+            results["tcav"] = found
+        return Look(numbers, results)
+
+    def note(self, look: Look, number: int) -> None:
+        if "tcav" in look.results:
+            self.results[number] = dataclasses.replace(look.results["tcav"], cavs={})
+
+    def draw(self, result: TCAVResult) -> Figure:
+        return plots.tcav(result, self.labels)
+
+    def file(self, name: str, look: str) -> Path:
+        return (self.directory or Path()) / look
