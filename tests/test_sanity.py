@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 import tfxai
 from tfxai import sanity
 from tfxai.cli import main
+from tfxai.model import weights_kept
 from tfxai.model.tracing import traces
 from tfxai.model.weights import Weight, weighted_layers
 from tfxai.stats.similarity import Reference
@@ -115,7 +116,7 @@ def test_a_module_has_the_same_steps(name: str, tmp_path: Path) -> None:
 def test_weights_are_drawn_as_the_layer_first_drew_them(net) -> None:
     steps = {layer.path: layer for layer in weighted_layers(net, X)}
     before = bits(net)
-    with sanity.kept(list(steps.values())):
+    with weights_kept(list(steps.values())):
         steps["one"].redraw("layer", [0, 0])
         kernel = np.array(net.get_layer("one").kernel)
         limit = np.sqrt(6 / (3 * 9 + 6 * 9))  # Glorot's
