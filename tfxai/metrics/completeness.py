@@ -1,4 +1,4 @@
-"""How far values are from adding up to the change of the score."""
+"""Completeness: how far values are from adding up to the change of the score."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from tfxai.engines import Perturbed, at_inputs
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
+from tfxai.scores import Score
+from tfxai.support import Model
 
 
 @metric(higher_is_better=False)
 def completeness(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     baseline: Baseline = 0.0,
-    score: Any = None,
+    score: str | Score | None = None,
     input: str | int | None = None,
     batch_size: int = 32,
     progress: bool = False,
@@ -34,18 +36,15 @@ def completeness(
     Defaults: the paper's black image is 0 here. quantus asks whether both are equal to the bit, which rounding
     decides.
 
+    Raises ValueError if the explanation does not fit the model, or is of a score that is a function and has to be given.
     Cost: 2 forward passes for each target.
     Criticism: only methods that promise a sum can be measured, and a sum says nothing about the parts.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365
     """
-    score = explanation_score(explanation) if score is None else score
+    score = _explained_score(explanation) if score is None else score
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    keys: list[Any] = [input]
-    if input is None and not isinstance(explanation.inputs, np.ndarray):
-        given = explanation.inputs
-        names = list(given) if isinstance(given, dict) else range(len(given))
-        keys = [key for key in names if explanation.values[key] is not None]
+    keys = _explained_keys(explanation) if input is None else [input]
     several = [rows_of(model, explanation, score, batch_size, False, key) for key in keys]
     gone = [each.hidden(baseline) for each in several]
     _, whole = at_inputs(rows.request)
@@ -61,14 +60,24 @@ def completeness(
 
     places = tuple(each.part.which for each in several)
     seen = rows.seen(("baseline", places), perturb, lambda _: [np.zeros(1, np.int32)], fixed)
-    nothing = np.array([found.scores[0, 0] for _, found in seen])
+    nothing = np.array([perturbed.scores[0, 0] for _, perturbed in seen])
     sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)
     return rows.result(completeness, np.abs(sums - (whole[:, 0] - nothing)))
 
 
-def explanation_score(explanation: Explanation) -> Any:
+def _explained_score(explanation: Explanation) -> str:
     """The score by its name. Raises ValueError if it was a function."""
-    found = explanation.score
-    if found in ("logit", "probability", "output"):
-        return found
-    raise ValueError(f"The explanation is of the score {found}. Give it: completeness(..., score=...).")
+    if explanation.score not in ("logit", "probability", "output"):
+        raise ValueError(
+            f"The explanation is of the score {explanation.score}. Give it: completeness(..., score=...)."
+        )
+    return explanation.score
+
+
+def _explained_keys(explanation: Explanation) -> list[Any]:
+    """Keys of all inputs that were explained; None for a single array."""
+    inputs = explanation.inputs
+    if isinstance(inputs, np.ndarray):
+        return [None]
+    keys = list(inputs) if isinstance(inputs, dict) else range(len(inputs))
+    return [key for key in keys if explanation.values[key] is not None]
