@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -23,14 +23,10 @@ from tfxai.engines import (
     answered,
     sum_of_values,
 )
-from tfxai.support import check_whole, warn
+from tfxai.support import Tensor, check_whole, warn
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
-
-
 ROUNDS = 20  # of halving
-
-
 MOST = 200  # parts for each row
 
 
@@ -77,17 +73,17 @@ class IntegratedGradients(Method):
 
     def attribute(self, request: Request) -> Attribution:
         baselines = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
-        answers = [self._along(Paths(request, (), starts=request.baselines_of(b))) for b in baselines]
-        if len(answers) == 1:
-            return answers[0]
+        attributions = [self._along(Paths(request, starts=request.baselines_of(b))) for b in baselines]
+        if len(attributions) == 1:
+            return attributions[0]
         values = [
             None
             if parts[0] is None
             else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
-            for parts in zip(*(attribute.values for attribute in answers), strict=True)
+            for parts in zip(*(attribution.values for attribution in attributions), strict=True)
         ]
-        delta = np.mean([attribute.delta for attribute in answers if attribute.delta is not None], axis=0)
-        return dataclasses.replace(answers[0], values=values, delta=delta)
+        delta = np.mean([each.delta for each in attributions if each.delta is not None], axis=0)
+        return dataclasses.replace(attributions[0], values=values, delta=delta)
 
     def _along(self, paths: Paths) -> Attribution:
         if self.tolerance is not None:
@@ -159,12 +155,12 @@ class IntegratedGradients(Method):
         at = np.concatenate([part.low + (part.high - part.low) * positions for part, _ in every])
         share = np.concatenate([sign * (part.high - part.low) * weights for part, sign in every])
         rows = np.repeat([part.row for part, _ in every], PART)
-        table = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
-        *found, along = paths.run(block, table, SumAndSlopes(), share=0.0 if len(without) else 1.0)
+        points = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
+        *sums, along = paths.run(block, points, SumAndSlopes(), share=0.0 if len(without) else 1.0)
         integrals = (along.astype(np.float64) * share).reshape(-1, PART).sum(1)
         for part, integral in zip(parts, integrals, strict=False):
             part.error = integral - (part.at_high - part.at_low)
-        return [old + new for old, new in zip(values, found, strict=True)]
+        return [old + new for old, new in zip(values, sums, strict=True)]
 
 
 @dataclasses.dataclass(eq=False)
@@ -195,13 +191,14 @@ def _worst(parts: list[_Stretch], wanted: float) -> list[_Stretch]:
     return [parts[i] for i in order[: max(int((left > wanted / 2).sum()), 1)]]
 
 
+@dataclasses.dataclass(frozen=True)
 class SumAndSlopes(Sum):
     """The gradients' sum for each row, and at each point the score's slope along the path."""
 
-    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
-        return [*zeros, tf.zeros([len(table.rows)])]
+    def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
+        return [*zeros, tf.zeros([len(points.rows)])]
 
-    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+    def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         *sums, along = state
         along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], sum_of_values(chunk.contributions))
         return [*super().update(sums, chunk), along]

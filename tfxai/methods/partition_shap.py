@@ -17,6 +17,7 @@ from scipy.spatial.distance import squareform
 
 from tfxai import baselines
 from tfxai.engines import Attribution, Coalitions, Method, Request, inpainted
+from tfxai.model import Needs
 from tfxai.results import Explanation, PartsExplanation
 from tfxai.support import check_whole
 
@@ -50,6 +51,7 @@ class PartitionSHAP(Method):
     masker: Any = "blur(32,32)"
     seed: int = 0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class PartitionSHAP(Method):
                 raise ValueError(
                     'PartitionSHAP(masker="inpaint") is for images (N, H, W, channels). Give another masker.'
                 )
-            coalitions = dataclasses.replace(coalitions, fill=inpainted, fill_key="inpainted")
+            coalitions = dataclasses.replace(coalitions, fill=inpainted)
         behind = coalitions.behind(self._hides(coalitions), self.seed, "PartitionSHAP")
         correlated = coalitions.rows and not coalitions.columns and coalitions.is_data(self.masker)
         engine = coalitions.engine(self.evals * len(request.network))

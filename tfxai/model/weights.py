@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,8 @@ from tfxai.hub import Module
 from tfxai.inputs import is_float
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.network import Network
+from tfxai.model.tracing import Body, TraceRecord
+from tfxai.support import Inputs, Model, Tensor
 
 STATISTICS = re.compile(r"moving_(mean|variance|var)(_\d+)?$")
 
@@ -80,35 +82,45 @@ class WeightedLayer:
             weight.variable.assign(weight.redrawn(init, np.random.default_rng([*seed, number])))
 
 
-def weighted_layers(model: Any, inputs: Any) -> list[WeightedLayer]:
+def weighted_layers(model: Model, inputs: Inputs) -> list[WeightedLayer]:
     """The layers with weights that a model runs for these inputs, first to last. Cost: traces the model once.
 
     Raises ValueError for models whose weights cannot be changed.
     """
     network = Network(model, inputs)
+    network.adapter.check_redrawable()
     if isinstance(model, Module):
         return _of_module(model)
-    if network.kind == "callable":
-        raise ValueError(
-            "The weights of a plain callable cannot be changed. Give a Keras model, or one of tfxai.hub."
-        )
-    owned = _owned(network)
-
-    def body(facts: dict[str, Any], *tensors: Any) -> Any:
-        trace = network.forward(tensors)
-        facts["order"] = _order(network, trace, owned)
-        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tf.nest.flatten(trace.outputs)]
-
-    order = network.compiled("weights", body, network.arrays).facts["order"]
-    found: dict[int, list[Weight]] = {}
-    for position, feeder in order:
+    owned = owned_weights(network)
+    record: _OrderRecord = network.traced(_Order(), network.arrays).record
+    grouped: dict[int, list[Weight]] = {}
+    for position, feeder in record.order:
         layer = network.layers[position][1] if position >= 0 else model
         weights = [Weight(_name(v), v, _initializer(layer, _name(v))) for v in owned[position]]
-        found.setdefault(feeder, []).extend(weights)
+        grouped.setdefault(feeder, []).extend(weights)
     return [
         WeightedLayer(network.layers[position][0] if position >= 0 else model.name, tuple(weights))
-        for position, weights in found.items()
+        for position, weights in grouped.items()
     ]
+
+
+@dataclasses.dataclass
+class _OrderRecord(TraceRecord):
+    """(layer, the layer that it goes with) by their positions, in the order of their first calls."""
+
+    order: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Order(Body):
+    """The order in which layers with weights run. Traced, and never run."""
+
+    Record: ClassVar[type[TraceRecord]] = _OrderRecord
+
+    def __call__(self, network: Network, record: _OrderRecord, *tensors: Tensor) -> list[Tensor]:
+        forward = network.forward(tensors)
+        record.order = _order(network, forward, owned_weights(network))
+        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tf.nest.flatten(forward.outputs)]
 
 
 @contextlib.contextmanager
@@ -166,7 +178,7 @@ def _is_in(layer: WeightedLayer, name: str) -> bool:
     return any(wanted in f"/{text}/" for text in (layer.path, *(weight.name for weight in layer.weights)))
 
 
-def _owned(network: Network) -> dict[int, list[Any]]:
+def owned_weights(network: Network) -> dict[int, list[Any]]:
     """Position of a layer -> the float weights that belong to it and to no layer inside it; -1 is the model."""
     owned: dict[int, list[Any]] = {}
     for position, path, layer in [
@@ -255,11 +267,6 @@ def _seeded(initializer: Any, generator: np.random.Generator) -> Any:
 
 
 def _of_module(module: Module) -> list[WeightedLayer]:
-    if not module.variables:
-        raise ValueError(
-            f"{module.source} is a frozen graph: its weights are constants, which cannot be drawn anew. Load the "
-            "SavedModel or module that it was made from."
-        )
     groups = module.weighted
     names = {id(variable): name for name, variable in module.variables.items()}
     made: dict[str, str] = {}  # operation -> scope
