@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.engines.backgrounds import Background
 from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, again, gradients
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
 from tfxai.engines.cams import (
@@ -13,7 +14,7 @@ from tfxai.engines.cams import (
     lined_up,
     spatial_axes,
 )
-from tfxai.engines.coalitions import Coalitions
+from tfxai.engines.coalitions import Coalitions, Parts
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.ends import both_ends, starts_and_ends
 from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
@@ -37,6 +38,7 @@ from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 
 __all__ = [
     "Attribution",
+    "Background",
     "Block",
     "Chunk",
     "Coalitions",
@@ -46,6 +48,7 @@ __all__ = [
     "LayerMaps",
     "Method",
     "Moments",
+    "Parts",
     "PathPoints",
     "Paths",
     "Perturb",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tfxai.model import Network
 
 ROWS = 100  # of a background that are used at most
 
+Background: TypeAlias = Any
+"""What stands for hidden parts: rows (R, ...) like the input, a dict, list or tuple of such columns, one example, a number,
+or a function of tfxai.baselines."""
+
 
 def background_rows(
-    network: Network, which: Sequence[int], given: Any, seed: int, method: str
+    network: Network, which: Sequence[int], given: Background, seed: int, method: str
 ) -> list[NDArray]:
     """For each hidden input the rows (R, ...) that stand for it, of data; at most 100 of them, drawn by seed.
 
@@ -37,7 +41,7 @@ def background_rows(
     return backgrounds
 
 
-def _columns(network: Network, given: Any, method: str) -> list[Any]:
+def _columns(network: Network, given: Background, method: str) -> list[ArrayLike]:
     """The columns of a background in the order of the inputs."""
     if not isinstance(given, (dict, list, tuple)):
         raise ValueError(
@@ -53,7 +57,7 @@ def _columns(network: Network, given: Any, method: str) -> list[Any]:
     return [given[name] for name in wanted]
 
 
-def _checked_rows(network: Network, which: int, given: Any, method: str) -> NDArray:
+def _checked_rows(network: Network, which: int, given: Background, method: str) -> NDArray:
     array = network.arrays[which]
     rows = np.asarray(given)
     rows = rows.astype(object if array.dtype == object else array.dtype)

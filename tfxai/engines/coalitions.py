@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.baselines import filled
-from tfxai.engines.backgrounds import background_rows
+from tfxai.engines.backgrounds import Background, background_rows
 from tfxai.engines.hiding import chosen_input, space_of, visible
 from tfxai.engines.parts import Fill, HiddenParts, HiddenWords
 from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
@@ -123,13 +123,13 @@ class Coalitions:
                     "tfxai.Text(texts, mask=WORD)."
                 )
 
-    def is_data(self, given: Any) -> bool:
+    def is_data(self, given: Background) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
         if self.columns:
             return isinstance(given, (dict, list, tuple))
         return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
 
-    def behind(self, given: Any, seed: int, method: str) -> Callable[[int], list[NDArray]]:
+    def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
         """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
 
         given: training rows, a number, an array of one example, or a function; see `tfxai.engines.backgrounds` and `hidden`.
@@ -141,14 +141,14 @@ class Coalitions:
             return lambda number: rows
         return self.own(given, method)
 
-    def own(self, hide: Any, method: str) -> Callable[[int], list[NDArray]]:
+    def own(self, hide: Background, method: str) -> Callable[[int], list[NDArray]]:
         """The same for what each example is hidden by alone: a number, an array like the inputs, a function."""
         if self.text is not None:
             return lambda number: []
         fixed = self.hidden(hide, method)
         return lambda number: [fixed[number : number + 1]]
 
-    def hidden(self, hide: Any, method: str) -> NDArray:
+    def hidden(self, hide: Background, method: str) -> NDArray:
         """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
         if isinstance(hide, str) and not self.rows:
             raise ValueError(

@@ -68,9 +68,9 @@ class Method(abc.ABC):
         """Explains every row of the request."""
 
 
-def described(method: Any) -> str:
+def described(method: Method) -> str:
     """The method with its settings, as repr has it, but arrays by their shape."""
-    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
     listed = ", ".join(f"{name}={_short_text(value)}" for name, value in settings.items())
     return f"{type(method).__name__}({listed})"
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tfxai.engines.batches import run_in_batches
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.results import Explanation
 from tfxai.support import Tensor
 
 STEPS = 50  # of a progress bar, for each input
@@ -238,11 +239,17 @@ class _AtInputs(ScoredBody):
         return tracer.scored_each(tracer.forward(inputs), target_codes)[::-1]
 
 
-def attribution_of(examples: Sequence[Example], values: Sequence[NDArray | None], **more: Any) -> Attribution:
-    """The attribution of the examples that were worked on."""
+def attribution_of(
+    examples: Sequence[Example],
+    values: Sequence[NDArray | None],
+    delta: NDArray | None = None,
+    kind: type[Explanation] = Explanation,
+    more: Mapping[str, Any] | None = None,
+) -> Attribution:
+    """The attribution of the examples that were worked on. delta, kind, more: as of an Attribution."""
     targets = np.concatenate([example.targets for example in examples])
     scores = np.concatenate([example.scores for example in examples])
-    return Attribution(values, targets, scores, **more)
+    return Attribution(values, targets, scores, delta, kind, dict(more or {}))
 
 
 def joined_values(values: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:

@@ -43,25 +43,7 @@ class ExpectedGradients(Method):
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
 
     def attribute(self, request: Request) -> Attribution:
-        given, structure = self.background, request.network.structure
-        if isinstance(structure, dict) and isinstance(given, dict):
-            if set(given) != set(structure):
-                raise ValueError(
-                    f"background has the keys {list(given)}, the inputs {list(structure)}. Give just those."
-                )
-            given = {name: given[name] for name in structure}  # in the same order
-        try:
-            background = Network(request.network.model, given)
-        except ValueError as error:
-            raise ValueError(f"background: {error}") from error
-        wanted, given_shapes = (
-            [x.shape for x in network.arrays] for network in (request.network, background)
-        )
-        if [shape[1:] for shape in wanted] != [shape[1:] for shape in given_shapes]:
-            raise ValueError(
-                f"background has {len(given_shapes)} arrays of shape {given_shapes}, the inputs are {len(wanted)} of {wanted}. Give "
-                "examples of the same shape."
-            )
+        background = self._background(request)
         generator = np.random.default_rng(self.seed)
         drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
         positions = generator.uniform(size=self.samples)
@@ -86,6 +68,29 @@ class ExpectedGradients(Method):
         rest = (np.concatenate(of_input) for of_input in zip(*errors, strict=True))
         shaped = request.shaped([None if value is None else next(rest) for value in attribution.values])
         return dataclasses.replace(attribution, kind=SampledExplanation, more={"standard_error": shaped})
+
+    def _background(self, request: Request) -> Network:
+        """The background as a batch for the model. Raises ValueError if it is not like the inputs."""
+        given, structure = self.background, request.network.structure
+        if isinstance(structure, dict) and isinstance(given, dict):
+            if set(given) != set(structure):
+                raise ValueError(
+                    f"background has the keys {list(given)}, the inputs {list(structure)}. Give just those."
+                )
+            given = {name: given[name] for name in structure}  # in the same order
+        try:
+            background = Network(request.network.model, given)
+        except ValueError as error:
+            raise ValueError(f"background: {error}") from error
+        wanted, given_shapes = (
+            [x.shape for x in network.arrays] for network in (request.network, background)
+        )
+        if [shape[1:] for shape in wanted] != [shape[1:] for shape in given_shapes]:
+            raise ValueError(
+                f"background has {len(given_shapes)} arrays of shape {given_shapes}, the inputs are {len(wanted)} of {wanted}. Give "
+                "examples of the same shape."
+            )
+        return background
 
     def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
         """Mean score of the drawn background for each row's class; rows of the same class share the passes."""

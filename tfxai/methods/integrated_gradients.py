@@ -99,28 +99,14 @@ class IntegratedGradients(Method):
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""
-        count, rows = max(self.steps // PART, 1), len(block.targets)
-        edges = np.linspace(0, 1, count + 1)
-        inner = paths.scores_at(
-            block, _points(np.repeat(np.arange(rows), count - 1), np.tile(edges[1:-1], rows))
-        )
-        ladder = np.column_stack([block.base_scores, inner.reshape(rows, count - 1), block.scores]).astype(
-            np.float64
-        )
-        parts = [
-            _Stretch(row, *edges[i : i + 2], *ladder[row, i : i + 2]) for row in range(rows) for i in range(count)
-        ]  # fmt: skip
-        change = np.abs(ladder[:, -1] - ladder[:, 0])
-        # A change that is itself rounding cannot be met to a fraction of it.
-        wanted = np.maximum(
-            self.tolerance * change, 1e-6 * (np.abs(ladder[:, -1]) + np.abs(ladder[:, 0]) + 1)
-        )
+        parts, wanted = self._first_parts(paths, block)
+        first = len(parts)
         values = self._added(paths, block, [zero.numpy() for zero in block.zeros], parts)
         for _ in range(ROUNDS):
             worst = [
                 part
-                for row in range(rows)
-                for part in _worst([p for p in parts if p.row == row], wanted[row])
+                for row, error in enumerate(wanted)
+                for part in _worst([p for p in parts if p.row == row], error)
             ]
             if not worst:
                 return paths.contributions(block, values)
@@ -128,18 +114,36 @@ class IntegratedGradients(Method):
             scores = paths.scores_at(block, _points(np.array([part.row for part in worst]), middles))
             halves = [
                 half
-                for part, m, s in zip(worst, middles, scores, strict=True)
-                for half in part.halved(m, float(s))
+                for part, middle, score in zip(worst, middles, scores, strict=True)
+                for half in part.halved(middle, float(score))
             ]
             values = self._added(paths, block, values, halves, without=worst)
             gone = {id(part) for part in worst}
             parts = [part for part in parts if id(part) not in gone] + halves
-            if len(parts) > max(MOST, 2 * count) * rows:
+            if len(parts) > max(MOST * len(wanted), 2 * first):
                 break  # rounding, in half precision say, or kinks everywhere: more parts would not help
         warn(
             f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left."
         )
         return paths.contributions(block, values)
+
+    def _first_parts(self, paths: Paths, block: Block) -> tuple[list[_Stretch], NDArray]:
+        """Each row's path in parts of one length, with the scores at their ends; and the error wanted (rows,)."""
+        count, rows = max(self.steps // PART, 1), len(block.targets)
+        edges = np.linspace(0, 1, count + 1)
+        at = _points(np.repeat(np.arange(rows), count - 1), np.tile(edges[1:-1], rows))
+        inner = paths.scores_at(block, at).reshape(rows, count - 1)
+        scores = np.column_stack([block.base_scores, inner, block.scores]).astype(np.float64)
+        parts = [
+            _Stretch(row, *edges[i : i + 2], *scores[row, i : i + 2])
+            for row in range(rows)
+            for i in range(count)
+        ]
+        ends = np.abs(scores[:, -1]) + np.abs(scores[:, 0])
+        # A change that is itself rounding cannot be met to a fraction of it.
+        return parts, np.maximum(
+            (self.tolerance or 0.0) * np.abs(scores[:, -1] - scores[:, 0]), 1e-6 * (ends + 1)
+        )
 
     def _added(
         self,
@@ -175,6 +179,7 @@ class _Stretch:
     error: float = 0.0
 
     def halved(self, middle: float, score: float) -> tuple[_Stretch, _Stretch]:
+        """Its halves; score: at the middle."""
         return (
             _Stretch(self.row, self.low, middle, self.at_low, score),
             _Stretch(self.row, middle, self.high, score, self.at_high),

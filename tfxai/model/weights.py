@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -18,15 +18,14 @@ from tfxai.inputs import is_float
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.network import Network
 from tfxai.model.tracing import Body, TraceRecord
-from tfxai.support import Inputs, Model, Tensor
+from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Variable
 
 STATISTICS = re.compile(r"moving_(mean|variance|var)(_\d+)?$")
-
-
 ADAPTED = "Normalization"  # the Keras layer that only scales inputs by what it was adapted to
+SHOWN = 12  # names in an error
 
-
-_SHOWN = 12
+Initializer: TypeAlias = Any
+"""(shape, dtype) -> values: a Keras initializer, or a function."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Weight:
     """One variable, and how its layer draws it when it is made (None where nobody knows)."""
 
     name: str
-    variable: Any
-    initializer: Any = None
+    variable: Variable
+    initializer: Initializer | None = None
 
     @property
     def statistic(self) -> bool:
@@ -163,9 +162,9 @@ def chosen_layers(
             paths = [layer.path for layer in layers]
             near = difflib.get_close_matches(name, paths, n=3, cutoff=0.5)
             nearest = f" Nearest: {', '.join(near)}." if near else ""
-            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
             raise ValueError(
-                f"No layer with weights is called {name!r}.{nearest} There are: {', '.join(paths[:_SHOWN])}{more}."
+                f"No layer with weights is called {name!r}.{nearest} There are: {', '.join(paths[:SHOWN])}{more}."
             )
         exact = [layer for layer in inside if layer.path == name]
         weights = [weight for layer in exact or inside for weight in layer.weights]
@@ -178,9 +177,9 @@ def _is_in(layer: WeightedLayer, name: str) -> bool:
     return any(wanted in f"/{text}/" for text in (layer.path, *(weight.name for weight in layer.weights)))
 
 
-def owned_weights(network: Network) -> dict[int, list[Any]]:
+def owned_weights(network: Network) -> dict[int, list[Variable]]:
     """Position of a layer -> the float weights that belong to it and to no layer inside it; -1 is the model."""
-    owned: dict[int, list[Any]] = {}
+    owned: dict[int, list[Variable]] = {}
     for position, path, layer in [
         (-1, "", network.model),
         *((i, *each) for i, each in enumerate(network.layers)),
@@ -198,12 +197,12 @@ def owned_weights(network: Network) -> dict[int, list[Any]]:
     return owned
 
 
-def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Any]]) -> list[tuple[int, int]]:
+def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Variable]]) -> list[tuple[int, int]]:
     """(layer, the layer that it goes with) by their positions, in the order of their first calls."""
     positions = {id(layer): i for i, (_, layer) in reversed([*enumerate(network.layers)])}
     positions[id(network.model)] = -1
     steps: dict[int, int] = {}
-    made: dict[Any, int] = {}  # operation -> the layer whose output it makes
+    made: dict[Operation, int] = {}  # operation -> the layer whose output it makes
     for call in trace.calls:
         position = positions[id(call.layer)]
         if position not in owned:
@@ -218,7 +217,7 @@ def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Any]]) ->
     return list(steps.items())
 
 
-def _feeder(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
+def _feeder(operations: Sequence[Operation], made: dict[Operation, int]) -> int | None:
     """The layer, of those that come right before, that ran last."""
     found, seen, waiting = [], set(), list(operations)
     while waiting:
@@ -234,11 +233,11 @@ def _feeder(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
     return made[max(found, key=order.index)] if found else None
 
 
-def _name(variable: Any) -> str:
+def _name(variable: Variable) -> str:
     return getattr(variable, "path", variable.name).split(":")[0]
 
 
-def _initializer(layer: Any, path: str) -> Any:
+def _initializer(layer: Layer, path: str) -> Initializer | None:
     """The layer's own, by the names that Keras gives to weights and initializers."""
     name = re.sub(r"_\d+$", "", path.split("/")[-1])
     if name == "bias" and getattr(
@@ -254,11 +253,11 @@ def _initializer(layer: Any, path: str) -> Any:
     return None
 
 
-def _constant(value: float) -> Any:
+def _constant(value: float) -> Initializer:
     return lambda shape, dtype: np.full(shape, value, dtype)
 
 
-def _seeded(initializer: Any, generator: np.random.Generator) -> Any:
+def _seeded(initializer: Initializer, generator: np.random.Generator) -> Initializer:
     """The same initializer with a seed of ours: as it is, it would draw the same values again."""
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
     if "seed" not in config:
