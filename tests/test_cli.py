@@ -286,7 +286,7 @@ EXPLAIN = "explain {f}/a.png --model {f}/model.keras --method grad_cam --out o.p
 PREDICT = "predict {f}/a.png --model {f}/model.keras"
 ERRORS = {
     "explain {f}/no.png --model {f}/model.keras --method grad_cam": "There is no picture .*no.png",
-    "predict {f}/labels.txt --model {f}/model.keras": "labels.txt is no picture",
+    "predict {f}/labels.txt --model {f}/model.keras": "labels.txt is not a picture",
     "predict {f}/a.png --model {f}/no.keras": "There is no model .*no.keras. Give a .keras",
     "predict {f}/a.png --model {f}/b.png": "b.png is not a model",
     "predict {f}/a.png --model {f}/broken.keras": "broken.keras does not load as a Keras model: ",
