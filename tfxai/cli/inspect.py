@@ -80,8 +80,8 @@ def hub(arguments: argparse.Namespace) -> None:
 def _print_specs(what: str, specs: Mapping[str, tf.TensorSpec | Variable]) -> None:
     """A row for each named tensor: its shape and type."""
     rows = [(name, _shape_text(spec.shape), spec.dtype.name) for name, spec in specs.items()]
-    print_table(None, (what, "shape", "type"), rows)
     print()
+    print_table(None, (what, "shape", "type"), rows)
 
 
 def _shape_text(shape: tf.TensorShape) -> str:
