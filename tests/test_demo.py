@@ -5,6 +5,7 @@ from PIL import Image
 from tfxai import demo, methods
 from tfxai.cli import main
 
+pytestmark = pytest.mark.usefixtures("memory")
 SEEN = ["tiger cat 39%", "espresso 95%", "missile 30%", "moped 45%", "palace 35%", "daisy 32%"]
 
 

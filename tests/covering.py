@@ -1,0 +1,45 @@
+"""What the quick suite proves once, so that only the slow one has to prove it everywhere.
+
+All truths times all methods times all kinds of models are thousands of tests. Of these the quick suite runs
+
+- each pair of a method and a kind of model once, where values are compared with a truth (`proves`),
+- of every other product each value of each axis at least once (`diagonal`), or every n-th kind of model (`every`).
+
+What is left of the products is marked slow: `pytest -m slow` runs it. tests/test_covering.py counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+proves = pytest.mark.proves
+"""proves("LRP"): the test compares values of these methods (names of classes) with a truth."""
+
+
+def diagonal(**axes: Iterable[str]) -> pytest.MarkDecorator:
+    """The product of the axes; quick is what they give when read side by side, shorter ones over and over again."""
+    lists = [list(axis) for axis in axes.values()]
+    quick = {tuple(values[i % len(values)] for values in lists) for i in range(max(map(len, lists)))}
+    return pytest.mark.parametrize(
+        list(axes), [row(values, values in quick) for values in itertools.product(*lists)]
+    )
+
+
+def every(step: int, start: int = 0, **axis: Iterable[str]) -> pytest.MarkDecorator:
+    """The values of one axis; quick is every `step`-th, counted from `start`."""
+    ((name, values),) = axis.items()
+    return pytest.mark.parametrize(name, [row((value,), i % step == start) for i, value in enumerate(values)])
+
+
+def row(values: tuple[str, ...], quick: bool) -> Any:
+    return pytest.param(*values, id="-".join(values), marks=() if quick else pytest.mark.slow)
+
+
+def each_method(methods: Mapping[str, Any]) -> pytest.MarkDecorator:
+    """One row for each method, by the name that it has in the test, marked with what it proves."""
+    rows = [pytest.param(name, marks=proves(type(method).__name__)) for name, method in methods.items()]
+    return pytest.mark.parametrize("method", rows)
