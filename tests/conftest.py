@@ -28,6 +28,11 @@ def pytest_collection_modifyitems(items: list) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    """What importing has made stays: no search for garbage goes through it again."""
+    gc.freeze()
+
+
 @pytest.fixture
 def memory() -> Iterator[None]:
     """For tests of large networks: what they build goes with them. Models hold themselves until they are collected."""
