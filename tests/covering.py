@@ -3,7 +3,8 @@
 All truths times all methods times all kinds of models are thousands of tests. Of these the quick suite runs
 
 - each pair of a method and a kind of model once, where values are compared with a truth (`proves`),
-- of every other product each value of each axis at least once (`diagonal`), or every n-th kind of model (`every`).
+- of every other product each method (or metric, rule, file) once, on one kind of model or another (`once`),
+- of a truth about kinds of models alone every n-th kind (`every`).
 
 What is left of the products is marked slow: `pytest -m slow` runs it. tests/test_covering.py counts.
 """
@@ -20,13 +21,19 @@ proves = pytest.mark.proves
 """proves("LRP"): the test compares values of these methods (names of classes) with a truth."""
 
 
-def diagonal(**axes: Iterable[str]) -> pytest.MarkDecorator:
-    """The product of the axes; quick is what they give when read side by side, shorter ones over and over again."""
-    lists = [list(axis) for axis in axes.values()]
-    quick = {tuple(values[i % len(values)] for values in lists) for i in range(max(map(len, lists)))}
+def once(which: str, **axes: Iterable[str]) -> pytest.MarkDecorator:
+    """The product of the axes; quick is each value of one of them once, with values of the others spread evenly."""
+    lists = {name: list(axis) for name, axis in axes.items()}
+    count = len(lists[which])
+    quick = {tuple(spread(values, i, count) for values in lists.values()) for i in range(count)}
     return pytest.mark.parametrize(
-        list(axes), [row(values, values in quick) for values in itertools.product(*lists)]
+        list(lists), [row(values, values in quick) for values in itertools.product(*lists.values())]
     )
+
+
+def spread(values: list[str], i: int, count: int) -> str:
+    """The i-th of `count` values: few are taken again and again, of many there are gaps between them."""
+    return values[i * (len(values) // count) if len(values) > count else i % len(values)]
 
 
 def every(step: int, start: int = 0, **axis: Iterable[str]) -> pytest.MarkDecorator:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from covering import diagonal, every
+from covering import every, once
 from test_masked_battery import NAMES
 
 from tfxai import methods
@@ -84,9 +84,13 @@ def test_a_promise_that_is_kept_everywhere_is_kept_once_in_the_quick_suite(quick
         assert {axis for axis, _ in left} <= {"name"}, f"{function}: {left}"
 
 
-def test_a_diagonal_has_every_value_and_the_rest_is_slow() -> None:
-    rows = diagonal(a="pqrst", b="xy", c="123").args[1]
-    assert len(rows) == 5 * 2 * 3
-    assert [row.id for row in rows if not row.marks] == ["p-x-1", "q-y-2", "r-x-3", "s-y-1", "t-x-2"]
+def test_each_value_of_one_axis_is_quick_and_the_rest_is_slow() -> None:
+    def ids(decorator: pytest.MarkDecorator) -> list[str]:
+        return [row.id for row in decorator.args[1] if not row.marks]
+
+    rows = once("a", a="pqrst", b="xy", c="1234567").args[1]
+    assert len(rows) == 5 * 2 * 7
+    assert ids(once("a", a="pqrst", b="xy", c="1234567")) == ["p-x-1", "q-y-2", "r-x-3", "s-y-4", "t-x-5"]
     assert {mark.name for row in rows for mark in row.marks} == {"slow"}
-    assert [row.id for row in every(3, 1, a="pqrst").args[1] if not row.marks] == ["q", "t"]
+    assert ids(once("c", b="abcdefg", c="123")) == ["a-1", "c-2", "e-3"]
+    assert ids(every(3, 1, a="pqrst")) == ["q", "t"]

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from covering import diagonal
+from covering import once
 from models import BUILDERS, Kind, kind
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -104,7 +104,7 @@ def same(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
             assert np.nanmax(np.abs(one - other)) <= tolerance * np.nanmax(np.abs(other))
 
 
-@diagonal(name=methods.__all__, file=FILES)
+@once("name", name=methods.__all__, file=FILES)
 def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str, name: str) -> None:
     method = getattr(methods, name)(**SETTINGS.get(name, {}))
     wanted = method(net, X)
@@ -134,7 +134,7 @@ ASKING = {
 ASKING["infidelity_of_noise"] = partial(metrics.infidelity, reads="weights", perturbation="noise")
 
 
-@diagonal(name=ASKING, file=("export", "tf1", "frozen"))
+@once("name", name=ASKING, file=("export", "tf1", "frozen"))
 def test_every_metric_gives_the_values_of_the_keras_model(net, saved, name: str, file: str) -> None:
     metric = ASKING[name]
     score = "logit" if plain(metric).__name__ not in PARTS else "probability"
@@ -212,7 +212,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return exported
 
 
-@diagonal(name=[name for name in BUILDERS if name not in NO_FILE], method=EVERY_KIND)
+@once("method", name=[name for name in BUILDERS if name not in NO_FILE], method=EVERY_KIND)
 def test_every_kind_of_model(exported: Any, name: str, method: str) -> None:
     """Exported, whatever Keras or the functions inside make of it."""
     (model, module), configured = exported(name), EVERY_KIND[method]
@@ -365,7 +365,7 @@ def test_another_signature_stands_on_the_same_variables(net, saved) -> None:
 LIVE = {"gradient": tfxai.Gradient(), "occlusion": tfxai.Occlusion()}
 
 
-@diagonal(file=("export", "tf1", "tf1_references"), method=LIVE)
+@once("file", file=("export", "tf1", "tf1_references"), method=LIVE)
 def test_a_changed_weight_is_seen_without_another_trace(saved, file: str, method: str) -> None:
     module, configured = hub.load(saved[file]), LIVE[method]
     before = configured(module, X, targets=1).values

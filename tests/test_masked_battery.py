@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import truth
-from covering import diagonal, each_method, every, proves
+from covering import each_method, every, once, proves
 from models import BUILDERS, Kind, functional_logits, kind
 from test_battery import same
 
@@ -153,8 +153,10 @@ METHODS = {
 }
 
 
-@diagonal(
-    name=("functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"), method=METHODS
+@once(
+    "method",
+    name=("functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"),
+    method=METHODS,
 )
 def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) -> None:
     model, configured = any_kind(name), METHODS[method]
@@ -168,7 +170,7 @@ def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) 
         assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max() + 1e-7
 
 
-@diagonal(name=NAMES, method=METHODS)
+@once("method", name=NAMES, method=METHODS)
 def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str, method: str) -> None:
     model, configured = any_kind(name), METHODS[method]
     np.random.seed(0)
@@ -181,7 +183,7 @@ def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str, method: s
     np.testing.assert_array_equal(first.one()[0], second.one()[0])
 
 
-@every(4, name=NAMES)
+@every(7, name=NAMES)
 def test_frozen_weights_give_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = any_kind(name)
     live = found(METHODS["kernel_shap"], model)[1]
