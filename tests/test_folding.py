@@ -39,6 +39,7 @@ CONVOLUTIONS = {
     "conv": lambda x: (tf.nn.conv2d(x, KERNEL, 1, "SAME"), 6),
     "strided": lambda x: (tf.nn.conv2d(x, KERNEL, 2, "VALID"), 6),
     "dilated": lambda x: (tf.nn.conv2d(x, KERNEL, 1, "SAME", dilations=2), 6),
+    "atrous": lambda x: (tf.nn.convolution(x, KERNEL, 1, "SAME", dilations=2), 6),
     "padded": lambda x: (tf.nn.conv2d(x, KERNEL, 1, [[0, 0], [2, 1], [0, 3], [0, 0]]), 6),
     "depthwise": lambda x: (tf.nn.depthwise_conv2d(x, DEEP, [1, 2, 2, 1], "SAME"), 8),
 }
@@ -65,6 +66,18 @@ def backward(function: Any, fold: bool) -> tuple[np.ndarray, list[str]]:
     return gradient(tf.constant(X)).numpy(), kinds
 
 
+def tensorflow_has_its_gradient() -> bool:
+    """Without oneDNN, which TensorFlow leaves out on some processors, it refuses the operation itself."""
+    with tf.GradientTape() as tape:
+        x = tf.constant(X)
+        tape.watch(x)
+        maps, _ = CONVOLUTIONS["dilated"](x)
+    try:
+        return tape.gradient(maps, x) is not None
+    except tf.errors.InvalidArgumentError:
+        return False
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_the_gradient_is_the_same_with_fewer_products(norm: str, convolution: str) -> None:
@@ -72,11 +85,15 @@ def test_the_gradient_is_the_same_with_fewer_products(norm: str, convolution: st
         maps, channels = CONVOLUTIONS[convolution](x)
         return NORMS[norm](maps, channels)
 
+    if convolution == "dilated" and not tensorflow_has_its_gradient():
+        pytest.skip("this processor's TensorFlow has no gradient of a dilated Conv2D at all")
     (wanted, before), (found, after) = backward(function, False), backward(function, True)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    if convolution == "atrous":  # which TensorFlow writes as other operations around the convolution
+        return
     if norm == "fused":
         assert before.count("FusedBatchNormGradV3") == 1 and after.count("FusedBatchNormGradV3") == 0
-    elif convolution != "dilated":  # which TensorFlow may write as other operations around the convolution
+    elif convolution != "dilated":
         assert len(after) < len(before) + 8
 
 

@@ -116,8 +116,8 @@ class TCAV:
         """
         sets = self._sets(model, inputs, target, concepts, random)
         questions = {
-            one: Request.of(Network(model, images), int(one), score, batch_size, False, TCAV)
-            for one, images in sets.classes.items()
+            number: Request.of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
+            for number, images in sets.classes.items()
         }
         examples = {**sets.named_concepts, **sets.named_random}
         paths = layer_paths(model, self._layers, taken(next(iter(examples.values())), slice(0, 1)), "TCAV")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ from tfxai.inputs import flatten, pack
 from tfxai.predictions import probabilities
 from tfxai.support import Inputs, Model
 
-Batch = tuple[Inputs, Any]
-"""Inputs (N, ...), and their targets: (N,) ints, an int, or None where the model is to be asked."""
+Classes = int | Sequence[int] | NDArray[np.integer] | None
+"""One class for each input (N,), or one for all; None where the model is to be asked, or has none."""
+
+Batch = tuple[Inputs, Classes]
+"""Inputs (N, ...) and their classes."""
 
 
-def batches_of(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[Batch], int]:
+def batches_of(data: Any, targets: Classes, batch_size: int) -> tuple[Iterator[Batch], int]:
     """Every batch, and how many there are, 0 where that is not known.
 
     data, targets: as for `compare_methods`.
@@ -29,7 +32,7 @@ def batches_of(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[Batch
     return _of_arrays(data, targets, batch_size)
 
 
-def _of_stream(data: Any, targets: Any) -> tuple[Iterator[Batch], int]:
+def _of_stream(data: Any, targets: Classes) -> tuple[Iterator[Batch], int]:
     if targets is not None and np.ndim(targets) > 0:
         raise ValueError("targets of a stream are an int, or its own y: give a dataset of (x, y).")
     count = int(data.cardinality()) if hasattr(data, "cardinality") else 0
@@ -38,7 +41,7 @@ def _of_stream(data: Any, targets: Any) -> tuple[Iterator[Batch], int]:
     return _streamed(data, targets), max(count, 0)
 
 
-def _streamed(data: Any, targets: Any) -> Iterator[Batch]:
+def _streamed(data: Any, targets: Classes) -> Iterator[Batch]:
     for batch in data.as_numpy_iterator():
         # As Keras takes them: x, (x, y), or (x, y, weights of the examples).
         x, y = (batch[0], batch[1]) if isinstance(batch, tuple) and len(batch) in (2, 3) else (batch, None)
@@ -61,7 +64,7 @@ def _labels(y: ArrayLike) -> NDArray[np.int64]:
     return array.reshape(-1).astype(np.int64)
 
 
-def _of_arrays(data: Inputs, targets: Any, batch_size: int) -> tuple[Iterator[Batch], int]:
+def _of_arrays(data: Inputs, targets: Classes, batch_size: int) -> tuple[Iterator[Batch], int]:
     arrays = [np.asarray(array) for array in flatten(data)[0]]
     if len({np.shape(array)[:1] for array in arrays}) > 1:
         raise ValueError(
@@ -78,11 +81,11 @@ def _of_arrays(data: Inputs, targets: Any, batch_size: int) -> tuple[Iterator[Ba
     return ((pack(data, [x[rows] for x in arrays]), _rows_of(targets, rows)) for rows in slices), len(slices)
 
 
-def _rows_of(targets: Any, rows: slice) -> Any:
-    return targets if np.ndim(targets) == 0 else np.asarray(targets)[rows]
+def _rows_of(targets: Classes, rows: slice) -> Classes:
+    return targets if targets is None or np.ndim(targets) == 0 else np.asarray(targets)[rows]
 
 
-def classes_of(model: Model, inputs: Inputs, targets: Any, batch_size: int) -> Any:
+def classes_of(model: Model, inputs: Inputs, targets: Classes, batch_size: int) -> Classes:
     """The classes to explain, the same for all methods: those given, else the predicted ones, None without classes."""
     if targets is not None:
         return targets

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.methods import called, named_methods
-from tfxai.metrics.batches import batches_of, classes_of
+from tfxai.metrics.batches import Classes, batches_of, classes_of
 from tfxai.metrics.controls import CONTROLS, Control, control_for
 from tfxai.metrics.registry import Metrics, checked_metrics, measured
 from tfxai.metrics.result import unwrapped
@@ -30,7 +30,7 @@ def compare_methods(
     model: Model,
     data: Any,
     metrics: Metrics = DEFAULT,
-    targets: Any = None,
+    targets: Classes = None,
     *,
     seed: int = 0,
     batch_size: int = 32,
@@ -84,7 +84,7 @@ class Comparison:
     values: dict[tuple[str, str], list[NDArray[np.float32]]] = dataclasses.field(default_factory=dict)
     seconds: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
 
-    def add(self, number: int, inputs: Inputs, targets: Any, advance: Callable[[float], None]) -> None:
+    def add(self, number: int, inputs: Inputs, targets: Classes, advance: Callable[[float], None]) -> None:
         """Explains and measures one more batch. A row that cannot explain these inputs goes.
 
         Raises ValueError if a method explains several targets of an input, or a metric does not give one value for each.
@@ -108,7 +108,7 @@ class Comparison:
                 self.values.setdefault((column, name), []).append(_values(column, result, len(explanation)))
                 advance(1)
 
-    def _explained(self, method: Any, number: int, inputs: Inputs, targets: Any) -> Explanation | None:
+    def _explained(self, method: Any, number: int, inputs: Inputs, targets: Classes) -> Explanation | None:
         if isinstance(method, Control):
             return method(self.model, inputs, targets, number)
         return called(method, self.model, inputs, targets, self.batch_size)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import sobel
 
+from tfxai.metrics.batches import Classes
 from tfxai.model import Network
 from tfxai.results import Explanation
 from tfxai.support import Inputs, Model
@@ -29,7 +29,7 @@ class Control:
     seed: int
 
     def __call__(
-        self, model: Model, inputs: Inputs, targets: Any, number: int = 0, call: int = 0
+        self, model: Model, inputs: Inputs, targets: Classes, number: int = 0, call: int = 0
     ) -> Explanation | None:
         """The maps of one batch, of the first image among the inputs; None for edges of what has no neighbours.
 
@@ -67,7 +67,7 @@ def control_for(control: Control, number: int) -> Callable[..., Explanation | No
     calls = itertools.count()
 
     def explained(
-        model: Model, inputs: Inputs, targets: Any = None, batch_size: int = 32
+        model: Model, inputs: Inputs, targets: Classes = None, batch_size: int = 32
     ) -> Explanation | None:
         return control(model, inputs, targets, number, next(calls))
 

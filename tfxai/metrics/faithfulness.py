@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.metrics.curves import stepwise
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
 from tfxai.stats import pearson, spearman
-from tfxai.support import Model, whole_number
+from tfxai.support import Model, Tensor, whole_number
 
 
 @metric(higher_is_better=True)
@@ -158,10 +158,6 @@ def _correlated(
     hidden, part = rows.hidden(baseline), rows.part
     values = []
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        gone = tf.gather(plan[0], fixed[0][0], axis=1)
-        return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[1], ~gone)))
-
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
         return [_random_sets(samples, count, size, generator)]
@@ -169,9 +165,9 @@ def _correlated(
     def fixed(row: int) -> list[NDArray]:
         return [cells[None], hidden[row : row + 1]]
 
-    for example, seen in rows.seen(("sets",), perturb, plan, fixed):
+    for example, perturbed in rows.perturbed(_Sets(part.which), plan, fixed):
         sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
-        falls = example.scores[0] - seen.scores[:, 0]
+        falls = example.scores[0] - perturbed.scores[:, 0]
         values.append(measure(plan(example.number)[0] @ sums, falls))
     return rows.result(function, np.nan_to_num(values))
 
@@ -182,3 +178,16 @@ def _random_sets(samples: int, count: int, size: int, generator: np.random.Gener
     for row in sets:
         row[generator.choice(count, size, replace=False)] = True
     return sets
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sets:
+    """Sets of cells, hidden together: the plan tells which (B, cells), fixed are the cells' map and what hides."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        hidden = tf.gather(plan[0], fixed[0][0], axis=1)
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[1], ~hidden)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,13 +13,13 @@ from scipy.integrate import trapezoid
 
 from tfxai import baselines
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.inputs import parts
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, whole_number
+from tfxai.support import Model, Tensor, whole_number
 
 Segmenter = str | ArrayLike | Callable[[NDArray], ArrayLike]
 
@@ -60,10 +61,6 @@ def irof(
     hidden = rows.hidden(baseline)
     cut = _label_maps(rows, segmenter, segments)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        seen = fixed[0] >= tf.reshape(plan[0], (-1, *[1] * len(part.space)))
-        return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[1], seen)))
-
     def plan(row: int) -> list[NDArray]:
         return [np.arange(cut[row].max() + 2, dtype=np.int32)]
 
@@ -73,7 +70,8 @@ def irof(
         rank = np.argsort(np.argsort(-means, kind="stable"), kind="stable").astype(np.int32)
         return [rank[cut[row]][None], hidden[row : row + 1]]
 
-    curves = [perturbed.scores[:, 0] for _, perturbed in rows.seen(("irof",), perturb, plan, fixed)]
+    without = rows.perturbed(_FirstSegments(rows.part.which), plan, fixed)
+    curves = [perturbed.scores[:, 0] for _, perturbed in without]
     return rows.result(irof, [_area_over(curve) for curve in curves])
 
 
@@ -95,3 +93,17 @@ def _area_over(curve: NDArray) -> float:
     if curve[0] <= 0:
         return float("nan")
     return 1 - float(trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstSegments:
+    """The first segments, as many as the plan says, by their ranks on each place (fixed), hidden behind what is given."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        ranks, hidden = fixed
+        kept = ranks >= tf.reshape(plan[0], (-1, *[1] * (ranks.shape.rank - 1)))
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], hidden, kept)))

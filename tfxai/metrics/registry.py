@@ -8,6 +8,7 @@ from typing import Any
 
 from tfxai.metrics.result import METRICS, unwrapped
 from tfxai.results import Explanation
+from tfxai.scores import Targets
 from tfxai.support import Inputs, Model
 
 Metric = str | Callable[..., Any]
@@ -86,7 +87,7 @@ def measured(
     method: Callable[..., Explanation],
     model: Model,
     inputs: Inputs,
-    targets: Any,
+    targets: Targets,
     explanation: Explanation,
     batch_size: int,
 ) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from tfxai.engines import Perturbed, shown
+from tfxai.engines import Perturbed, Tracer, shown
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import ranks_of, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, at_least_zero
+from tfxai.support import Model, Tensor, at_least_zero
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of neighbours, as in the paper
 
@@ -67,9 +66,6 @@ def road(
     _check_neighbours(part.array)
     counts = _counts(fractions, rows.places)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        return Perturbed(shown(inputs, part.which, tf.cast(plan[0], inputs[part.which].dtype)))
-
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
         image, ranks = part.array[row], ranks_of(rows.heat[row], generator)
@@ -77,11 +73,23 @@ def road(
         gone = [ranks < count for count in counts] + [ranks >= rows.places - count for count in counts]
         return [np.stack([imputed(image, each, width, generator) for each in gone])]
 
-    seen = rows.seen(("road",), perturb, plan, lambda _: [])
-    curves = np.stack([perturbed.scores[:, 0] for _, perturbed in seen])
+    both = rows.perturbed(_Given(part.which), plan, lambda _: [])
+    curves = np.stack([perturbed.scores[:, 0] for _, perturbed in both])
     morf, lerf = np.split(curves, 2, axis=1)
     values = (lerf - morf).mean(axis=1)
     return rows.result(road, values, RoadResult, morf=morf, lerf=lerf, fractions=fractions)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """Inputs that were made beforehand: the plan holds them."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        return Perturbed(shown(inputs, self.which, tf.cast(plan[0], inputs[self.which].dtype)))
 
 
 def _check_neighbours(array: NDArray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from tfxai.baselines import Baseline
 from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
 from tfxai.metrics.result import MetricResult, metric_result
-from tfxai.model import Network
+from tfxai.model import Needs, Network
 from tfxai.results import Explanation
 from tfxai.scores import Score
 from tfxai.support import Inputs, Model
-
-
-class Metric:
-    """Stands for all metrics in the keys of traced functions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,27 +49,24 @@ class Rows:
         """What hidden parts look like, of the input's shape. Raises ValueError if a baseline does not fit."""
         return self.part.hidden(baseline)
 
-    def seen(
+    def perturbed(
         self,
-        settings: tuple[Hashable, ...],
-        perturb: Perturbation,
+        perturbation: Perturbation,
         plans: Callable[[int], Sequence[NDArray]],
         fixed: Callable[[int], Sequence[NDArray]],
         notes: int = 0,
     ) -> Iterator[tuple[Example, PerturbedScores]]:
         """Each row with the scores of its perturbations.
 
-        settings: what the traced `perturb` depends on.
-        plans:    row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
-        notes:    how many numbers `perturb` notes beside each score.
+        plans: row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
+        notes: how many numbers are noted beside each score.
         """
         first = plans(0)
-        engine = Perturb(
-            self.request, (self.part.which, *settings), perturb, len(self) * len(first[0]), notes=notes
-        )
+        engine = Perturb(self.request, len(self) * len(first[0]))
         for example in engine.examples():
             row = example.number
-            yield example, engine.run(example, first if row == 0 else plans(row), fixed(row))
+            plan = first if row == 0 else plans(row)
+            yield example, engine.run(perturbation, example, plan, fixed(row), notes=notes)
 
     def result(
         self,
@@ -115,8 +108,8 @@ def rows_of(
     each = int(np.prod(lead[1:]))
     inputs = _repeated(explanation.inputs, each)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
-    network = Network(model, inputs)
-    request = Request.of(network, targets, score, batch_size, progress, Metric)
+    network = Network(model, inputs, Needs(gradients=False), "A metric")
+    request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
     part = hidden_input(request, key, "A metric")
     if heat.shape[1:] != part.space:
         raise ValueError(

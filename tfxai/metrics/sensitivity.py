@@ -12,6 +12,7 @@ from tfxai.inputs import pack
 from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
 from tfxai.results import Explanation
+from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, at_least_zero, progress_bar, whole_number
 
 
@@ -20,7 +21,7 @@ def max_sensitivity(
     method: Callable[..., Explanation],
     model: Model,
     inputs: Inputs,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     samples: int = 10,
     radius: float = 0.02,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.results import Explanation
+from tfxai.scores import Targets
 from tfxai.stats import spearman_of_pairs
 from tfxai.support import Inputs, Model
 
@@ -56,7 +57,7 @@ def stability(
     method: Callable[..., Explanation],
     model: Model,
     inputs: Inputs,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     seeds: int | Iterable[int] = 3,
     segmenters: str | Iterable[Any] = (),

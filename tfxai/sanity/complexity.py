@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tfxai.sanity.randomize_model import Explainers
 from tfxai.sanity.reports import EfficientReport
 from tfxai.sanity.steps import check_init, ordered_steps
 from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, progress_bar, whole_number
 
 
@@ -20,7 +21,7 @@ def efficient(
     methods: Explainers,
     model: Model,
     inputs: Inputs,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     bins: int = 100,
     init: Literal["layer", "uniform"] = "layer",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +12,7 @@ from tfxai.predictions import probabilities
 from tfxai.sanity.randomize_model import Explainers
 from tfxai.sanity.reports import LabelReport
 from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
 from tfxai.stats import Reference, by_measure
 from tfxai.support import Inputs, Model, progress_bar
 
@@ -23,7 +23,7 @@ def randomize_labels(
     x: ArrayLike,
     y: ArrayLike,
     inputs: Inputs = None,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     epochs: int = 20,
     seed: int = 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from tfxai.methods import named_methods
 from tfxai.model import thawed, weights_kept
@@ -13,6 +13,7 @@ from tfxai.sanity.recording import Recording
 from tfxai.sanity.reports import SanityReport
 from tfxai.sanity.steps import check_init, ordered_steps
 from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, progress_bar, whole_number
 
 Explainer = Callable[..., Explanation]
@@ -26,7 +27,7 @@ def randomize_model(
     methods: Explainers,
     model: Model,
     inputs: Inputs,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     mode: Literal["cascading", "independent"] = "cascading",
     order: str | Sequence[str] = "top_down",

@@ -12,6 +12,7 @@ from tfxai.methods import called
 from tfxai.predictions import probabilities
 from tfxai.results import Explanation
 from tfxai.sanity.reports import SanityReport
+from tfxai.sanity.targets import Classes
 from tfxai.stats import Reference, by_measure
 from tfxai.support import Inputs, Model
 
@@ -30,7 +31,7 @@ class Recording:
         methods: Mapping[str, Callable[..., Explanation]],
         model: Model,
         inputs: Inputs,
-        targets: Any,
+        targets: Classes,
         batch_size: int,
         keep_explanations: bool,
     ) -> None:
@@ -64,7 +65,8 @@ class Recording:
         try:
             predicted = probabilities(self.model, self.inputs, batch_size=self.batch_size)
             self.predictions.append(predicted.argmax(axis=1))
-            self.scores.append(predicted[np.arange(len(predicted)), self.targets])
+            explained: Any = self.targets
+            self.scores.append(predicted[np.arange(len(predicted)), explained])
         except (ValueError, IndexError):  # no classes: there is nothing to tell
             self.predictions.append(np.full(1, -1))
             self.scores.append(np.full(1, np.nan))

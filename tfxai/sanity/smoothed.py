@@ -13,6 +13,7 @@ from tfxai.methods import called, named_methods
 from tfxai.results import Explanation
 from tfxai.sanity.randomize_model import Explainer, Explainers, randomize_model
 from tfxai.sanity.reports import SanityReport
+from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, at_least_zero, whole_number
 
 
@@ -20,7 +21,7 @@ def smooth(
     methods: Explainers,
     model: Model,
     inputs: Inputs,
-    targets: Any = None,
+    targets: Targets = None,
     *,
     samples: int = 50,
     noise: float = 0.1,
@@ -58,7 +59,7 @@ class Smoothed:
     seed: int
 
     def __call__(
-        self, model: Model, inputs: NDArray, targets: Any = None, *, batch_size: int = 32
+        self, model: Model, inputs: NDArray, targets: Targets = None, *, batch_size: int = 32
     ) -> Explanation:
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "fiu":
             raise ValueError("Noise needs one array of numbers as inputs.")
