@@ -35,10 +35,10 @@ class Stability:
     def _repr_html_(self) -> str:
         """The maps side by side where there are maps, and the table; for notebooks."""
         from tfxai import plots  # only when it is looked at: they load matplotlib
-        from tfxai.plots import notebook, parts
+        from tfxai.plots import notebook, reading
 
         one = next(iter(self.explanations.values()))
-        maps = not parts.has_words(one, None) and not parts.has_columns(one, None)
+        maps = not reading.has_words(one, None) and not reading.has_columns(one, None)
         return notebook.inlined(plots.compare(self.explanations) if maps else None, repr(self))
 
     def __repr__(self) -> str:
