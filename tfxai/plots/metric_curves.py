@@ -41,11 +41,11 @@ def curves(
     Raises ValueError if a result has no curves, the results are not of one metric, or labels or example do not fit.
     """
     named = _checked(results, labels, example)
-    first = next(iter(named.values()))
+    first, names = named[0][1], [name for name, _ in named]
     two = len(_lines(first)) > 1
-    figure, ax = _sheet_with_key(list(named), two)
+    figure, ax = _sheet_with_key(names, two)
     colours = line_colours(len(named) + 1)[1:]
-    for number, ((name, result), colour) in enumerate(zip(named.items(), colours, strict=True)):
+    for number, ((name, result), colour) in enumerate(zip(named, colours, strict=True)):
         area = result.mean if example is None else float(np.mean(result.values[example]))
         for style, lines in zip(STYLES, _lines(result), strict=False):
             label = f"{name} {titles.number(area, '.3f')}" if style == "-" else None
@@ -61,8 +61,8 @@ def curves(
 
 def _checked(
     results: Mapping[str, MetricCurves] | MetricCurves, labels: Labels | None, example: int | None
-) -> dict[str, MetricCurves]:
-    """Results by the names of their lines."""
+) -> list[tuple[str, MetricCurves]]:
+    """Results with the names of their lines."""
     named = dict(results) if isinstance(results, Mapping) else {getattr(results, "name", ""): results}
     if not named or not all(map(_lines, named.values())):
         raise ValueError(
@@ -75,7 +75,9 @@ def _checked(
         raise ValueError(f"labels has {len(labels)} names for {len(named)} results. Give one for each.")
     if example is not None and not -len(first.values) <= example < len(first.values):
         raise ValueError(f"example is {example}; the results have {len(first.values)}, counted from 0.")
-    return named if labels is None else {labels[i]: r for i, r in enumerate(named.values())}
+    return [
+        (name if labels is None else labels[i], result) for i, (name, result) in enumerate(named.items())
+    ]
 
 
 def _lines(result: MetricCurves) -> list[NDArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -74,11 +75,11 @@ class _Grid:
     percentile: float
     labels: Labels | None
 
-    @property
+    @functools.cached_property
     def explained(self) -> dict[str, Sequence[Explained]]:
         return dict(self.report.explanations or {})
 
-    @property
+    @functools.cached_property
     def picture(self) -> NDArray:
         """The input that is drawn."""
         (first, *_), *_ = self.explained.values()
