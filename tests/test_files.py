@@ -39,7 +39,7 @@ def test_a_link_keeps_pointing_to_the_file_that_is_written(tmp_path):
 
 def test_a_missing_folder_is_named_as_it_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError) as caught, whole_file(Path("no/o.png")) as part:  # noqa: PT012
+    with pytest.raises(FileNotFoundError) as caught, whole_file(Path("no/o.png")) as part:
         part.write_text("new")
     assert caught.value.filename == str(Path("no/o.png"))
 
