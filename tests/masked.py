@@ -55,10 +55,11 @@ def occlusion(kind: Kind, window: int, stride: int) -> np.ndarray:
         shape = space(kind)
         total, count = np.zeros(shape), np.zeros(shape)
         axes = [sorted({*range(0, n - window + 1, stride), n - window}) for n in shape]
+        whole = score(x)
         for corner in itertools.product(*axes):
             mask = np.ones(shape)
             mask[tuple(slice(c, c + window) for c in corner)] = 0
-            total += (1 - mask) * (score(x) - score(hidden(x, mask)))
+            total += (1 - mask) * (whole - score(hidden(x, mask)))
             count += 1 - mask
         return total / count
 
@@ -191,12 +192,19 @@ def owen_of_quarters(kind: Kind) -> np.ndarray:
     def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
         whole = np.ones(space(kind), int)
         result = np.zeros(whole.shape)
+        known: dict[bytes, float] = {}
+
+        def worth(mask: np.ndarray) -> float:
+            if mask.tobytes() not in known:
+                known[mask.tobytes()] = score(hidden(x, mask))
+            return known[mask.tobytes()]
+
         left, right = halves(whole)
         for half, rest in ((left, right), (right, left)):
             one, two = halves(half)
             for quarter, sibling in ((one, two), (two, one)):
                 contexts = [a * rest + b * sibling for a in (0, 1) for b in (0, 1)]
-                gains = [score(hidden(x, c + quarter)) - score(hidden(x, c)) for c in contexts]
+                gains = [worth(c + quarter) - worth(c) for c in contexts]
                 result += quarter * np.mean(gains) / max(quarter.sum(), 1)
         return result
 

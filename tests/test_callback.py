@@ -428,7 +428,7 @@ def test_it_starts_anew_with_each_training(tmp_path):
 
 
 def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfxai.training.monitor, "FRAMES", 3)
+    monkeypatch.setattr(tfxai.training.films, "FRAMES", 3)
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
     fit(small(), callback, epochs=6)
     with Image.open(tmp_path / "gradient" / "image_0.gif") as film:
@@ -441,6 +441,12 @@ def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
 
 
 # Mistakes
+
+
+@pytest.fixture(scope="module")
+def spoilt() -> keras.Model:
+    """On which all mistakes are made, one after the other."""
+    return small()
 
 
 @pytest.mark.parametrize(
@@ -464,18 +470,17 @@ def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
         ({"labels": ["only one"], "directory": "maps", "targets": 1}, "labels has 1"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_before_the_first_epoch(settings, message, tmp_path, monkeypatch):
+def test_mistakes_are_told_before_the_first_epoch(spoilt, settings, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = small()
-    before, epochs = model.get_weights(), Traces()
+    before, epochs = spoilt.get_weights(), Traces()
     epochs.seen = []
     arguments = {"methods": tfxai.Gradient(), "inputs": SEEN, "targets": 0, **settings}
     with pytest.raises(ValueError, match=message):
-        fit(model, tfxai.ExplainCallback(**arguments), epochs)
+        fit(spoilt, tfxai.ExplainCallback(**arguments), epochs)
     assert epochs.seen == []
-    for mine, theirs in zip(model.get_weights(), before, strict=True):
+    for mine, theirs in zip(spoilt.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert np.isfinite(fit(model, epochs=1)["loss"]).all()  # the model is as good as before
+    assert np.isfinite(fit(spoilt, epochs=1)["loss"]).all()  # the model is as good as before
 
 
 @pytest.mark.parametrize(

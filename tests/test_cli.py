@@ -286,9 +286,9 @@ EXPLAIN = "explain {f}/a.png --model {f}/model.keras --method grad_cam --out o.p
 PREDICT = "predict {f}/a.png --model {f}/model.keras"
 ERRORS = {
     "explain {f}/no.png --model {f}/model.keras --method grad_cam": "There is no picture .*no.png",
-    "predict {f}/labels.txt --model {f}/model.keras": "labels.txt is no picture",
+    "predict {f}/labels.txt --model {f}/model.keras": "labels.txt is not a picture",
     "predict {f}/a.png --model {f}/no.keras": "There is no model .*no.keras. Give a .keras",
-    "predict {f}/a.png --model {f}/b.png": "b.png is no model",
+    "predict {f}/a.png --model {f}/b.png": "b.png is not a model",
     "predict {f}/a.png --model {f}/broken.keras": "broken.keras does not load as a Keras model: ",
     "predict {f}/a.png --model {f}/lambda.keras": "does not load .* If you trust its author, add --unsafe",
     "predict {f}/a.png --model {f}/lambda.h5": "does not load .* If you trust its author, add --unsafe",
@@ -392,3 +392,9 @@ def test_an_interrupt_ends_with_130(folder, here, capsys, monkeypatch):
     assert main(arguments.split()) == 130
     assert capsys.readouterr().err == "tfxai: interrupted\n"
     assert list(here.iterdir()) == []
+
+
+def test_help_comes_without_the_libraries_that_take_seconds_to_load():
+    code = "import sys, tfxai.cli; print(*{'tensorflow', 'keras', 'matplotlib', 'rich'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

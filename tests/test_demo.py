@@ -3,8 +3,10 @@ import pytest
 from PIL import Image
 
 from tfxai import methods
-from tfxai.cli import demo, main
+from tfxai.cli import demo_picture as demo
+from tfxai.cli import main
 
+pytestmark = pytest.mark.usefixtures("memory")
 SEEN = ["tiger cat 39%", "espresso 95%", "missile 30%", "moped 45%", "palace 35%", "daisy 32%"]
 
 

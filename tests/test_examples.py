@@ -12,6 +12,7 @@ from PIL import Image
 
 import tfxai
 
+pytestmark = pytest.mark.usefixtures("memory")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import importlib.util
 import warnings
@@ -15,7 +16,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import BUILDERS, kind
+from covering import once
+from models import BUILDERS, Kind, kind
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import tfxai
@@ -102,8 +104,7 @@ def same(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
             assert np.nanmax(np.abs(one - other)) <= tolerance * np.nanmax(np.abs(other))
 
 
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("name", methods.__all__)
+@once("name", name=methods.__all__, file=FILES)
 def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str, name: str) -> None:
     method = getattr(methods, name)(**SETTINGS.get(name, {}))
     wanted = method(net, X)
@@ -112,27 +113,30 @@ def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str,
 
 
 PARTS = ("average_drop", "average_increase", "average_gain", "irof")  # of a probability
-ASKING = [
-    metrics.deletion,
-    metrics.insertion,
-    metrics.irof,
-    metrics.road,
-    metrics.average_drop,
-    metrics.average_increase,
-    metrics.average_gain,
-    metrics.mu_fidelity,
-    metrics.faithfulness_correlation,
-    metrics.infidelity,
-    partial(metrics.infidelity, reads="weights", perturbation="noise"),
-    metrics.monotonicity,
-    metrics.completeness,
-    partial(metrics.max_sensitivity, tfxai.GradCAMPlusPlus()),
-]
+ASKING = {
+    unwrapped(metric).__name__: metric
+    for metric in (
+        metrics.deletion,
+        metrics.insertion,
+        metrics.irof,
+        metrics.road,
+        metrics.average_drop,
+        metrics.average_increase,
+        metrics.average_gain,
+        metrics.mu_fidelity,
+        metrics.faithfulness_correlation,
+        metrics.infidelity,
+        metrics.monotonicity,
+        metrics.completeness,
+        partial(metrics.max_sensitivity, tfxai.GradCAMPlusPlus()),
+    )
+}
+ASKING["infidelity_of_noise"] = partial(metrics.infidelity, reads="weights", perturbation="noise")
 
 
-@pytest.mark.parametrize("file", ["export", "tf1", "frozen"])
-@pytest.mark.parametrize("metric", ASKING, ids=lambda f: unwrapped(f).__name__)
-def test_every_metric_gives_the_values_of_the_keras_model(net, saved, file: str, metric: Any) -> None:
+@once("name", name=ASKING, file=("export", "tf1", "frozen"))
+def test_every_metric_gives_the_values_of_the_keras_model(net, saved, name: str, file: str) -> None:
+    metric = ASKING[name]
     score = "logit" if unwrapped(metric).__name__ not in PARTS else "probability"
     asked = tfxai.top(2)
     if not unwrapped(metric).explains_again:
@@ -168,14 +172,14 @@ def load(path: Path) -> hub.Module:
     return _loaded[path]
 
 
-EVERY_KIND = [
-    tfxai.IntegratedGradients(steps=3),
-    tfxai.GuidedBackprop(),
-    tfxai.DeepLIFT(),
-    tfxai.GradCAM(),
-    tfxai.AblationCAM(),
-    tfxai.Occlusion(),
-]
+EVERY_KIND = {
+    "integrated_gradients": tfxai.IntegratedGradients(steps=3),
+    "guided_backprop": tfxai.GuidedBackprop(),
+    "deep_lift": tfxai.DeepLIFT(),
+    "grad_cam": tfxai.GradCAM(),
+    "ablation_cam": tfxai.AblationCAM(),
+    "occlusion": tfxai.Occlusion(),
+}
 NO_FILE = ("callable", "tf_keras")
 
 
@@ -195,29 +199,35 @@ def export(model: Any, folder: Path) -> None:
     archive.write_out(folder, verbose=False)
 
 
-@pytest.mark.parametrize("name", [name for name in BUILDERS if name not in NO_FILE])
-def test_every_kind_of_model(name: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Name of a kind of model -> the kind, and what is read from its file."""
+
+    @functools.lru_cache(maxsize=1)
+    def exported(name: str) -> tuple[Kind, hub.Module]:
+        model, folder = kind(name), tmp_path_factory.mktemp(name)
+        export(model.model, folder / "saved")
+        return model, hub.load(folder / "saved")
+
+    return exported
+
+
+@once("method", name=[name for name in BUILDERS if name not in NO_FILE], method=EVERY_KIND)
+def test_every_kind_of_model(exported: Any, name: str, method: str) -> None:
     """Exported, whatever Keras or the functions inside make of it."""
-    model = kind(name)
-    export(model.model, tmp_path / "saved")
-    module = hub.load(tmp_path / "saved")
+    (model, module), configured = exported(name), EVERY_KIND[method]
     inputs = model.inputs
     if isinstance(inputs, list):
         inputs = dict(zip((x.name for x in model.model.inputs), inputs, strict=True))
-    # What a module calls a ReLU is no layer in a subclassed model: there the maps before it are read.
-    layer = model.model.first[3].name if "subclassed" in name else None
-    # Tracing takes seconds where there are many layers: there every other method.
-    for method in EVERY_KIND[1::2] if name in ("nested", "vit") else EVERY_KIND:
-        cam = isinstance(method, (tfxai.GradCAM, tfxai.AblationCAM))
-        if cam and not model.cam:
-            continue
-        if cam:
-            method = dataclasses.replace(method, layer=layer)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            wanted = method(model.model, model.inputs, score=model.score)
-            found = method(module, inputs, score=model.score)
-        same(found, wanted, 1e-4 if model.exact else 5e-2)
+    if method in ("grad_cam", "ablation_cam"):
+        # What a module calls a ReLU is no layer in a subclassed model: there the maps before it are read.
+        layer = model.model.first[3].name if "subclassed" in name else None
+        configured = dataclasses.replace(configured, layer=layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        wanted = configured(model.model, model.inputs, score=model.score)
+        found = configured(module, inputs, score=model.score)
+    same(found, wanted, 1e-4 if model.exact else 5e-2)
 
 
 # The real network
@@ -235,10 +245,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, np.ndarra
     return model, folder / "tf1", np.stack(fitted)
 
 
-@pytest.fixture(scope="module")
-def real_module(real: tuple[Any, Path, np.ndarray]) -> Any:
-    """Loaded once: nothing changes it."""
-    return load(real[1])
+@pytest.fixture
+def anew(memory: None, real: tuple[Any, Path, np.ndarray]) -> Any:
+    """The model and its module, whose traces end with the test: the weights behind them are the same in all tests."""
+    model, path, photos = real
+    return keras.Model(model.inputs, model.outputs), load(path).use("image_classification"), photos
 
 
 SMALL = {
@@ -260,25 +271,25 @@ def apart(found: Any, wanted: Any) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in methods.__all__ if name != "GuidedIG"])
-def test_a_module_of_a_real_network(real: Any, real_module: Any, name: str) -> None:
+def test_a_module_of_a_real_network(anew: Any, name: str) -> None:
     """1001 classes, the first for the background. A ReLU6 whose gate flips makes up to a percent of difference."""
-    model, _, photos = real
+    model, module, photos = anew
     settings = dict(SMALL.get(name, {}))
     if name == "ExpectedGradients":
         settings = {"background": photos[1:], "samples": 3}
     method = getattr(methods, name)(**settings)
     wanted = method(model, photos[:1], score="logit")
-    found = method(real_module, photos[:1], score="logit")
+    found = method(module, photos[:1], score="logit")
     np.testing.assert_array_equal(found.targets, wanted.targets + 1)
     np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-4)
     assert apart(found, wanted) <= 2e-2
 
 
 @pytest.mark.slow
-def test_guided_ig_of_a_real_network(real: Any) -> None:
+def test_guided_ig_of_a_real_network(anew: Any) -> None:
     """Its path follows the smallest gradients, so rounding leads it elsewhere: as far as it does in one and the same model."""
-    model, path, photos = real
-    module, steps = load(path), tfxai.GuidedIG(steps=4)
+    model, module, photos = anew
+    steps = tfxai.GuidedIG(steps=4)
     straight = tfxai.GuidedIG(steps=1)  # no choice yet
     assert apart(straight(module, photos[:1], 283), straight(model, photos[:1], 282)) <= 1e-4
     wanted = steps(model, photos[:1], 282)
@@ -298,8 +309,8 @@ def test_guided_ig_of_a_real_network(real: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["export", "frozen"])
-def test_files_of_a_real_network(real: Any, file: str, tmp_path: Path) -> None:
-    model, _, photos = real
+def test_files_of_a_real_network(anew: Any, file: str, tmp_path: Path) -> None:
+    model, _, photos = anew
     if file == "export":
         model.export(tmp_path / "model", verbose=False)
     else:
@@ -310,10 +321,10 @@ def test_files_of_a_real_network(real: Any, file: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_block_of_a_real_module(real: Any) -> None:
-    model, path, photos = real
+def test_a_block_of_a_real_module(anew: Any) -> None:
+    model, module, photos = anew
     wanted = tfxai.GradCAM(layer="block5c_add")(model, photos)
-    assert apart(tfxai.GradCAM(layer="EfficientNet/block5c")(load(path), photos), wanted) <= 2e-2
+    assert apart(tfxai.GradCAM(layer="EfficientNet/block5c")(module, photos), wanted) <= 2e-2
 
 
 # What can be asked of a module
@@ -351,20 +362,22 @@ def test_another_signature_stands_on_the_same_variables(net, saved) -> None:
     assert np.abs(features(X).numpy() - before).max() > 0.5
 
 
-@pytest.mark.parametrize("file", ["export", "tf1", "tf1_references"])
-@pytest.mark.parametrize("method", [tfxai.Gradient(), tfxai.Occlusion()], ids=["gradient", "occlusion"])
-def test_a_changed_weight_is_seen_without_another_trace(saved, file: str, method: Any) -> None:
-    module = hub.load(saved[file])
-    before = method(module, X, targets=1).values
+LIVE = {"gradient": tfxai.Gradient(), "occlusion": tfxai.Occlusion()}
+
+
+@once("file", file=("export", "tf1", "tf1_references"), method=LIVE)
+def test_a_changed_weight_is_seen_without_another_trace(saved, file: str, method: str) -> None:
+    module, configured = hub.load(saved[file]), LIVE[method]
+    before = configured(module, X, targets=1).values
     count = traces(module)
     (kernel,) = (
         v for name, v in module.variables.items() if "c" in name and v.shape.as_list() == [3, 3, 8, 6]
     )
     held = kernel.numpy()
     kernel.assign(-held)
-    assert np.abs(method(module, X, targets=1).values - before).max() > 0
+    assert np.abs(configured(module, X, targets=1).values - before).max() > 0
     kernel.assign(held)
-    np.testing.assert_array_equal(method(module, X, targets=1).values, before)
+    np.testing.assert_array_equal(configured(module, X, targets=1).values, before)
     assert traces(module) == count
 
 

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import truth
+from covering import each_method, every, once, proves
 from models import BUILDERS, Kind, functional_logits, kind
 from test_battery import same
 
 import tfxai
 from tfxai.engines import perturb
+from tfxai.model.tracing import traces
 
 
+@functools.cache
 def callable_numpy() -> Kind:
     """A function on arrays that TensorFlow cannot look into."""
     built = functional_logits()
@@ -30,7 +33,6 @@ def callable_numpy() -> Kind:
     return dataclasses.replace(built, name="callable_numpy", model=scores, cam=False)
 
 
-@functools.cache
 def any_kind(name: str) -> Kind:
     return callable_numpy() if name == "callable_numpy" else kind(name)
 
@@ -55,6 +57,7 @@ def found(method: Any, kind: Kind, score: Any = "logit", **more: Any) -> tuple[t
     return result, values[kind.image]
 
 
+@proves("Occlusion")
 @pytest.mark.parametrize("name", NAMES)
 def test_occlusion(name: str) -> None:
     model = any_kind(name)
@@ -65,6 +68,7 @@ def test_occlusion(name: str) -> None:
     np.testing.assert_allclose(result.scores, scores, rtol=1e-4 if model.exact else 2e-2, atol=1e-5)
 
 
+@proves("RISE")
 @pytest.mark.parametrize("name", NAMES)
 def test_rise(name: str) -> None:
     model = any_kind(name)
@@ -77,19 +81,19 @@ def test_rise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("method", [tfxai.ScoreCAM, tfxai.AblationCAM])
-def test_class_activation_maps(name: str, method: Any) -> None:
+@each_method({"ScoreCAM": tfxai.ScoreCAM(), "AblationCAM": tfxai.AblationCAM()})
+def test_class_activation_maps(name: str, method: str) -> None:
     model = any_kind(name)
     if not model.cam:
         with pytest.raises(ValueError, match="plain callable has none"):
-            method()(model.model, model.inputs)
+            getattr(tfxai, method)()(model.model, model.inputs)
         return
-    score = "probability" if method is tfxai.ScoreCAM else "logit"
-    if method is tfxai.AblationCAM:
-        same(found(method(), model, score)[1], masked.ablation_cam(model), model)
+    if method == "AblationCAM":
+        same(found(tfxai.AblationCAM(), model)[1], masked.ablation_cam(model), model)
         return
-    channels = 15 if name == "nested" else None  # of 1280, which would take minutes one by one
-    same(found(method(channels=channels), model, score)[1], masked.score_cam(model, channels), model)
+    channels = 15 if name == "nested" else None  # the strongest of 48
+    values = found(tfxai.ScoreCAM(channels=channels), model, "probability")[1]
+    same(values, masked.score_cam(model, channels), model)
 
 
 def cut(model: Kind) -> Any:
@@ -101,6 +105,7 @@ def cut(model: Kind) -> Any:
     return np.stack([generator.integers(0, parts, shape) for parts in (4, 3)])
 
 
+@proves("LIME")
 @pytest.mark.parametrize("name", NAMES)
 def test_lime(name: str) -> None:
     model = any_kind(name)
@@ -115,6 +120,7 @@ def test_lime(name: str) -> None:
         )
 
 
+@proves("KernelSHAP")
 @pytest.mark.parametrize("name", NAMES)
 def test_kernel_shap_with_all_coalitions_is_shapley(name: str) -> None:
     model = any_kind(name)
@@ -125,6 +131,7 @@ def test_kernel_shap_with_all_coalitions_is_shapley(name: str) -> None:
     assert np.abs(result.delta).max() <= 1e-4 * max(np.abs(result.scores).max(), 1)
 
 
+@proves("PartitionSHAP")
 @pytest.mark.parametrize("name", NAMES)
 def test_partition_shap_of_quarters_is_owen(name: str) -> None:
     model = any_kind(name)
@@ -146,10 +153,11 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"]
+@once(
+    "method",
+    name=("functional_softmax", "two_inputs_dict", "series", "embedding", "callable_numpy"),
+    method=METHODS,
 )
-@pytest.mark.parametrize("method", METHODS)
 def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) -> None:
     model, configured = any_kind(name), METHODS[method]
     together = configured(model.model, model.inputs, targets=tfxai.top(2))
@@ -162,23 +170,20 @@ def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) 
         assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max() + 1e-7
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str) -> None:
-    from tfxai.model.tracing import traces
-
-    model = any_kind(name)
+@once("method", name=NAMES, method=METHODS)
+def test_a_second_call_has_the_same_bits_and_traces_nothing(name: str, method: str) -> None:
+    model, configured = any_kind(name), METHODS[method]
     np.random.seed(0)
     tf.random.set_seed(0)
-    for method in METHODS.values():
-        first, _ = found(method, model)
-        count = traces(model.model)
-        np.random.random(3)
-        second, _ = found(method, model)
-        assert traces(model.model) == count > 0
-        np.testing.assert_array_equal(first.one()[0], second.one()[0])
+    first, _ = found(configured, model)
+    count = traces(model.model)
+    np.random.random(3)
+    second, _ = found(configured, model)
+    assert traces(model.model) == count > 0
+    np.testing.assert_array_equal(first.one()[0], second.one()[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every(7, name=NAMES)
 def test_frozen_weights_give_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = any_kind(name)
     live = found(METHODS["kernel_shap"], model)[1]

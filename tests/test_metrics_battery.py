@@ -8,6 +8,7 @@ import masked
 import numpy as np
 import pytest
 import truth
+from covering import every
 from test_masked_battery import NAMES, any_kind
 
 import tfxai
@@ -27,7 +28,7 @@ def random_explanation(kind: Any) -> tfxai.Explanation:
     return tfxai.Explanation(values, kind.inputs, truth.predicted(kind), np.zeros(len(x), np.float32))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every(3, name=NAMES)
 def test_curves_and_correlations(name: str) -> None:
     kind = any_kind(name)
     explanation = random_explanation(kind)

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.engines import Attribution, Method, run_in_batches
+from tfxai.engines import Attribution, Method, ScoredBody, run_in_batches
 from tfxai.model.layer_paths import named_layers
 from tfxai.model.tracing import traces
 
@@ -419,14 +419,16 @@ def test_two_methods_of_the_same_name_are_not_mixed_up() -> None:
 
     def defined(factor: float) -> Any:
         @dataclasses.dataclass(frozen=True)
+        class Times(ScoredBody):
+            def __call__(self, tracer: Any, inputs: Any, target_codes: Any) -> Any:
+                forward = tracer.forward(inputs)
+                scores, targets = tracer.scored(forward, target_codes)
+                return [factor * forward.gradients(scores)[0]], targets, scores
+
+        @dataclasses.dataclass(frozen=True)
         class Mine(Method):
             def attribute(self, request: Any) -> Any:
-                def body(facts: Any, inputs: Any, codes: Any) -> Any:
-                    trace = request.network.forward(inputs)
-                    scores, targets = request.scored(trace, codes, facts)
-                    return [factor * trace.gradients(scores)[0]], targets, scores
-
-                return Attribution(*run_in_batches(request, [], body))
+                return Attribution(*run_in_batches(request, Times()))
 
         return Mine()
 

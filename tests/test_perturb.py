@@ -37,7 +37,7 @@ def test_a_large_job_runs_on_frozen_weights_with_the_same_values() -> None:
     frozen = LARGE(model, X)
     np.testing.assert_allclose(frozen.values, live.values, atol=1e-6)
     functions = [
-        compiled.function for key, compiled in tfxai.model.tracing.STATES[model].functions.items() if key[3]
+        compiled.function for key, compiled in tfxai.model.tracing.CACHES[model].functions.items() if key[3]
     ]
     assert len(functions) == 1 and not functions[0].variables
 
@@ -63,14 +63,14 @@ def test_a_changed_weight_is_always_noticed(change: str) -> None:
         live = tfxai.RISE(samples=1000)(lambda x: model(x, training=False), X, targets=1)
         np.testing.assert_allclose(after.values, live.values, atol=1e-6)
         assert np.abs(after.values - before.values).max() > 1e-4
-    kept = [key for key in tfxai.model.tracing.STATES[model].functions if key[3]]
+    kept = [key for key in tfxai.model.tracing.CACHES[model].functions if key[3]]
     assert len(kept) == 1  # that of the old weights is gone
 
 
 def test_small_jobs_and_training_never_freeze() -> None:
     model = small()
     tfxai.RISE(samples=100)(model, X)
-    assert not any(key[3] for key in tfxai.model.tracing.STATES[model].functions)
+    assert not any(key[3] for key in tfxai.model.tracing.CACHES[model].functions)
 
 
 def test_weights_and_random_state_stay_as_they_are() -> None:

@@ -152,10 +152,10 @@ def test_unreadable_files_are_named_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         photos.read(tmp_path)
     (tmp_path / "text.png").write_text("no picture at all")
-    with pytest.raises(ValueError, match=r"text\.png is no picture"):
+    with pytest.raises(ValueError, match=r"text\.png is not a picture"):
         photos.read(tmp_path / "text.png")
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(ValueError, match=r"empty\.jpg is no picture"):
+    with pytest.raises(ValueError, match=r"empty\.jpg is not a picture"):
         photos.read(tmp_path / "empty.jpg")
 
 

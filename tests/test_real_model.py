@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,13 +10,19 @@ import tfxai
 from tfxai import photos, zoo
 from tfxai.model.tracing import traces
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("memory")]
 CAT = 282
 
 
 @pytest.fixture(scope="module")
-def model():
+def trained() -> keras.Model:
     return zoo.efficientnet_lite0()
+
+
+@pytest.fixture
+def model(trained) -> keras.Model:
+    """The same layers in a model whose traces end with the test."""
+    return keras.Model(trained.inputs, trained.outputs)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +31,9 @@ def cat() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def change(model, cat) -> float:
+def change(trained, cat) -> float:
     """Score of the cat minus score of black."""
-    both = tfxai.Gradient()(model, np.concatenate([cat, 0 * cat]), targets=CAT).scores
+    both = tfxai.Gradient()(trained, np.concatenate([cat, 0 * cat]), targets=CAT).scores
     return float(both[0] - both[1])
 
 

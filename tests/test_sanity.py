@@ -483,6 +483,7 @@ def test_twins_on_true_and_on_permuted_labels() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("memory")
 def test_guided_backprop_outlives_a_real_model() -> None:
     """The paper's finding. Grad-CAM's maps are smooth, so that by chance alone they are often alike: many draws."""
     model = tfxai.zoo.efficientnet_lite0()
@@ -504,6 +505,7 @@ def test_guided_backprop_outlives_a_real_model() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("memory")
 def test_a_real_cascade_reaches_the_same_end() -> None:
     model = tfxai.zoo.efficientnet_lite0()
     photos = tfxai.zoo.sample_photos()

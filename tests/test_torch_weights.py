@@ -80,7 +80,7 @@ def test_only_the_exact_names_of_plain_weights_are_known(tmp_path, name):
     ],
 )
 def test_an_array_that_reaches_beyond_its_storage_is_refused(tmp_path, damage):
-    with pytest.raises(ValueError, match="no PyTorch weight file"):
+    with pytest.raises(ValueError, match="not a PyTorch weight file"):
         torch_weights.read(weight_file(tmp_path / "bad.pth", **damage))
 
 
@@ -89,7 +89,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="no PyTorch weight file"):
+        with pytest.raises(ValueError, match="not a PyTorch weight file"):
             torch_weights.read(path)
 
 
@@ -109,5 +109,5 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 the newer format is a zip", pickle.dumps({"w": 1}), b"hello"):
         path = tmp_path / "other.pth"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"other\.pth is no PyTorch weight file"):
+        with pytest.raises(ValueError, match=r"other\.pth is not a PyTorch weight file"):
             torch_weights.read(path)

@@ -52,14 +52,19 @@ def input_x_gradient(kind: Kind) -> list[np.ndarray]:
     )
 
 
-def along_straight_path(kind: Kind, positions: list[float], weights: list[float]) -> list[np.ndarray]:
-    """Integrated gradients from zero."""
-    points, targets = kind.at(), predicted(kind)
-    sums = [np.zeros(p.shape, np.float32) for p in points]
-    for a, w in zip(positions, weights, strict=True):
-        for total, g in zip(sums, gradients(kind, [a * p for p in points], targets), strict=True):
-            total += w * g
-    return per_token(kind, [p.numpy() * s for p, s in zip(points, sums, strict=True)])
+def along_straight_path(
+    kind: Kind, positions: list[float], weights: list[float], start: list[Any] | None = None
+) -> list[np.ndarray]:
+    """Integrated gradients from zero, or from the given points; all positions are rows of one batch."""
+    ends, targets = kind.at(), predicted(kind)
+    start = [0 * p for p in ends] if start is None else start
+    ways = [end - begin for end, begin in zip(ends, start, strict=True)]
+    points = [tf.concat([b + a * w for a in positions], 0) for b, w in zip(start, ways, strict=True)]
+    result = []
+    for way, g in zip(ways, gradients(kind, points, np.tile(targets, len(positions))), strict=True):
+        g = g.reshape(len(positions), *way.shape)
+        result.append(way.numpy() * np.tensordot(np.float32(weights), g, 1))
+    return per_token(kind, result)
 
 
 def guided(kind: Kind, gate: Callable[[Any, float], Any]) -> list[np.ndarray]:

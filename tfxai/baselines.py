@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import gaussian
 
-Baseline = (
-    Any  # float | ArrayLike | Callable[[NDArray], NDArray], and a list or dict of them for several inputs
-)
-Function = Callable[[NDArray], NDArray]
+Baseline: TypeAlias = Any
+"""A number, an array that broadcasts to the inputs, or a function inputs -> inputs; a list or dict for several inputs."""
+
+Function: TypeAlias = Callable[[NDArray], NDArray]
+"""inputs (N, ...) -> an array of their shape and type."""
 
 
 def blur(sigma: float = 10.0, size: int | None = None) -> Function:
     """Each image, series or volume blurred by a Gaussian of `sigma` pixels; channels are kept apart.
 
     size: of the kernel, in pixels: an odd number; unless given, 4 sigma to each side.
+
+    Raises ValueError if size is not odd; when it is called, if the inputs are not (N, ..., C) with places between.
     """
     if size is not None and (size < 1 or size % 2 == 0):
         raise ValueError(f"blur(size={size}): give an odd number of pixels, such as 11.")
@@ -42,12 +45,17 @@ def noise(low: float = 0.0, high: float = 1.0, seed: int = 0) -> Function:
 
 
 def several(*baselines: Baseline) -> Several:
-    """Explain against each of these baselines and average; for path methods."""
+    """Explain against each of these baselines and average; for path methods.
+
+    Raises ValueError if there are none.
+    """
     return Several(baselines)
 
 
 @dataclasses.dataclass(frozen=True)
 class Several:
+    """Made by `several`."""
+
     baselines: tuple[Baseline, ...]
 
     def __post_init__(self) -> None:
@@ -57,6 +65,8 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Blur:
+    """Made by `blur`."""
+
     sigma: float
     size: int | None = None
 
@@ -74,6 +84,8 @@ class Blur:
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
+    """Made by `mean`."""
+
     def __call__(self, inputs: NDArray) -> NDArray:
         space = tuple(range(1, max(inputs.ndim - 1, 2)))
         return np.broadcast_to(inputs.mean(axis=space, keepdims=True), inputs.shape)
@@ -81,6 +93,8 @@ class Mean:
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
+    """Made by `noise`."""
+
     low: float
     high: float
     seed: int
@@ -91,7 +105,7 @@ class Noise:
 
 
 def filled(baseline: Baseline, inputs: NDArray) -> NDArray:
-    """The baseline as an array of the inputs' shape and type.
+    """The baseline as an array of the inputs' shape (N, ...) and type.
 
     Raises ValueError if it does not broadcast, or is not finite.
     """

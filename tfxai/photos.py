@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tfxai.support import nearest
+
+# Modules of keras.applications that have a preprocess_input of their own.
 APPLICATIONS = (
     *("convnext", "densenet", "efficientnet", "efficientnet_v2", "inception_resnet_v2", "inception_v3"),
     *("mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "resnet", "resnet50", "resnet_v2"),
@@ -25,7 +27,7 @@ def read(path: str | Path, channels: int = 3) -> NDArray[np.uint8]:
 
     channels: 3 for RGB, 1 for grey.
 
-    Raises ValueError if the file is missing or no picture that can be read.
+    Raises ValueError if the file is missing, or is not a picture that can be read.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels is {channels}. A picture is read with 3 (RGB) or 1 (grey).")
@@ -35,7 +37,7 @@ def read(path: str | Path, channels: int = 3) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             flat = _flat(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is no picture, or in a format that Pillow does not know.") from error
+        raise ValueError(f"{path} is not a picture, or in a format that Pillow does not know.") from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise ValueError(f"{path} cannot be read as a picture: {error}") from error
     pixels = np.asarray(flat.convert("L" if channels == 1 else "RGB"))
@@ -63,6 +65,8 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: float = 1.0) -> NDArray[n
 
     size: (height, width).
     crop: part of the region's height and width to keep, above 0 and at most 1; 0.875 is usual on ImageNet.
+
+    Raises ValueError if image is not a picture (H, W, C), or crop is out of range.
     """
     pixels = np.asarray(image)
     if pixels.ndim != 3 or 0 in pixels.shape:
@@ -90,15 +94,15 @@ def scale(images: ArrayLike, name: str) -> NDArray[np.float32]:
     Raises ValueError for any other name, and if a module scales RGB and there are not 3 channels.
     """
     if name not in SCALINGS:
-        near = difflib.get_close_matches(name.lower(), SCALINGS, n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"There is no scaling {name!r}.{hint} There are: {', '.join(SCALINGS)}.")
+        raise ValueError(
+            f"There is no scaling {name!r}.{nearest(name, SCALINGS)} There are: {', '.join(SCALINGS)}."
+        )
     pixels = np.array(images, dtype="float32")  # a copy: preprocess_input writes into its argument
     if name not in APPLICATIONS:
         return {"none": pixels, "0..1": pixels / 255, "-1..1": pixels / 127.5 - 1}[name]
     if pixels.shape[-1] != 3:
         raise ValueError(f"{name} scales RGB, but images has shape {pixels.shape}. Try 0..1 or -1..1.")
-    import keras  # here, for reading pictures does not need it
+    import keras  # only here: reading pictures does not need it
 
     module = getattr(keras.applications, name)
     return np.asarray(module.preprocess_input(pixels, data_format="channels_last"), dtype="float32")

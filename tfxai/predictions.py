@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
 
 from numpy.typing import NDArray
 
-from tfxai.engines import Request, run_in_batches
+from tfxai.engines import Request, ScoredBody, Tracer, run_in_batches
 from tfxai.model import Network
 from tfxai.scores import ClassScore
-
-
-class Probabilities:
-    """Stands for `probabilities` in the keys of traced functions."""
+from tfxai.support import Inputs, Model, Tensor
 
 
 def probabilities(
-    model: Any, inputs: Any, *, output: str | int | None = None, batch_size: int = 32, progress: bool = False
+    model: Model,
+    inputs: Inputs,
+    *,
+    output: str | int | None = None,
+    batch_size: int = 32,
+    progress: bool = False,
 ) -> NDArray:
     """Probability of every class, float32 (N, C), 0 to 1.
 
@@ -29,9 +32,15 @@ def probabilities(
     Raises ValueError if an argument is wrong, or the output holds no class scores.
     """
     network, score = Network(model, inputs), ClassScore("probability", output)
-    request = Request.of(network, None, score, batch_size, progress, Probabilities)
+    request = Request.of(network, None, score, "probabilities", batch_size=batch_size, progress=progress)
+    return run_in_batches(request, _Classes(score))
 
-    def body(facts: dict[str, Any], tensors: Any, target_codes: Any) -> Any:
-        return score.classes(network.forward(tensors).named)
 
-    return run_in_batches(request, [], body)
+@dataclasses.dataclass(frozen=True)
+class _Classes(ScoredBody):
+    """The score of every class."""
+
+    score: ClassScore
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Tensor:
+        return self.score.classes(tracer.forward(inputs).named)

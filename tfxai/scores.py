@@ -10,17 +10,20 @@ A score is any callable `(outputs, targets) -> (N,)` of TensorFlow tensors: outp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 Score = Callable[[Any, Any], Any]
 """(outputs, targets) -> (N,): one differentiable number per example."""
 
 Unit = Literal["logit", "probability", "output"]
+
+Targets: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer] | Top | None"
+"""Classes to explain: None (the predicted one), an int for all, (N,) ints, (N, K) ints, or `tfxai.top(k)`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +93,18 @@ def box(
     return Box(corners, channel, output)
 
 
+class OutputScore:
+    """A score that knows outputs by their names.
+
+    reads_names: it is given the outputs as a dict where the model names them; a score without this attribute gets them
+                 as the model returns them.
+    """
+
+    reads_names: ClassVar[bool] = True
+
+
 @dataclasses.dataclass(frozen=True)
-class ClassScore:
+class ClassScore(OutputScore):
     """The target's entry of one output with class scores, (N, C), (N, 1) or (N,)."""
 
     unit: Unit
@@ -125,7 +138,7 @@ class ClassScore:
 
 
 @dataclasses.dataclass(frozen=True)
-class Component:
+class Component(OutputScore):
     index: int
     output: str | int | None
 
@@ -139,7 +152,7 @@ class Component:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Region:
+class Region(OutputScore):
     mask: np.ndarray
     channel: int | None
     output: str | int | None
@@ -161,7 +174,7 @@ class Region:
 
 
 @dataclasses.dataclass(frozen=True)
-class Box:
+class Box(OutputScore):
     corners: tuple[int, int, int, int]
     channel: int | None
     output: str | int | None

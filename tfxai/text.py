@@ -36,16 +36,15 @@ class Text:
         """The words of one text."""
         return list(self.tokenize(self.strings[number]))
 
-    def without(self, words: Sequence[str], visible: NDArray) -> NDArray:
-        """(M,) texts in which only some words are visible, by bits (M, words)."""
-        texts = [
-            self.join(
-                [
-                    word if seen else self.mask or ""
-                    for word, seen in zip(words, row, strict=True)
-                    if seen or self.mask
-                ]
-            )
-            for row in visible
-        ]
-        return np.array(texts, object)
+    def without(self, words: Sequence[str], visible: NDArray[np.bool_]) -> NDArray[np.object_]:
+        """(M,) texts in which only some words are visible.
+
+        words: W words of one text. visible: (M, W), whether a word is seen.
+        """
+        return np.array([self._text(words, row) for row in visible], object)
+
+    def _text(self, words: Sequence[str], visible: NDArray[np.bool_]) -> str:
+        pairs = zip(words, visible, strict=True)
+        if self.mask:
+            return self.join([word if seen else self.mask for word, seen in pairs])
+        return self.join([word for word, seen in pairs if seen])

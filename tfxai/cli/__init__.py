@@ -1,7 +1,6 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `layers`, `methods`, `hub`, `sanity`,
-`tcav` and `evaluate`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `sanity`, `tcav`, `evaluate`, `layers`, `methods` and `hub`.
 
-TensorFlow is imported inside the commands, so that help and errors come at once.
+TensorFlow, Keras and matplotlib are imported inside the commands, so that help and errors come at once.
 """
 
 from __future__ import annotations

@@ -1,57 +1,30 @@
-"""A first picture: what EfficientNet-Lite0 looks at in six photos, as six methods tell it. Offline."""
+"""`tfxai demo`: a first picture, without a model of one's own."""
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
+import sys
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from tfxai import baselines, methods, photos, plots, zoo
-from tfxai.predictions import probabilities
-
-# From coarse to fine, with the seconds that each takes on two cores: they move the progress bar on.
-METHODS = {
-    "Grad-CAM": (methods.GradCAM(), 2),
-    "LayerCAM, finer layer": (methods.LayerCAM(layer="block5c_add"), 2),
-    "XRAI": (methods.XRAI(steps=15), 18),
-    "VarGrad": (methods.VarGrad(samples=15), 6),
-    "Integrated gradients": (methods.IntegratedGradients(steps=20, baseline=baselines.blur(20)), 8),
-    "LRP": (methods.LRP("composite"), 7),
-}
+from tfxai.cli.output import output_file, print_files, print_table, write_files
+from tfxai.cli.startup import start_quietly
+from tfxai.support import PICTURES
 
 
-def explained(progress: bool = False) -> tuple[Figure, list[tuple[str, str]]]:
-    """The picture, and for each photo its name and its three most probable classes.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `tfxai demo` takes."""
+    parser.add_argument("--out", default="tfxai_demo.png", metavar="FILE.png", help="default: %(default)s")
 
-    Raises ImportError if the packages of the demo are missing.
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draws six photos as six methods explain them, and lists what the model sees in each.
+
+    Raises ValueError if the picture cannot be written, ImportError if the packages of the demo are missing.
     """
-    model, labels = zoo.efficientnet_lite0(), zoo.imagenet_labels()
-    samples = zoo.sample_photos()
-    inputs = np.stack([photos.fit(photo, (224, 224), crop=0.875) for photo in samples.values()])
-    found = probabilities(model, inputs)
-    ranked = (-found).argsort(axis=1)[:, :3]
-    explanations = {}
-    with _bar(progress) as bar:
-        task = bar.add_task("", total=sum(seconds for _, seconds in METHODS.values()))
-        for name, (method, seconds) in METHODS.items():
-            bar.update(task, description=name)
-            explanations[name] = method(model, inputs, ranked[:, 0])
-            bar.advance(task, seconds)
-    first = next(iter(explanations))
-    # Logits were explained, but the titles of the rows say how sure the model is.
-    sure = np.take_along_axis(found, ranked[:, :1], axis=1)[:, 0]
-    explanations[first] = dataclasses.replace(explanations[first], scores=sure, score="probability")
-    rows = [
-        (name, ", ".join(f"{labels[k]} {row[k]:.0%}" for k in best))
-        for name, row, best in zip(samples, found, ranked, strict=True)
-    ]
-    return plots.compare(explanations, labels), rows
+    out = output_file(arguments.out, PICTURES)
+    start_quietly()
+    from tfxai.cli import demo_picture
 
-
-def _bar(visible: bool):
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not visible)
+    figure, rows = demo_picture.explained(progress=sys.stderr.isatty())
+    write_files((out, figure.savefig))
+    print_table(None, ("photo", "the model sees"), rows)
+    print_files(Picture=out)

@@ -1,4 +1,4 @@
-"""The command line: from arguments to an exit status."""
+"""From the words of a command line to an exit status."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 from tfxai.cli.parser import parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0, 2 for what the user can mend, 130 if interrupted."""
+    """Runs one command; its errors and warnings become one line each on stderr.
+
+    argv: the words after `tfxai`; unless given, those of this process.
+
+    Returns the exit status: 0, 2 for what the user can mend, 130 if interrupted.
+    Raises SystemExit(0) after --help and --version, as argparse does.
+    """
     try:
         arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         with warnings.catch_warnings():
@@ -41,5 +46,5 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _show_warning(message: Warning | str, *_: Any) -> None:
+def _show_warning(message: Warning | str, *_: object) -> None:
     print(f"tfxai: warning: {' '.join(str(message).split())}", file=sys.stderr)

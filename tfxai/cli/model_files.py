@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from tfxai import hub, zoo
 from tfxai.model import sample_inputs
+from tfxai.support import Inputs, Model, nearest
 
-ENDINGS = (".keras", ".h5", ".hdf5")
-
-
+ENDINGS = (".keras", ".h5", ".hdf5")  # of what Keras itself saves
 EXPECTED = "a .keras or .h5 file, a SavedModel folder, a frozen graph (.pb), a TF-Hub handle, or demo"
 
 
@@ -29,10 +28,34 @@ class Loaded:
     """
 
     name: str
-    model: Any
-    sample: Any
+    model: Model
+    sample: Inputs
     labels: list[str] | None = None
     crop: float = 1.0
+
+    def label(self, target: int) -> str:
+        """The name of a class; empty where names are not known, or a score needs no class (-1)."""
+        return self.labels[target] if self.labels is not None and target >= 0 else ""
+
+    def target(self, text: str) -> int:
+        """The class that a text means: its number, or its name where names are known, in upper or lower case.
+
+        Raises ValueError if no class, or more than one, has that name.
+        """
+        with contextlib.suppress(ValueError):
+            return int(text)
+        labels = [label.lower() for label in self.labels or ()]
+        if labels.count(text.lower()) == 1:
+            return labels.index(text.lower())
+        hint = nearest(text, labels) or " Give its number."
+        raise ValueError(f"No single class is called {text!r}.{hint}")
+
+    def check_labels(self, classes: int) -> None:
+        """Raises ValueError if names are known, but not one for each of so many classes."""
+        if self.labels is not None and len(self.labels) != classes:
+            raise ValueError(
+                f"--labels has {len(self.labels)} names, the model has {classes} classes. Give one per class."
+            )
 
     def photo_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the photos that it takes; 224 x 224 where it takes any size.
@@ -40,12 +63,12 @@ class Loaded:
         Raises ValueError if it does not take photos (N, H, W, 1 or 3).
         """
         if not hasattr(self.sample, "shape"):
-            found = f"{len(self.sample)} inputs"
+            wanted = f"{len(self.sample)} inputs"
         elif self.sample.ndim == 4 and self.sample.shape[-1] in (1, 3):
             return self.sample.shape[1:]
         else:
-            found = f"arrays of shape (N, {', '.join(map(str, self.sample.shape[1:]))})"
-        raise ValueError(f"{self.name} takes {found}, not photos (N, H, W, 1 or 3). Explain it from Python.")
+            wanted = f"arrays of shape (N, {', '.join(map(str, self.sample.shape[1:]))})"
+        raise ValueError(f"{self.name} takes {wanted}, not photos (N, H, W, 1 or 3). Explain it from Python.")
 
 
 def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loaded:
@@ -60,22 +83,20 @@ def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loade
     if name == "demo":
         model = zoo.efficientnet_lite0()
         return Loaded(name, model, sample_inputs(model), zoo.imagenet_labels(), crop=0.875)
-    if path.suffix.lower() not in ENDINGS or path.is_dir():
-        if path.is_file() and path.suffix.lower() != ".pb":
-            raise ValueError(f"{name} is no model: expected {EXPECTED}.")
-        if not path.exists() and "://" not in name:
-            raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
-        module = hub.load(name, signature=signature)
-        return Loaded(name, module, sample_inputs(module))
-    if not path.exists():
+    if not path.exists() and ("://" not in name or path.suffix.lower() in ENDINGS):
         raise ValueError(f"There is no model {name}. Give {EXPECTED}.")
-    if signature is not None:
-        raise ValueError(f"{name} is a Keras file, which has no signatures.")
-    model = _keras_model(path, unsafe)
+    if path.is_file() and path.suffix.lower() in ENDINGS:
+        if signature is not None:
+            raise ValueError(f"{name} is a Keras file, which has no signatures.")
+        model = _keras_model(path, unsafe)
+    elif path.is_file() and path.suffix.lower() != ".pb":
+        raise ValueError(f"{name} is not a model: expected {EXPECTED}.")
+    else:
+        model = hub.load(name, signature=signature)
     return Loaded(name, model, sample_inputs(model))
 
 
-def _keras_model(path: Path, unsafe: bool) -> Any:
+def _keras_model(path: Path, unsafe: bool) -> Model:
     if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
         raise ValueError(
             f"{path} does not load as a Keras model: the file is damaged, or was made by something else."
@@ -96,7 +117,7 @@ def read_labels(path: str | Path) -> list[str]:
 
     The values of the dict may also be [id, name], as in the class index of `keras.applications`.
 
-    Raises ValueError if the file is missing or anything else.
+    Raises ValueError if the file is missing, or holds something else.
     """
     path = Path(path)
     try:

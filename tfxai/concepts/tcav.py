@@ -143,7 +143,7 @@ class TCAV:
             for one, images in inputs_by_target(inputs, target).items()
         }
         questions = {
-            one: Request.of(Network(model, images), int(one), score, batch_size, False, TCAV)
+            one: Request.of(Network(model, images), int(one), score, "TCAV", batch_size=batch_size)
             for one, images in by_target.items()
         }
         everything = {**{f"concept {name!r}": images for name, images in sets.items()}, **pairs}

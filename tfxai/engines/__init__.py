@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from tfxai.engines.backgrounds import Background
 from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, again, gradients
-from tfxai.engines.batches import per_token, run_in_batches, sum_of_values
-from tfxai.engines.cams import LayerMaps, activation_map, enlarged, grad_cam, layer_maps, lined_up, space
-from tfxai.engines.coalitions import Coalitions
+from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
+from tfxai.engines.cams import (
+    LayerMaps,
+    activation_map,
+    enlarged,
+    grad_cam,
+    layer_maps,
+    lined_up,
+    spatial_axes,
+)
+from tfxai.engines.coalitions import Coalitions, Parts
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.ends import both_ends, starts_and_ends
-from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, visible
+from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.method import Method
 from tfxai.engines.paths import Block, Paths, answered
@@ -24,10 +33,12 @@ from tfxai.engines.perturb import (
 )
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import elementwise, products
+from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 
 __all__ = [
     "Attribution",
+    "Background",
     "Block",
     "Chunk",
     "Coalitions",
@@ -37,6 +48,7 @@ __all__ = [
     "LayerMaps",
     "Method",
     "Moments",
+    "Parts",
     "PathPoints",
     "Paths",
     "Perturb",
@@ -47,7 +59,9 @@ __all__ = [
     "Request",
     "Rule",
     "Rules",
+    "ScoredBody",
     "Sum",
+    "Tracer",
     "activation_map",
     "again",
     "aligned",
@@ -72,8 +86,10 @@ __all__ = [
     "run_in_batches",
     "shown",
     "slopes",
-    "space",
+    "space_of",
+    "spatial_axes",
     "starts_and_ends",
     "sum_of_values",
+    "times",
     "visible",
 ]

@@ -13,7 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.engines.scoring import Tracer
 from tfxai.model import ForwardPass, operations_ahead, operations_behind
+from tfxai.support import Operation, PerInput, Tensor
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
 
@@ -34,13 +36,13 @@ class Rules:
     warn: bool = False
 
 
-def gradients(trace: ForwardPass, score: Any, rules: Rules, method: str, facts: dict[str, Any]) -> list[Any]:
+def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules) -> PerInput:
     """d score / d points by the rules.
 
-    Where nothing or not everything could be changed the facts get a warning for the user: a plain gradient must not
+    Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
     """
-    points = [point for point in trace.points if point is not None]
+    points = [point for point in forward.points if point is not None]
     ahead = operations_ahead(points, differentiable=True)
     moving = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
     replaced, foreign = 0, set()
@@ -56,19 +58,18 @@ def gradients(trace: ForwardPass, score: Any, rules: Rules, method: str, facts: 
             replaced += 1
         elif op.type in CALLS or (rules.warn and not linear):
             foreign.add(op.type)
-    said = facts.setdefault("warnings", [])
     if not replaced:
-        said.append(
-            f"{method} found no operation to change in this model, so the result is the plain gradient."
+        tracer.record.warnings.append(
+            f"{tracer.method} found no operation to change in this model, so the result is the plain gradient."
         )
     if foreign:
-        said.append(
-            f"{method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
+        tracer.record.warnings.append(
+            f"{tracer.method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
         )
-    return trace.gradients(score)
+    return forward.gradients(score)
 
 
-def again(op: Any, *inputs: Any) -> Any:
+def again(op: Operation, *inputs: Tensor) -> Tensor:
     """The same operation on other inputs."""
     attributes = {
         attribute.name: op.get_attr(attribute.name)
@@ -86,7 +87,7 @@ def again(op: Any, *inputs: Any) -> Any:
     return getattr(tf.raw_ops, op.type)(**dict(zip(names, inputs, strict=True)), **attributes)
 
 
-def derivative(op: Any, incoming: Any) -> Any:
+def derivative(op: Operation, incoming: Tensor) -> Tensor:
     """The true gradient of an operation with respect to its first input."""
     direct = {"Relu": tf.raw_ops.ReluGrad, "Relu6": tf.raw_ops.Relu6Grad}.get(op.type)
     if direct is not None:  # the common ones without a second forward operation
@@ -95,7 +96,8 @@ def derivative(op: Any, incoming: Any) -> Any:
     return tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming)[0]
 
 
-def guided(op: Any, incoming: Any) -> Any:
+def guided(op: Operation, incoming: Tensor) -> Tensor:
+    """Only what is positive goes back, and only through open gates (arXiv:1412.6806, section 3.4)."""
     # Gated by the true derivative: a ReLU6 is closed above its cap too. (And maximum is quicker than relu.)
     return derivative(op, tf.maximum(incoming, 0))
 
@@ -111,7 +113,7 @@ def _registered(name: str, rule: Rule) -> str:
     return name
 
 
-def _is_linear(op: Any, moving: set[str]) -> bool:
+def _is_linear(op: Operation, moving: set[str]) -> bool:
     """Whether an operation that is a product or quotient has only one factor that depends on the inputs."""
     if op.type in PRODUCTS:
         return sum(tensor.name in moving for tensor in op.inputs) < 2
@@ -124,7 +126,7 @@ def _is_linear(op: Any, moving: set[str]) -> bool:
     return not any(tensor.dtype.is_floating for tensor in op.outputs)
 
 
-def owns_gradient(op: Any) -> bool:
+def owns_gradient(op: Operation) -> bool:
     """Whether an IdentityN stands for an elementwise function: it hands on the result, then the argument."""
     names = [name for name, _ in op.node_def.attr.items()]
     if "_gradient_op_type" not in names or len(op.outputs) < 2:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,40 +11,34 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.request import Request
-from tfxai.model import Embedded, Network
-from tfxai.support import warn
+from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.model import Embedded, Place, TraceRecord
+from tfxai.support import PerInput, Tensor, warn
 
 
 def run_in_batches(
     request: Request,
-    settings: Sequence[Hashable],
-    body: Callable[..., Any],
+    body: ScoredBody,
     extras: Sequence[NDArray] = (),
     constants: Sequence[Any] = (),
 ) -> Any:
-    """Runs a traced `body(facts, inputs, codes, *extras, *constants)` on all rows in batches and joins what it returns.
+    """Runs `body(tracer, inputs, target_codes, *extras, *constants)` on all rows in batches and joins what it returns.
 
-    inputs: tensors of the network's inputs (B, ...); codes: (B,); extras: arrays with one entry per example; constants:
-    arrays that every batch sees whole.
+    inputs: tensors of the network's inputs (B, ...); target_codes: (B,); extras: arrays with one entry per example;
+    constants: arrays that every batch sees whole.
     body returns any structure of tensors with first axis B, and of None. It is traced once.
     """
-    count = len(request.network.arrays)
-
-    def traced(facts: dict[str, Any], *tensors: Any) -> Any:
-        found = body(facts, tensors[:count], tensors[count], *tensors[count + 1 :])
-        flat = tf.nest.flatten(found)
-        facts["structure"] = tf.nest.map_structure(lambda tensor: tensor is not None, found)
-        return [tensor for tensor in flat if tensor is not None]
-
+    batch = _Batch(body, len(request.network.arrays))
     joined: list[NDArray] = []
-    compiled: Any = None
     constants = [tf.convert_to_tensor(constant) for constant in constants]
+    record = TraceRecord()
     with request.bar(request.rows) as advance:
         for block in request.blocks():
             arguments = [*request.rows_of(request.network.arrays, block), request.target_codes_of(block)]
             arguments += [*request.rows_of(extras, block), *constants]
-            compiled = request.compiled(settings, traced, arguments)
-            parts = [tensor.numpy() for tensor in compiled(*arguments)]
+            function = request.traced(batch, arguments)
+            record = function.record
+            parts = [tensor.numpy() for tensor in function(*arguments)]
             if block == slice(0, request.rows):
                 joined = parts
             else:
@@ -51,22 +46,46 @@ def run_in_batches(
                 for whole, part in zip(joined, parts, strict=True):
                     whole[block] = part
             advance(block.stop - block.start)
-    for message in compiled.facts.get("warnings", ()):
+    for message in record.warnings:
         warn(message)
     rest = iter(joined)
-    return tf.nest.map_structure(lambda there: next(rest) if there else None, compiled.facts["structure"])
+    return tf.nest.map_structure(lambda is_tensor: next(rest) if is_tensor else None, record.tensors)
 
 
-def per_token(values: Sequence[Any], network: Network) -> list[Any]:
+@dataclasses.dataclass(frozen=True)
+class _Batch(ScoredBody):
+    """A body with its tensors as a flat list; the record knows their structure."""
+
+    body: ScoredBody
+    inputs: int
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
+        structure = self.body(tracer, tensors[: self.inputs], *tensors[self.inputs :])
+        tracer.record.tensors = tf.nest.map_structure(lambda tensor: tensor is not None, structure)
+        return [tensor for tensor in tf.nest.flatten(structure) if tensor is not None]
+
+    def new_record(self) -> TraceRecord:
+        return self.body.new_record()
+
+
+def per_token(values: Sequence[Tensor], places: Sequence[Place]) -> PerInput:
     """Sums over the embedding axis where an input was explained at its embedding: one value per token."""
     return [
         tf.reduce_sum(value, axis=-1) if isinstance(place, Embedded) else value
-        for value, place in zip(values, network.places, strict=True)
+        for value, place in zip(values, places, strict=True)
     ]
 
 
-def sum_of_values(values: Sequence[Any]) -> Any:
+def sum_of_values(values: Sequence[Tensor]) -> Tensor:
     """Sum of all values of each row, over all inputs: (B,)."""
     return sum(
         tf.reduce_sum(tf.reshape(value, (tf.shape(value)[0], -1)), 1) for value in values if value is not None
     )
+
+
+def times(values: Sequence[Tensor], factors: Sequence[Tensor]) -> PerInput:
+    """For each input its values times something of their shape; None where it is not explained."""
+    return [
+        None if value is None else value * tf.cast(factor, value.dtype)
+        for value, factor in zip(values, factors, strict=True)
+    ]

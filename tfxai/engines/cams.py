@@ -3,58 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.batches import run_in_batches
-from tfxai.engines.method import Attribution
-from tfxai.engines.perturb import Example, scored
-from tfxai.engines.request import Request
-from tfxai.model import Embedded, LayerChoice, Network, activation_maps, check_layers, layer_key
+from tfxai.engines.perturb import Example
+from tfxai.engines.request import Attribution, Request
+from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.model import Embedded, LayerChoice, Place, TraceRecord, activation_maps
+from tfxai.support import Layer, PerInput, Tensor
 
-Weigh = Callable[[Any, Any], Any]
-"""(activations, gradients), each (B, h, w ..., channels) -> map (B, h, w ...)."""
+Weigh = Callable[[Tensor, Any], Tensor]
+"""(activations, gradients), each (B, h, w ..., channels) -> map (B, h, w ...). A plain function of a module."""
 
 
 def activation_map(
-    request: Request, layer: LayerChoice, weigh: Weigh, *settings: Hashable, gradients: bool = True
+    request: Request, layer: LayerChoice, weigh: Weigh, *, gradients: bool = True
 ) -> Attribution:
-    """Explains every row by the weighed maps of one layer."""
-    network = request.network
-    check_layers(network, request.name)
+    """Explains every row by the weighed maps of one layer.
 
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-        trace = network.forward(inputs)
-        scores, targets = request.scored(trace, target_codes, facts)
-        found = activation_maps(network, trace, scores, layer, request.name)
-        activations = found.spread(found.tensor)
-        slopes = found.spread(trace.gradients(scores, of=[found.tensor])[0]) if gradients else None
-        heat = tf.nn.relu(weigh(activations, slopes))
-        return lined_up(network, inputs, found.which, heat), targets, scores
+    gradients: whether they are needed; without, `weigh` gets None for them.
+    """
+    return Attribution(*run_in_batches(request, _WeighedMap(layer, weigh, gradients)))
 
-    return Attribution(*run_in_batches(request, [layer_key(layer), *settings], body))
+
+@dataclasses.dataclass(frozen=True)
+class _WeighedMap(ScoredBody):
+    layer: LayerChoice
+    weigh: Weigh
+    gradients: bool
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        scores, targets = tracer.scored(forward, target_codes)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        slopes = None
+        if self.gradients:
+            slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
+        heat = tf.nn.relu(self.weigh(maps.spread(maps.tensor), slopes))
+        return lined_up(tracer.places, inputs, maps.which, heat), targets, scores
 
 
 def layer_maps(request: Request, layer: LayerChoice, example: Example) -> LayerMaps:
     """One example's maps of a layer. Cost: a forward pass."""
-    network = request.network
-
-    def body(facts: dict[str, Any], *tensors: Any) -> Any:
-        trace = network.forward(tensors[:-1])
-        scores, _ = scored(request, trace, tensors[-1], facts)
-        found = activation_maps(network, trace, scores, layer, request.name)
-        facts["at"] = found.which, found.call
-        return found.tensor, found.spread(found.tensor)
-
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
-    compiled = request.compiled([layer_key(layer), "maps"], body, arguments)
-    raw, spread = (tensor.numpy() for tensor in compiled(*arguments))
-    which, (position, call) = compiled.facts["at"]
-    return LayerMaps(which, (id(network.layers[position][1]), call), raw, np.moveaxis(spread[0], -1, 0))
+    function = request.traced(_ReadMaps(layer), arguments)
+    raw, spread = (tensor.numpy() for tensor in function(*arguments))
+    record: _ReadMapsRecord = function.record
+    position, call = record.call
+    read = request.network.layers[position][1]
+    return LayerMaps(record.which, read, call, raw, np.moveaxis(spread[0], -1, 0))
+
+
+@dataclasses.dataclass
+class _ReadMapsRecord(TraceRecord):
+    """The input that the maps line up with, and the call (position of the layer, number) that puts them out."""
+
+    which: int = 0
+    call: tuple[int, int] = (0, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ReadMaps(ScoredBody):
+    Record: ClassVar[type[TraceRecord]] = _ReadMapsRecord
+    layer: LayerChoice
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        *inputs, target_codes = tensors
+        forward = tracer.forward(inputs)
+        scores, _ = tracer.scored_each(forward, target_codes)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        tracer.record.which, tracer.record.call = maps.which, maps.call
+        return maps.tensor, maps.spread(maps.tensor)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +86,14 @@ class LayerMaps:
     """A layer's activations for one example.
 
     which: number of the input that the maps line up with.
-    call:  (id of the layer, number of its call), as Network.forward replaces it.
+    layer, call: the layer, and which of its calls.
     raw:   (1, ...) as the layer puts them out.
     maps:  (channels, h, w ...).
     """
 
     which: int
-    call: tuple[int, int]
+    layer: Layer
+    call: int
     raw: NDArray
     maps: NDArray
 
@@ -76,14 +101,14 @@ class LayerMaps:
         """For each input None, but for one the positive part of maps (K, h, w ...), enlarged to it."""
         heat = tf.nn.relu(tf.constant(weighed, tf.float32))
         inputs = [tf.constant(array[:1]) for array in request.network.arrays]
-        found = lined_up(request.network, inputs, self.which, heat)
-        return [None if each is None else each.numpy() for each in found]
+        values = lined_up(request.network.places, inputs, self.which, heat)
+        return [None if value is None else value.numpy() for value in values]
 
 
-def lined_up(network: Network, inputs: Sequence[Any], which: int, heat: Any) -> list[Any]:
+def lined_up(places: Sequence[Place], inputs: Sequence[Tensor], which: int, heat: Tensor) -> PerInput:
     """For each input None, but for one the maps (B, h, w ...) enlarged to it, with one channel."""
-    values: list[Any] = [None] * len(inputs)
-    tokens = isinstance(network.places[which], Embedded)
+    values: PerInput = [None] * len(inputs)
+    tokens = isinstance(places[which], Embedded)
     size = inputs[which].shape[1:] if tokens else inputs[which].shape[1:-1]
     dynamic = tf.shape(inputs[which])
     large = enlarged(heat, [n if n is not None else dynamic[i + 1] for i, n in enumerate(size)])
@@ -91,7 +116,7 @@ def lined_up(network: Network, inputs: Sequence[Any], which: int, heat: Any) -> 
     return values
 
 
-def enlarged(heat: Any, size: Sequence[Any]) -> Any:
+def enlarged(heat: Tensor, size: Sequence[int | Tensor]) -> Tensor:
     """Maps (B, h, w ...) resized to (B, *size) by linear interpolation along each axis, with any number of axes."""
     for axis, length in enumerate(size, start=1):
         matrix = _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length)
@@ -101,7 +126,7 @@ def enlarged(heat: Any, size: Sequence[Any]) -> Any:
     return heat
 
 
-def _interpolation(small: Any, large: Any) -> Any:
+def _interpolation(small: int | Tensor, large: int | Tensor) -> Tensor:
     """(large, small) weights; pixels are squares, so their centres line up, and the border is repeated."""
     scale = tf.cast(small, tf.float32) / tf.cast(large, tf.float32)
     centre = (tf.range(large, dtype=tf.float32) + 0.5) * scale - 0.5
@@ -110,10 +135,12 @@ def _interpolation(small: Any, large: Any) -> Any:
     return tf.nn.relu(1 - distance)
 
 
-def grad_cam(activations: Any, gradients: Any) -> Any:
+def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Each channel weighs as much as its gradient, averaged over space (arXiv:1610.02391, equations 1 and 2)."""
-    return tf.einsum("b...c,bc->b...", activations, tf.reduce_mean(gradients, space(gradients)))
+    weights = tf.reduce_mean(gradients, spatial_axes(gradients))
+    return tf.einsum("b...c,bc->b...", activations, weights)
 
 
-def space(tensor: Any) -> list[int]:
-    return list(range(1, tensor.shape.rank - 1))
+def spatial_axes(maps: Tensor) -> list[int]:
+    """The axes of maps (B, h, w ..., channels) along which places lie."""
+    return list(range(1, maps.shape.rank - 1))

@@ -11,26 +11,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import filled
-from tfxai.engines.hiding import chosen_input, repeated, shown, space_of, visible
-from tfxai.engines.method import Attribution
-from tfxai.engines.perturb import Example, Perturb, Perturbed, attribution_of, joined_values
-from tfxai.engines.request import Request
+from tfxai.engines.backgrounds import Background, background_rows
+from tfxai.engines.hiding import chosen_input, space_of, visible
+from tfxai.engines.parts import Fill, HiddenParts, HiddenWords
+from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
+from tfxai.engines.request import Attribution, Request
 from tfxai.inputs import segments as cuts
 from tfxai.results import Explanation, PartsExplanation
 from tfxai.text import Text
 
-ROWS = 100  # of a background that are used at most
-
-
 WIDE = 64  # columns of bits are filled up to a multiple, so that another number of parts is no new trace
-
-
-Fill = Callable[[Any, Any, Any], Any]
-"""(x (1, ...), hidden (1 or B, ...), masks (B, ...)) -> perturbed inputs (B, ...), in a trace."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +53,6 @@ class Coalitions:
     which: tuple[int, ...]
     text: Text | None = None
     fill: Fill = visible
-    fill_key: Any = None
 
     @classmethod
     def of(cls, request: Request, input: str | int | None, method: str) -> Coalitions:
@@ -131,78 +123,32 @@ class Coalitions:
                     "tfxai.Text(texts, mask=WORD)."
                 )
 
-    def is_data(self, given: Any) -> bool:
+    def is_data(self, given: Background) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
         if self.columns:
             return isinstance(given, (dict, list, tuple))
         return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
 
-    def behind(self, given: Any, seed: int, method: str) -> Callable[[int], list[NDArray]]:
+    def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
         """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
 
-        given: training rows, a number, an array of one example, or a function; see `background` and `hidden`.
+        given: training rows, a number, an array of one example, or a function; see `tfxai.engines.backgrounds` and `hidden`.
         """
         if self.text is not None:
             return lambda number: []
         if self.is_data(given):
-            rows = self.background(given, seed, method)
+            rows = background_rows(self.request.network, self.which, given, seed, method)
             return lambda number: rows
         return self.own(given, method)
 
-    def own(self, hide: Any, method: str) -> Callable[[int], list[NDArray]]:
+    def own(self, hide: Background, method: str) -> Callable[[int], list[NDArray]]:
         """The same for what each example is hidden by alone: a number, an array like the inputs, a function."""
         if self.text is not None:
             return lambda number: []
         fixed = self.hidden(hide, method)
         return lambda number: [fixed[number : number + 1]]
 
-    def background(self, given: Any, seed: int, method: str) -> list[NDArray]:
-        """For each hidden input the rows (R, ...) that stand for it, of data; at most 100 of them, drawn by seed.
-
-        Raises ValueError if the data does not fit.
-        """
-        arrays = [self.request.network.arrays[i] for i in self.which]
-        structure = self.request.network.structure
-        if self.columns and not isinstance(given, (dict, list, tuple)):
-            raise ValueError(
-                f"{method}: background is a {type(given).__name__}. Give what the inputs are: columns."
-            )
-        if self.columns:
-            wanted = list(structure) if isinstance(structure, dict) else list(range(len(arrays)))
-            there = list(given) if isinstance(given, dict) else list(range(len(given)))
-            if any(name not in there for name in wanted) or len(there) != len(wanted):
-                raise ValueError(
-                    f"{method}: background has the columns {there}, the inputs are {wanted}. Give the same."
-                )
-        flat = (
-            [given]
-            if not self.columns
-            else [given[name] for name in structure]
-            if isinstance(given, dict)
-            else given
-        )
-        found = []
-        for which, rows, array in zip(self.which, flat, arrays, strict=True):
-            rows = np.asarray(rows)
-            rows = rows.astype(object if array.dtype == object else array.dtype)
-            if rows.shape[1:] != array.shape[1:] or len(rows) == 0:
-                raise ValueError(
-                    f"{method}: background has shape {rows.shape} for inputs {array.shape}. Give rows (R, ...) like them."
-                )
-            if array.dtype.kind == "f" and not np.isfinite(rows).all():
-                raise ValueError(f"{method}: background holds NaN or infinite numbers. Clean them.")
-            self.request.network.check_ids(which, rows, f"{method}: background")
-            found.append(rows)
-        if len({len(rows) for rows in found}) > 1:
-            raise ValueError(
-                f"{method}: the columns of background have {[len(r) for r in found]} rows. Give as many."
-            )
-        if len(found[0]) > ROWS:
-            chosen = np.sort(np.random.default_rng(seed).choice(len(found[0]), ROWS, replace=False))
-            found = [rows[chosen] for rows in found]
-        return found
-
-    def hidden(self, hide: Any, method: str) -> NDArray:
+    def hidden(self, hide: Background, method: str) -> NDArray:
         """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
         if isinstance(hide, str) and not self.rows:
             raise ValueError(
@@ -213,15 +159,13 @@ class Coalitions:
                 f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "
                 "as the method's background (of PartitionSHAP, its masker); or a number."
             )
-        found = filled(hide, self.array)
-        self.request.network.check_ids(self.which[0], found, f"{method}: what hides")
-        return found
+        values = filled(hide, self.array)
+        self.request.network.check_ids(self.which[0], values, f"{method}: what hides")
+        return values
 
     def engine(self, passes: int) -> Perturb:
         """The passes for one call."""
-        perturb = self._texts if self.text is not None else self._arrays
-        key = ("coalitions", self.which, self.text is not None, self.fill_key)
-        return Perturb(self.request, key, perturb, passes)
+        return Perturb(self.request, passes)
 
     def scores(
         self,
@@ -241,51 +185,27 @@ class Coalitions:
         """
         if self.text is not None:
             texts = self.text.without(parts.words or [], visible)
-            return engine.run(example, [texts], share=share).scores
+            return engine.run(HiddenWords(self.which[0]), example, [texts], share=share).scores
         many = len(hidden[0])
         if drawn is None:
             coalitions, rows = np.divmod(np.arange(len(visible) * many, dtype=np.int32), np.int32(many))
+            engine = dataclasses.replace(engine, passes=engine.passes * many)
         else:
             coalitions, rows = np.arange(len(visible), dtype=np.int32), drawn.astype(np.int32)
-        places = parts.labels.size == parts.count  # every place is a part
-        width = parts.count if places else -(-parts.count // WIDE) * WIDE
+        are_places = parts.labels.size == parts.count  # every place is a part
+        width = parts.count if are_places else -(-parts.count // WIDE) * WIDE
         bits = np.zeros((len(visible), width), bool)
         bits[:, : parts.count] = visible
-        labels = [] if places else [parts.labels[None].astype(np.int32)]
-        engine = dataclasses.replace(
-            engine,
-            settings=(*engine.settings, places, many == 1),
-            passes=engine.passes * (many if drawn is None else 1),
+        labels = [] if are_places else [parts.labels[None].astype(np.int32)]
+        perturbed = engine.run(
+            HiddenParts(self.which, self.fill, bool(labels)),
+            example,
+            [coalitions, rows],
+            [bits, *labels, *hidden],
+            share=share,
         )
-        seen = engine.run(example, [coalitions, rows], [bits, *labels, *hidden], share=share)
-        return seen.scores.reshape(len(visible), -1, seen.scores.shape[1]).mean(1, dtype=np.float64)
-
-    # Inside a trace
-
-    def _arrays(self, inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        bits, hidden = tf.gather(fixed[0], plan[0]), fixed[-len(self.which) :]
-        behind = [tf.gather(rows, plan[1]) for rows in hidden]
-        if self.columns:
-            found = [
-                tf.where(tf.reshape(bits[:, i], [-1, *[1] * (x.shape.rank - 1)]), x, b)
-                for i, (x, b) in enumerate(zip(inputs, behind, strict=True))
-            ]
-            return Perturbed(found)
-        (which,) = self.which
-        x = inputs[which]
-        space = x.shape[1:-1] if x.shape.rank > 2 else x.shape[1:]
-        if len(fixed) > 1 + len(self.which):
-            bits = tf.gather(bits, tf.reshape(fixed[1][0], [-1]), axis=1)
-        masks = tf.reshape(tf.cast(bits, tf.float32), [-1, *space])
-        return Perturbed(shown(inputs, which, self.fill(x, behind[0], masks)))
-
-    def _texts(self, inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        (which,) = self.which
-        found = repeated(inputs, tf.shape(plan[0])[0])
-        found[which] = tf.reshape(plan[0], [-1, *[1] * (inputs[which].shape.rank - 1)])
-        return Perturbed(found)
-
-    # Out of a trace
+        scores = perturbed.scores.reshape(len(visible), -1, perturbed.scores.shape[1])
+        return scores.mean(1, dtype=np.float64)
 
     def spread(self, parts: Parts, weights: NDArray) -> list[NDArray | None]:
         """For each input the weights (K, parts), repeated on the places of each part; None where not explained."""
@@ -326,9 +246,9 @@ class Coalitions:
         if kind is Explanation:
             return attribution_of(examples, values, delta=delta)
         fields: dict[str, Any] = {
-            name: value.reshape(request.lead).astype(np.float32) for name, value in more.items()
+            name: value.reshape(request.target_shape).astype(np.float32) for name, value in more.items()
         }
-        fields["weights"] = padded.reshape(*request.lead, longest)
+        fields["weights"] = padded.reshape(*request.target_shape, longest)
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
         maps = self.text is None and not self.columns
         fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None

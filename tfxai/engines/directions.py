@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -11,44 +12,65 @@ from numpy.typing import NDArray
 
 from tfxai.engines.batches import run_in_batches
 from tfxai.engines.request import Request
+from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.model import (
-    Compiled,
+    Body,
     ForwardPass,
     LayerChoice,
+    Needs,
     Network,
-    check_layers,
+    TracedFunction,
+    TraceRecord,
     first_tensor,
-    layer_key,
     named_call,
     operations_behind,
 )
+from tfxai.support import Inputs, Model, Tensor
+
+READS_LAYERS = Needs(layers=True)
 
 
 def layer_activations(
-    model: Any, layers: Sequence[LayerChoice], inputs: Any, method: str
+    model: Model, layers: Sequence[LayerChoice], inputs: Inputs, method: str
 ) -> list[NDArray[np.float32]]:
     """What each layer puts out for one batch: arrays (N, *shape of the layer).
 
     Raises ValueError if a layer does not exist or puts out no numbers. Cost: a forward pass, as far as the last layer.
     """
-    network = Network(model, inputs)
+    network = Network(model, inputs, READS_LAYERS, method)
     return [tensor.numpy() for tensor in _reading(network, layers, method)(*network.arrays)]
 
 
-def layer_paths(model: Any, layers: Sequence[LayerChoice], inputs: Any, method: str) -> list[str]:
-    """The path of each layer, however it was named. Raises ValueError as `activations`. Cost: traces, runs nothing."""
-    return _reading(Network(model, inputs), layers, method).facts["paths"]
+def layer_paths(model: Model, layers: Sequence[LayerChoice], inputs: Inputs, method: str) -> list[str]:
+    """The path of each layer, however it was named. Raises ValueError as `layer_activations`.
+
+    Cost: traces, and runs nothing.
+    """
+    network = Network(model, inputs, READS_LAYERS, method)
+    return _reading(network, layers, method).record.paths
 
 
-def _reading(network: Network, layers: Sequence[LayerChoice], method: str) -> Compiled:
-    check_layers(network, method)
+def _reading(network: Network, layers: Sequence[LayerChoice], method: str) -> TracedFunction:
+    return network.traced(_Activations(tuple(layers), method), network.arrays)
 
-    def body(facts: dict[str, Any], *tensors: Any) -> Any:
-        trace = network.forward(tensors)
-        facts["paths"] = [named_call(network, trace, layer).path for layer in layers]
-        return [tf.cast(_tensor(network, trace, layer, method), tf.float32) for layer in layers]
 
-    return network.compiled(("activations", *map(layer_key, layers)), body, network.arrays)
+@dataclasses.dataclass
+class _PathsRecord(TraceRecord):
+    """The paths of the layers that were read."""
+
+    paths: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Activations(Body):
+    Record: ClassVar[type[TraceRecord]] = _PathsRecord
+    layers: tuple[LayerChoice, ...]
+    method: str
+
+    def __call__(self, network: Network, record: _PathsRecord, *tensors: Tensor) -> list[Tensor]:
+        forward = network.forward(tensors)
+        record.paths = [named_call(network, forward, layer).path for layer in self.layers]
+        return [tf.cast(_tensor(network, forward, layer, self.method), tf.float32) for layer in self.layers]
 
 
 def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence[NDArray]) -> list[NDArray]:
@@ -59,31 +81,35 @@ def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence
     Raises ValueError if the score does not depend on a layer.
     Cost: a forward pass and a backward pass as far as the first layer, however many layers and directions there are.
     """
-    network = request.network
+    flat = [along.reshape(len(along), -1) for along in directions]
+    return run_in_batches(request, _Slopes(tuple(layers)), constants=flat)
 
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *flat: Any) -> Any:
-        trace = network.forward(inputs)
-        scores, _ = request.scored(trace, target_codes, facts)
-        tensors = [_tensor(network, trace, layer, request.name) for layer in layers]
+
+@dataclasses.dataclass(frozen=True)
+class _Slopes(ScoredBody):
+    layers: tuple[LayerChoice, ...]
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *directions: Tensor
+    ) -> list[Tensor]:
+        forward = tracer.forward(inputs)
+        scores, _ = tracer.scored(forward, target_codes)
+        tensors = [_tensor(tracer.network, forward, layer, tracer.method) for layer in self.layers]
         behind = operations_behind([scores], differentiable=True)
-        for layer, tensor in zip(layers, tensors, strict=True):
+        for layer, tensor in zip(self.layers, tensors, strict=True):
             if tensor.op not in behind:
                 raise ValueError(
                     f"The score does not depend on layer {getattr(layer, 'name', layer)!r}. Name one between the inputs "
                     "and the score."
                 )
-        gradients = trace.gradients(scores, of=tensors)
         return [
             tf.matmul(tf.reshape(gradient, (tf.shape(gradient)[0], -1)), along, transpose_b=True)
-            for gradient, along in zip(gradients, flat, strict=True)
+            for gradient, along in zip(forward.gradients(scores, of=tensors), directions, strict=True)
         ]
 
-    flat = [along.reshape(len(along), -1) for along in directions]
-    return run_in_batches(request, ["slopes", *map(layer_key, layers)], body, constants=flat)
 
-
-def _tensor(network: Network, trace: ForwardPass, layer: LayerChoice, method: str) -> Any:
-    call = named_call(network, trace, layer)
+def _tensor(network: Network, forward: ForwardPass, layer: LayerChoice, method: str) -> Tensor:
+    call = named_call(network, forward, layer)
     tensor = first_tensor(call.output)
     if not tensor.dtype.is_floating or tensor.shape.rank is None or tensor.shape.rank < 2:
         raise ValueError(

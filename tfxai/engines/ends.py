@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfxai.engines.request import Request
-from tfxai.model import Embedded, Network
+from tfxai.engines.scoring import Tracer
+from tfxai.model import Embedded, ForwardPass
+from tfxai.support import PerInput, Tensor
 
 
-def starts_and_ends(network: Network, inputs: list[Any], baselines: list[Any]) -> tuple[list[Any], list[Any]]:
+def starts_and_ends(
+    tracer: Tracer, inputs: Sequence[Tensor], baselines: Sequence[Tensor]
+) -> tuple[PerInput, PerInput]:
     """Inside a trace: the baselines and the inputs as points; embeddings where token ids are explained."""
-    embedded = any(isinstance(place, Embedded) for place in network.places)
-    ends = network.forward(inputs).points if embedded else [
-        x if place == "input" else None for x, place in zip(inputs, network.places, strict=True)
-    ]  # fmt: skip
-    # Token ids as baseline are looked up like the input; a number is one in the embedding's own space.
-    by_ids = [b if b.shape.rank == x.shape.rank else x for x, b in zip(inputs, baselines, strict=True)]
-    looked_up = network.forward(by_ids).points if embedded else baselines
-    starts: list[Any] = []
-    for x, b, end, place, looked in zip(inputs, baselines, ends, network.places, looked_up, strict=True):
+    inputs, places = list(inputs), tracer.places
+    are_embedded = any(isinstance(place, Embedded) for place in places)
+    if are_embedded:
+        ends = tracer.forward(inputs).points
+        # Token ids as baseline are looked up like the input; a number is one in the embedding's own space.
+        ids = [b if b.shape.rank == x.shape.rank else x for x, b in zip(inputs, baselines, strict=True)]
+        at_baselines: Sequence[Tensor] = tracer.forward(ids).points
+    else:
+        ends = [x if place == "input" else None for x, place in zip(inputs, places, strict=True)]
+        at_baselines = baselines
+    starts: PerInput = []
+    for x, baseline, end, place, start in zip(inputs, baselines, ends, places, at_baselines, strict=True):
         if end is None:
             starts.append(None)
-        elif isinstance(place, Embedded) and b.shape.rank != x.shape.rank:
-            starts.append(tf.cast(b, end.dtype) + tf.zeros_like(end))
+        elif isinstance(place, Embedded) and baseline.shape.rank != x.shape.rank:
+            starts.append(tf.cast(baseline, end.dtype) + tf.zeros_like(end))
         else:
-            starts.append(looked)
+            starts.append(start)
     return starts, ends
 
 
 def both_ends(
-    request: Request,
-    inputs: list[Any],
-    starts: list[Any],
-    ends: list[Any],
-    target_codes: Any,
-    facts: dict[str, Any],
-) -> tuple[Any, Any, Any, Any]:
-    """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores.
+    tracer: Tracer,
+    inputs: Sequence[Tensor],
+    starts: Sequence[Tensor],
+    ends: Sequence[Tensor],
+    target_codes: Tensor,
+) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
+    """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores (B,).
 
     The baseline is scored for the class of its input, also where that is the predicted one.
     """
-    points = [None if e is None else tf.concat([e, s], 0) for s, e in zip(starts, ends, strict=True)]
-    trace = request.network.forward([tf.concat([x, x], 0) for x in inputs], points)
-    _, targets = request.scored(trace, tf.concat([target_codes, target_codes], 0), facts)
+    points = [
+        None if end is None else tf.concat([end, start], 0) for start, end in zip(starts, ends, strict=True)
+    ]
+    forward = tracer.forward([tf.concat([x, x], 0) for x in inputs], points)
+    _, targets = tracer.scored(forward, tf.concat([target_codes, target_codes], 0))
     count = tf.shape(target_codes)[0]
     targets = targets[:count]
-    scores, _ = request.scored(trace, tf.concat([targets, targets], 0), facts)
-    return trace, targets, scores[:count], scores[count:]
+    scores, _ = tracer.scored(forward, tf.concat([targets, targets], 0))
+    return forward, targets, scores[:count], scores[count:]

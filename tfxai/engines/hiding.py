@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.request import Request
 from tfxai.model import Network
+from tfxai.support import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,6 @@ class HiddenInput:
     """The input that is hidden in parts, of the inputs of a model.
 
     which: its number.
-    space: the axes along which parts are told apart: (H, W) of an image, (T,) of a series, (F,) of a row.
     """
 
     network: Network
@@ -28,31 +28,33 @@ class HiddenInput:
 
     @property
     def array(self) -> NDArray:
+        """The input (N, ...)."""
         return self.network.arrays[self.which]
 
     @property
     def space(self) -> tuple[int, ...]:
+        """The axes along which parts are told apart: (H, W) of an image, (T,) of a series, (F,) of a row."""
         return space_of(self.array)
 
-    def values(self, maps: NDArray, request: Request) -> list[NDArray | None]:
+    def values(self, maps: NDArray) -> list[NDArray | None]:
         """For each input None, but for this one the maps (rows, *space) with one channel."""
-        found: list[NDArray | None] = [None] * len(request.network.arrays)
-        found[self.which] = maps[..., None] if self.array.ndim > 2 else maps
-        return found
+        values: list[NDArray | None] = [None] * len(self.network.arrays)
+        values[self.which] = maps[..., None] if self.array.ndim > 2 else maps
+        return values
 
     def hidden(self, baseline: Baseline) -> NDArray:
         """What hidden parts look like, of the input's shape.
 
-        Raises ValueError for token ids that are no whole numbers, or outside of the vocabulary.
+        Raises ValueError for token ids that are not whole numbers, or outside of the vocabulary.
         """
-        a_number = not callable(baseline) and np.ndim(baseline) == 0
-        if a_number and self.array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
+        is_number = not callable(baseline) and np.ndim(baseline) == 0
+        if is_number and self.array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
             raise ValueError(
                 f"baseline is {baseline}; this input is token ids. Give the id that stands for none."
             )
-        found = filled(baseline, self.array)
-        self.network.check_ids(self.which, found, "baseline")
-        return found
+        values = filled(baseline, self.array)
+        self.network.check_ids(self.which, values, "baseline")
+        return values
 
 
 def hidden_input(request: Request, input: str | int | None, method: str) -> HiddenInput:
@@ -76,7 +78,6 @@ def chosen_input(request: Request, input: str | int | None) -> int:
     Raises ValueError if there is no such input.
     """
     network = request.network
-    network.allow_arrays()  # nothing here needs a gradient
     if input is None:
         return next((i for i, array in enumerate(network.arrays) if array.ndim == 4), 0)
     names: list[Any] = list(
@@ -92,7 +93,10 @@ def space_of(array: NDArray) -> tuple[int, ...]:
     return array.shape[1:-1] if array.ndim > 2 else array.shape[1:]
 
 
-def visible(x: Any, hidden: Any, masks: Any, soft: bool = False) -> Any:
+# Inside a trace
+
+
+def visible(x: Tensor, hidden: Tensor, masks: Tensor, soft: bool = False) -> Tensor:
     """The input where masks (B, *space) are 1, what it is hidden by where they are 0.
 
     soft: masks may also lie between.
@@ -103,13 +107,13 @@ def visible(x: Any, hidden: Any, masks: Any, soft: bool = False) -> Any:
     return hidden + tf.cast(masks, x.dtype) * (x - hidden)
 
 
-def shown(inputs: Sequence[Any], which: int, perturbed: Any) -> list[Any]:
+def shown(inputs: Sequence[Tensor], which: int, perturbed: Tensor) -> list[Tensor]:
     """All inputs of the model (B, ...), one of them perturbed."""
-    found = repeated(inputs, tf.shape(perturbed)[0])
-    found[which] = perturbed
-    return found
+    tensors = repeated(inputs, tf.shape(perturbed)[0])
+    tensors[which] = perturbed
+    return tensors
 
 
-def repeated(inputs: Sequence[Any], count: Any) -> list[Any]:
+def repeated(inputs: Sequence[Tensor], count: Tensor) -> list[Tensor]:
     """Every input (1, ...) as (count, ...)."""
     return [tf.repeat(x, count, axis=0) for x in inputs]

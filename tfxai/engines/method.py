@@ -1,18 +1,19 @@
-"""The door that every method shares: check the call, run the method in batches, hand back an Explanation."""
+"""The door that every method shares: check the call, run the method, hand back an Explanation."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from tfxai.engines.request import Attribution, Request, Targets
-from tfxai.model import Network
+from tfxai.engines.request import Attribution, Request
+from tfxai.model import Needs, Network
 from tfxai.results import Explanation
-from tfxai.scores import Score
+from tfxai.scores import Score, Targets
+from tfxai.support import Inputs, Model
 
 
 class Method(abc.ABC):
@@ -29,15 +30,19 @@ class Method(abc.ABC):
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
 
+    A subclass is a frozen dataclass of settings. It declares what it needs of a model (`needs`), and what it explains
+    unless it is told otherwise (`default_score`).
+
     Raises ValueError, before any work, if an argument is wrong: it says what came and what was expected.
     """
 
-    default_score = "logit"
+    needs: ClassVar[Needs] = Needs()
+    default_score: ClassVar[str] = "logit"
 
     def __call__(
         self,
-        model: Any,
-        inputs: Any,
+        model: Model,
+        inputs: Inputs,
         targets: Targets = None,
         *,
         score: str | Score | None = None,
@@ -45,21 +50,29 @@ class Method(abc.ABC):
         progress: bool = False,
         jit_compile: bool = False,
     ) -> Explanation:
-        network = Network(model, inputs)
-        score = self.default_score if score is None else score
-        request = Request.of(network, targets, score, batch_size, progress, type(self))
-        request = dataclasses.replace(request, jit_compile=jit_compile)
+        name = type(self).__name__
+        network = Network(model, inputs, self.needs, name)
+        request = Request.of(
+            network,
+            targets,
+            self.default_score if score is None else score,
+            name,
+            batch_size=batch_size,
+            progress=progress,
+            jit_compile=jit_compile,
+        )
         return request.explanation(self.attribute(request), method=described(self))
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:
-        """Explains every row of the question."""
+        """Explains every row of the request."""
 
 
-def described(method: Any) -> str:
+def described(method: Method) -> str:
     """The method with its settings, as repr has it, but arrays by their shape."""
-    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
-    return f"{type(method).__name__}({', '.join(f'{name}={_short_text(value)}' for name, value in settings.items())})"
+    settings = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
+    listed = ", ".join(f"{name}={_short_text(value)}" for name, value in settings.items())
+    return f"{type(method).__name__}({listed})"
 
 
 def _short_text(value: Any) -> str:

@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.ends import both_ends, starts_and_ends
-from tfxai.engines.method import Attribution
-from tfxai.engines.request import Request
+from tfxai.engines.request import Attribution, Request
+from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, PathPoints, Statistic, aligned
 from tfxai.model import Embedded, Network
+from tfxai.support import PerInput, Tensor
+
+PathFunction = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""(start, end, parameters (B, P), number of the input) -> point, for one input; all parameters zero is the start.
+
+A plain function of a module, or a frozen dataclass that can be called: its fields decide which trace is the right one.
+"""
+
+
+def straight(start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
+    """start + a (end - start), with a the first parameter."""
+    return start + aligned(parameters[:, 0], end) * (end - start)
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
     """Rows that are worked on together.
 
+    rows:        which rows of the request.
     arguments:   the input arrays of these rows, then the starts.
     targets:     (rows,) resolved classes.
     scores, base_scores: (rows,) the target's score at the path's end and start; NaN where the starts are not one for
@@ -35,202 +47,246 @@ class Block:
     """
 
     rows: slice
-    arguments: list[Any]
+    arguments: list[NDArray]
     targets: NDArray
     scores: NDArray
     base_scores: NDArray
-    zeros: list[Any]
+    zeros: list[Tensor]
     advance: Callable[[float], None]
-
-
-PathFunction = Callable[[Any, Any, Any, int], Any]
-"""(start, end, parameters (B, P), number of the input) -> point, for one input; all parameters zero is the start."""
-
-
-def straight(start: Any, end: Any, parameters: Any, which: int) -> Any:
-    """start + a (end - start), with a the first parameter."""
-    return start + aligned(parameters[:, 0], end) * (end - start)
 
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
     """The engine for one call.
 
-    settings: what the traced functions depend on.
-    path:     where the points lie.
-    starts:   an array for each input: what the path function gets as start; None for methods without.
-    shared:   the starts belong to all rows (a background), not one to each example.
+    path:   where the points lie.
+    starts: an array for each input: what the path function gets as start; None for methods without.
+    shared: the starts belong to all rows (a background), not one to each example.
     """
 
     request: Request
-    settings: tuple[Hashable, ...]
     path: PathFunction = straight
     starts: Sequence[NDArray] | None = None
     shared: bool = False
 
     @property
     def network(self) -> Network:
+        """The network of the request."""
         return self.request.network
 
     def blocks(self) -> Iterator[Block]:
-        """The question's rows, `batch_size` at a time, with the scores at the ends of their paths."""
+        """The request's rows, `batch_size` at a time, with the scores at the ends of their paths."""
         request = self.request
+        body = _Ends(self.path, self.starts is not None and not self.shared)
         with request.bar(request.rows) as advance:
             for rows in request.blocks():
                 arguments = request.rows_of(self.network.arrays, rows)
                 if self.starts is not None:
                     arguments += self.starts if self.shared else request.rows_of(self.starts, rows)
                 given = [*arguments, request.target_codes_of(rows)]
-                found = request.compiled((*self.settings, "ends"), self._traced_ends, given)(*given)
-                targets, scores, base_scores = (tensor.numpy() for tensor in found[:3])
-                yield Block(rows, arguments, targets, scores, base_scores, found[3:], advance)
+                targets, scores, base_scores, *zeros = request.traced(body, given)(*given)
+                yield Block(
+                    rows, arguments, targets.numpy(), scores.numpy(), base_scores.numpy(), zeros, advance
+                )
 
-    def run(self, block: Block, table: PathPoints, statistic: Statistic, share: float = 1.0) -> list[NDArray]:
-        """Evaluates a table's points for a block and returns the statistic's state.
+    def run(
+        self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0
+    ) -> list[NDArray]:
+        """Evaluates points for a block and returns the statistic's state.
 
         share: of the block's work, for the progress bar.
         """
         request = self.request
-        count = -(-len(table.rows) // request.batch_size)
-        starts = table.rows if table.starts is None else table.starts
+        count = -(-len(points.rows) // request.batch_size)
         fixed = [
             *block.arguments,
             block.targets,
-            table.rows,
-            starts,
-            table.parameters,
-            table.weights,
+            points.rows,
+            points.rows if points.starts is None else points.starts,
+            points.parameters,
+            points.weights,
             np.int32(count),
         ]
-        state = statistic.start(block.zeros, table)
-        inputs = len(block.arguments)
-
-        def body(facts: dict[str, Any], *tensors: Any) -> list[Any]:
-            arrays, (targets, rows, of_start, parameters, weights, chunks, first, last, *state) = (
-                tensors[:inputs], tensors[inputs:]
-            )  # fmt: skip
-            starts, ends = self._ends(arrays)
-            total = tf.shape(rows)[0]
-
-            def step(number: Any, *state: Any) -> list[Any]:
-                # As even as possible, so that no small chunk is left over.
-                size, rest = total // chunks, total % chunks
-                begin = number * size + tf.minimum(number, rest)
-                numbers = tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
-                at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
-                start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
-                trace = self.network.forward(
-                    _gathered(arrays[: len(ends)], at), self._points(start, end, chosen)
-                )
-                score, _ = request.scored(trace, tf.gather(targets, at), facts)
-                gradients, weight = trace.gradients(score), tf.gather(weights, numbers)
-                chunk = Chunk(at, tf.shape(targets)[0], numbers, chosen, weight, start, end, gradients)
-                return [number + 1, *statistic.update(list(state), chunk)]
-
-            variables = [first, *state]
-            shapes = [variable.shape for variable in variables]
-            return tf.while_loop(
-                lambda number, *_: number < last,
-                step,
-                variables,
-                shape_invariants=shapes,
-                parallel_iterations=2,  # one chunk's small work beside the next one's passes
-            )[1:]
-
+        state = statistic.start(block.zeros, points)
+        body = _Loop(self.path, statistic, len(block.arguments))
         # A bar moves chunk by chunk; without one the whole loop is a single call.
         bounds = range(count + 1) if request.progress else (0, count)
-        key = (*self.settings, type(statistic).__name__)
         for first, last in itertools.pairwise(bounds):
             arguments = [*fixed, np.int32(first), np.int32(last), *state]
-            state = request.compiled(key, body, arguments)(*arguments)
+            state = request.traced(body, arguments)(*arguments)
             block.advance(share * len(block.targets) * (last - first) / count)
         return [tensor.numpy() for tensor in state]
 
     def contributions(self, block: Block, gradients: Sequence[NDArray]) -> list[NDArray]:
         """Integrated gradients of each row x (end - start), of the inputs that are explained."""
-
-        def body(facts: dict[str, Any], *arrays: Any) -> Any:
-            return [
-                tf.cast(e - s, tf.float32) for s, e in zip(*self._ends(arrays), strict=True) if e is not None
-            ]
-
-        steps = self.request.compiled((*self.settings, "steps"), body, block.arguments)(*block.arguments)
+        steps = self.request.traced(_Steps(), block.arguments)(*block.arguments)
         return [gradient * step.numpy() for gradient, step in zip(gradients, steps, strict=True)]
 
-    def scores_at(self, block: Block, table: PathPoints) -> NDArray:
-        """Scores (M,) at a table's points, without gradients."""
-        request, inputs = self.request, len(block.arguments)
-        starts = table.rows if table.starts is None else table.starts
-
-        def body(facts: dict[str, Any], *tensors: Any) -> Any:
-            arrays, (targets, rows, of_start, parameters) = tensors[:inputs], tensors[inputs:]
-            starts, ends = self._ends(arrays)
-            points = self._points(_gathered(starts, of_start), _gathered(ends, rows), parameters)
-            trace = self.network.forward(_gathered(arrays[: len(ends)], rows), points)
-            return request.scored(trace, tf.gather(targets, rows), facts)[0]
-
+    def scores_at(self, block: Block, points: PathPoints) -> NDArray:
+        """Scores (M,) at points, without gradients."""
+        request, body = self.request, _Scores(self.path, len(block.arguments))
+        starts = points.rows if points.starts is None else points.starts
         scores = []
-        for first in range(0, len(table.rows), request.batch_size):
+        for first in range(0, len(points.rows), request.batch_size):
             part = slice(first, first + request.batch_size)
-            chunk = [*block.arguments, block.targets, table.rows[part], starts[part], table.parameters[part]]
-            scores.append(request.compiled((*self.settings, "scores"), body, chunk)(*chunk).numpy())
+            chunk = [
+                *block.arguments,
+                block.targets,
+                points.rows[part],
+                starts[part],
+                points.parameters[part],
+            ]
+            scores.append(request.traced(body, chunk)(*chunk).numpy())
         return np.concatenate(scores) if scores else np.zeros(0, np.float32)
 
-    def _points(self, starts: list[Any], ends: list[Any], parameters: Any) -> list[Any]:
-        return [
-            None if end is None else self.path(start, end, parameters, which)
-            for which, (start, end) in enumerate(zip(starts, ends, strict=True))
-        ]
 
-    def _ends(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """For each input the path's start and end, in the space where it is explained."""
-        count = len(self.network.arrays)
-        inputs, starts = list(arrays[:count]), list(arrays[count:])
-        return starts_and_ends(self.network, inputs, starts or inputs)
+# Inside a trace
 
-    def _traced_ends(self, facts: dict[str, Any], *tensors: Any) -> list[Any]:
-        inputs, target_codes = list(tensors[: len(self.network.arrays)]), tensors[-1]
-        starts, ends = self._ends(tensors[:-1])
+
+@dataclasses.dataclass(frozen=True)
+class _Ends(ScoredBody):
+    """Classes, the scores at both ends of the paths (NaN where there is no start of their own), and zeros."""
+
+    path: PathFunction
+    own_starts: bool
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
+        *arrays, target_codes = tensors
+        inputs = arrays[: len(tracer.places)]
+        starts, ends = _ends(tracer, arrays)
         zeros = [tf.zeros_like(end, tf.float32) for end in ends if end is not None]
-        if self.starts is None or self.shared:
-            scores, targets = self.request.scored(self.network.forward(inputs), target_codes, facts)
+        if not self.own_starts:
+            scores, targets = tracer.scored(tracer.forward(inputs), target_codes)
             return [targets, scores, scores * np.nan, *zeros]
-        starts = self._points(starts, ends, tf.zeros([tf.shape(target_codes)[0], 1]))
-        _, targets, scores, base_scores = both_ends(self.request, inputs, starts, ends, target_codes, facts)
+        starts = _points(self.path, starts, ends, tf.zeros([tf.shape(target_codes)[0], 1]))
+        _, targets, scores, base_scores = both_ends(tracer, inputs, starts, ends, target_codes)
         return [targets, scores, base_scores, *zeros]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Loop(ScoredBody):
+    """A statistic of the gradients at points, chunk by chunk. inputs: how many arrays of inputs and starts there are."""
+
+    path: PathFunction
+    statistic: Statistic
+    inputs: int
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
+        arrays, (targets, rows, of_start, parameters, weights, chunks, first, last, *state) = (
+            tensors[: self.inputs],
+            tensors[self.inputs :],
+        )
+        starts, ends = _ends(tracer, arrays)
+        total = tf.shape(rows)[0]
+
+        def step(number: Tensor, *state: Tensor) -> list[Tensor]:
+            # As even as possible, so that no small chunk is left over.
+            size, rest = total // chunks, total % chunks
+            begin = number * size + tf.minimum(number, rest)
+            numbers = tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
+            at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
+            start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
+            points = _points(self.path, start, end, chosen)
+            forward = tracer.forward(_gathered(arrays[: len(ends)], at), points)
+            score, _ = tracer.scored(forward, tf.gather(targets, at))
+            gradients, weight = forward.gradients(score), tf.gather(weights, numbers)
+            chunk = Chunk(at, tf.shape(targets)[0], numbers, chosen, weight, start, end, gradients)
+            return [number + 1, *self.statistic.update(list(state), chunk)]
+
+        variables = [first, *state]
+        return tf.while_loop(
+            lambda number, *_: number < last,
+            step,
+            variables,
+            shape_invariants=[variable.shape for variable in variables],
+            parallel_iterations=2,  # one chunk's small work beside the next one's passes
+        )[1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Steps(ScoredBody):
+    """end - start of every explained input."""
+
+    def __call__(self, tracer: Tracer, *arrays: Tensor) -> list[Tensor]:
+        return [
+            tf.cast(end - start, tf.float32)
+            for start, end in zip(*_ends(tracer, arrays), strict=True)
+            if end is not None
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scores(ScoredBody):
+    """Scores at points. inputs: how many arrays of inputs and starts there are."""
+
+    path: PathFunction
+    inputs: int
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> Tensor:
+        arrays, (targets, rows, of_start, parameters) = tensors[: self.inputs], tensors[self.inputs :]
+        starts, ends = _ends(tracer, arrays)
+        points = _points(self.path, _gathered(starts, of_start), _gathered(ends, rows), parameters)
+        forward = tracer.forward(_gathered(arrays[: len(ends)], rows), points)
+        return tracer.scored(forward, tf.gather(targets, rows))[0]
+
+
+def _ends(tracer: Tracer, arrays: Sequence[Tensor]) -> tuple[PerInput, PerInput]:
+    """For each input the path's start and end, in the space where it is explained. arrays: inputs, then starts."""
+    count = len(tracer.places)
+    inputs, starts = list(arrays[:count]), list(arrays[count:])
+    return starts_and_ends(tracer, inputs, starts or inputs)
+
+
+def _points(
+    path: PathFunction,
+    starts: Sequence[Tensor],
+    ends: Sequence[Tensor],
+    parameters: Tensor,
+) -> PerInput:
+    return [
+        None if end is None else path(start, end, parameters, which)
+        for which, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def _gathered(tensors: Sequence[Tensor], rows: Tensor) -> PerInput:
+    return [None if tensor is None else tf.gather(tensor, rows) for tensor in tensors]
+
+
+# Out of a trace
+
+
 def answered(
-    paths: Paths, values_of: Callable[[Block], Sequence[NDArray]], complete: bool = False
+    paths: Paths,
+    values_of: Callable[[Block], Sequence[NDArray]],
+    complete: bool = False,
+    base_scores_of: Callable[[Block], NDArray] = lambda block: block.base_scores,
 ) -> Attribution:
     """Explains block after block.
 
     values_of: values of each explained input of a block, (rows, ...).
     complete:  the method promises that they add up to the difference of the scores at the path's ends.
+    base_scores_of: (rows,) scores where the paths start, for methods whose starts are not one for each row.
     """
-    request, network = paths.request, paths.network
-    whole: list[NDArray] = []
+    request, places = paths.request, paths.network.places
+    explained = [place for place in places if place is not None]
+    of_all_rows: list[NDArray] = []
     targets = np.empty(request.rows, np.int64)
     scores, sums, base_scores = (np.empty(request.rows, np.float64) for _ in range(3))
     for block in paths.blocks():
-        found = values_of(block)
-        sums[block.rows] = sum(part.sum(axis=tuple(range(1, part.ndim)), dtype=np.float64) for part in found)
-        explained = [place for place in network.places if place is not None]
-        found = [
-            f.sum(-1) if isinstance(place, Embedded) else f for f, place in zip(found, explained, strict=True)
+        values = values_of(block)
+        sums[block.rows] = sum(part.sum(axis=tuple(range(1, part.ndim)), dtype=np.float64) for part in values)
+        values = [
+            part.sum(-1) if isinstance(place, Embedded) else part
+            for part, place in zip(values, explained, strict=True)
         ]
-        whole = whole or [np.empty((request.rows, *part.shape[1:]), np.float32) for part in found]
-        for all_rows, part in zip(whole, found, strict=True):
-            all_rows[block.rows] = part
-        targets[block.rows], scores[block.rows], base_scores[block.rows] = (
-            block.targets,
-            block.scores,
-            block.base_scores,
-        )
-    rest = iter(whole)
-    values = [None if place is None else next(rest) for place in network.places]
-    return Attribution(values, targets, scores, sums - (scores - base_scores) if complete else None)
-
-
-def _gathered(tensors: Sequence[Any], rows: Any) -> list[Any]:
-    return [None if tensor is None else tf.gather(tensor, rows) for tensor in tensors]
+        of_all_rows = of_all_rows or [
+            np.empty((request.rows, *part.shape[1:]), np.float32) for part in values
+        ]
+        for whole, part in zip(of_all_rows, values, strict=True):
+            whole[block.rows] = part
+        targets[block.rows], scores[block.rows] = block.targets, block.scores
+        base_scores[block.rows] = base_scores_of(block)
+    rest = iter(of_all_rows)
+    in_order = [None if place is None else next(rest) for place in places]
+    return Attribution(in_order, targets, scores, sums - (scores - base_scores) if complete else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.batches import run_in_batches
-from tfxai.engines.method import Attribution
-from tfxai.engines.request import Request
-from tfxai.model import ForwardPass
+from tfxai.engines.request import Attribution, Request
+from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.results import Explanation
+from tfxai.support import Tensor
 
 STEPS = 50  # of a progress bar, for each input
-
-
 FREEZE = 1000  # passes of one call from which it pays to write the weights into the trace
 
 
@@ -37,15 +36,18 @@ class Perturbed:
     points, layers: what the inputs' points and some layers are replaced by, as in Network.forward.
     """
 
-    inputs: Sequence[Any]
-    masks: Any = None
-    notes: Any = None
-    points: Sequence[Any] | None = None
-    layers: Mapping[tuple[int, int], Any] = dataclasses.field(default_factory=dict)
+    inputs: Sequence[Tensor]
+    masks: Tensor | None = None
+    notes: Tensor | None = None
+    points: Sequence[Tensor] | None = None
+    layers: Mapping[tuple[int, int], Tensor] = dataclasses.field(default_factory=dict)
 
 
-Perturbation = Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], Perturbed]
-"""(inputs (1, ...), fixed (1 or more, ...), plan (B, ...)) -> a chunk, of tensors in a trace."""
+Perturbation = Callable[[Tracer, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Perturbed]
+"""(tracer, inputs (1, ...), fixed (1 or more, ...), plan (B, ...)) -> a chunk, of tensors in a trace.
+
+A frozen dataclass that can be called: its fields decide which trace is the right one.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,17 +79,11 @@ class Example:
 class Perturb:
     """The engine for one call.
 
-    settings: what the traced function depends on.
-    perturb:  makes a chunk of perturbed inputs.
-    passes:   how many the whole call will take, about.
-    notes:    how many numbers `perturb` notes beside each score.
+    passes: how many the whole call will take, about; many are worth a trace that holds the weights.
     """
 
     request: Request
-    settings: tuple[Hashable, ...]
-    perturb: Perturbation
     passes: int
-    notes: int = 0
 
     def examples(self) -> Iterator[Example]:
         """Each input in turn, with the classes that are asked for and their scores, from one pass over all inputs."""
@@ -100,85 +96,127 @@ class Perturb:
 
     def run(
         self,
+        perturbation: Perturbation,
         example: Example,
         plan: Sequence[NDArray],
         fixed: Sequence[NDArray] = (),
+        *,
+        notes: int = 0,
         sums: tuple[int, ...] | None = None,
         share: float = 1.0,
     ) -> PerturbedScores:
         """Scores a plan's perturbations of an example.
 
+        perturbation: makes a chunk of perturbed inputs.
         plan:  arrays (M, ...), one entry for each perturbation.
         fixed: what they need beside it, each with a leading axis of any length.
+        notes: how many numbers are noted beside each score.
         sums:  shape of the masks, to sum scores x masks, and masks.
         share: of the example's work, for the progress bar.
+
+        Raises ValueError if a score is not a number.
         """
-        request, network = self.request, self.request.network
-        inputs, extras, planned = len(example.inputs), len(fixed), len(plan)
-        columns = len(example.targets) + self.notes
+        request, classes = self.request, len(example.targets)
         count = -(-len(plan[0]) // request.batch_size)
-        # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
-        padded = request.batch_size if request.jit_compile else None
-
-        def body(facts: dict[str, Any], *tensors: Any) -> list[Any]:
-            given, aside = tensors[:inputs], tensors[inputs : inputs + extras]
-            arrays, rest = tensors[inputs + extras :][:planned], tensors[inputs + extras + planned :]
-            targets, chunks, first, last = rest
-            total = tf.shape(arrays[0])[0]
-
-            def step(number: Any, rows: Any, *summed: Any) -> tuple[Any, ...]:
-                numbers = chunk_of(number, total, chunks, padded)
-                chunk = self.perturb(given, aside, [tf.gather(array, numbers) for array in arrays])
-                trace = network.forward(chunk.inputs, chunk.points, chunk.layers)
-                scores, _ = scored(request, trace, tf.repeat(targets, tf.shape(numbers)[0], axis=0), facts)
-                rows = rows.write(
-                    number - first, tf.concat([scores, chunk.notes], 1) if self.notes else scores
-                )
-                if sums is None:
-                    return number + 1, rows
-                factors = tf.concat([scores, tf.ones_like(scores[:, :1])], 1)
-                if padded is not None:  # what fills up the last chunk must not count
-                    counts = number * padded + tf.range(padded) < total
-                    factors = tf.where(counts[:, None], factors, 0.0)
-                flat = tf.reshape(chunk.masks, (-1, int(np.prod(sums))))
-                return number + 1, rows, summed[0] + tf.matmul(factors, flat, transpose_a=True)
-
-            rows = tf.TensorArray(
-                tf.float32, last - first, infer_shape=False, element_shape=[padded, columns]
-            )
-            start = [] if sums is None else [tf.zeros((targets.shape[1] + 1, int(np.prod(sums))))]
-            _, rows, *summed = tf.while_loop(
-                lambda number, *_: number < last,
-                step,
-                (first, rows, *start),
-                parallel_iterations=2,  # one chunk's small work beside the next one's passes
-            )
-            joined = rows.concat() if padded is None else tf.reshape(rows.stack(), (-1, columns))
-            return [joined, *summed]
-
-        key = (*self.settings, sums, "perturb")
-        frozen = network.digest if self.passes >= FREEZE else None
+        body = _Loop(
+            perturbation,
+            inputs=len(example.inputs),
+            fixed=len(fixed),
+            planned=len(plan),
+            columns=classes + notes,
+            sums=sums,
+            # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
+            padded=request.batch_size if request.jit_compile else None,
+        )
+        frozen = request.network.digest if self.passes >= FREEZE else None
+        given = [
+            *example.inputs,
+            *fixed,
+            *plan,
+            example.targets[None].astype(np.int32),
+            np.int32(count),
+        ]
+        given = [tf.convert_to_tensor(array) for array in given]
         parts: list[list[NDArray]] = []
         bounds = np.unique(np.linspace(0, count, STEPS + 1).astype(int)) if request.progress else (0, count)
-        given = [*example.inputs, *fixed, *plan, example.targets[None].astype(np.int32), np.int32(count)]
-        given = [tf.convert_to_tensor(array) for array in given]
         for first, last in itertools.pairwise(bounds):
             arguments = [*given, np.int32(first), np.int32(last)]
-            compiled = request.compiled(key, body, arguments, frozen)
-            parts.append([tensor.numpy() for tensor in compiled(*arguments)])
+            function = request.traced(body, arguments, frozen)
+            parts.append([tensor.numpy() for tensor in function(*arguments)])
             example.advance(share * (last - first) / count)
         rows = np.concatenate([part[0] for part in parts])[: len(plan[0])]
-        if (bad := np.isnan(rows).any(1)).any():
-            raise ValueError(
-                f"The score is not a number (NaN) for {bad.sum()} of {len(rows)} perturbed inputs. See that the model can "
-                "take inputs whose parts are hidden: another baseline may help."
-            )
+        _check_numbers(rows)
         total = None if sums is None else np.sum([part[1] for part in parts], axis=0).reshape(-1, *sums)
-        classes = len(example.targets)
         return PerturbedScores(rows[:, :classes], rows[:, classes:], total)
 
 
-def chunk_of(number: Any, total: Any, chunks: Any, padded: int | None) -> Any:
+def _check_numbers(rows: NDArray) -> None:
+    if (bad := np.isnan(rows).any(1)).any():
+        raise ValueError(
+            f"The score is not a number (NaN) for {bad.sum()} of {len(rows)} perturbed inputs. See that the model can "
+            "take inputs whose parts are hidden: another baseline may help."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop(ScoredBody):
+    """Scores of perturbed inputs, chunk by chunk.
+
+    inputs, fixed, planned: how many tensors of each there are.
+    columns: numbers that come of each perturbation: a score for each class, and notes.
+    padded: size of all chunks, where they must have one.
+    """
+
+    perturbation: Perturbation
+    inputs: int
+    fixed: int
+    planned: int
+    columns: int
+    sums: tuple[int, ...] | None
+    padded: int | None
+
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
+        inputs, rest = tensors[: self.inputs], tensors[self.inputs :]
+        fixed, rest = rest[: self.fixed], rest[self.fixed :]
+        plan, (targets, chunks, first, last) = rest[: self.planned], rest[self.planned :]
+        total = tf.shape(plan[0])[0]
+
+        def step(number: Tensor, rows: Tensor, *summed: Tensor) -> tuple[Tensor, ...]:
+            numbers = chunk_of(number, total, chunks, self.padded)
+            chunk = self.perturbation(tracer, inputs, fixed, [tf.gather(array, numbers) for array in plan])
+            forward = tracer.forward(chunk.inputs, chunk.points, chunk.layers)
+            codes = tf.repeat(targets, tf.shape(numbers)[0], axis=0)
+            scores, _ = tracer.scored_each(forward, codes)
+            noted = scores if chunk.notes is None else tf.concat([scores, chunk.notes], 1)
+            rows = rows.write(number - first, noted)
+            if self.sums is None:
+                return number + 1, rows
+            return number + 1, rows, summed[0] + self._summed(scores, chunk.masks, number, total)
+
+        rows = tf.TensorArray(
+            tf.float32, last - first, infer_shape=False, element_shape=[self.padded, self.columns]
+        )
+        start = [] if self.sums is None else [tf.zeros((targets.shape[1] + 1, int(np.prod(self.sums))))]
+        _, rows, *summed = tf.while_loop(
+            lambda number, *_: number < last,
+            step,
+            (first, rows, *start),
+            parallel_iterations=2,  # one chunk's small work beside the next one's passes
+        )
+        joined = rows.concat() if self.padded is None else tf.reshape(rows.stack(), (-1, self.columns))
+        return [joined, *summed]
+
+    def _summed(self, scores: Tensor, masks: Tensor, number: Tensor, total: Tensor) -> Tensor:
+        """Scores x masks of a chunk, and masks, summed: (K + 1, places)."""
+        factors = tf.concat([scores, tf.ones_like(scores[:, :1])], 1)
+        if self.padded is not None:  # what fills up the last chunk must not count
+            counts = number * self.padded + tf.range(self.padded) < total
+            factors = tf.where(counts[:, None], factors, 0.0)
+        flat = tf.reshape(masks, (-1, int(np.prod(self.sums or ()))))
+        return tf.matmul(factors, flat, transpose_a=True)
+
+
+def chunk_of(number: Tensor, total: Tensor, chunks: Tensor, padded: int | None) -> Tensor:
     """The numbers in one chunk of a plan: as even as possible, or all of one size, the last one filled up."""
     if padded is not None:
         return tf.minimum(number * padded + tf.range(padded), total - 1)
@@ -187,31 +225,36 @@ def chunk_of(number: Any, total: Any, chunks: Any, padded: int | None) -> Any:
     return tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
 
 
-def scored(request: Request, trace: ForwardPass, target_codes: Any, facts: dict[str, Any]) -> tuple[Any, Any]:
-    """Scores and classes (B, K) of a traced pass, for codes (B, K)."""
-    both = [request.scored(trace, target_codes[:, k], facts) for k in range(target_codes.shape[1])]
-    return tf.stack([score for score, _ in both], 1), tf.stack([target for _, target in both], 1)
-
-
 def at_inputs(request: Request) -> tuple[NDArray, NDArray]:
     """Classes and scores (N, K) of the inputs as they are. Cost: one forward pass per input, whatever K is."""
-    together = dataclasses.replace(
-        request, target_codes=request.target_codes.reshape(len(request.network), -1), progress=False
-    )
-
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-        return scored(request, request.network.forward(inputs), target_codes, facts)[::-1]
-
-    return run_in_batches(together, ["at inputs"], body)
+    codes = request.target_codes.reshape(len(request.network), -1)
+    return run_in_batches(dataclasses.replace(request, target_codes=codes, progress=False), _AtInputs())
 
 
-def attribution_of(found: Sequence[Example], values: Sequence[NDArray | None], **more: Any) -> Attribution:
-    """An Answer from the examples that were worked on."""
-    targets = np.concatenate([example.targets for example in found])
-    scores = np.concatenate([example.scores for example in found])
-    return Attribution(values, targets, scores, **more)
+@dataclasses.dataclass(frozen=True)
+class _AtInputs(ScoredBody):
+    """Classes and scores of the inputs, for codes (B, K)."""
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        return tracer.scored_each(tracer.forward(inputs), target_codes)[::-1]
+
+
+def attribution_of(
+    examples: Sequence[Example],
+    values: Sequence[NDArray | None],
+    delta: NDArray | None = None,
+    kind: type[Explanation] = Explanation,
+    more: Mapping[str, Any] | None = None,
+) -> Attribution:
+    """The attribution of the examples that were worked on. delta, kind, more: as of an Attribution."""
+    targets = np.concatenate([example.targets for example in examples])
+    scores = np.concatenate([example.scores for example in examples])
+    return Attribution(values, targets, scores, delta, kind, dict(more or {}))
 
 
 def joined_values(values: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
     """For each input the values of all examples (rows, ...), or None: from those of each example (K, ...)."""
-    return [None if one[0] is None else np.concatenate(one) for one in zip(*values, strict=True)]
+    return [
+        None if of_input[0] is None else np.concatenate([part for part in of_input if part is not None])
+        for of_input in zip(*values, strict=True)
+    ]

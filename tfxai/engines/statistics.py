@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from tfxai.support import PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,63 +53,72 @@ class Chunk:
     gradients:  for each input d score / d point, float32; None where it is not explained.
     """
 
-    rows: Any
-    count: Any
-    numbers: Any
-    parameters: Any
-    weights: Any
-    starts: list[Any]
-    ends: list[Any]
-    gradients: list[Any]
+    rows: Tensor
+    count: Tensor
+    numbers: Tensor
+    parameters: Tensor
+    weights: Tensor
+    starts: PerInput
+    ends: PerInput
+    gradients: PerInput
 
     @property
-    def contributions(self) -> list[Any]:
+    def contributions(self) -> list[Tensor]:
         """gradient x (end - start), of the inputs that are explained."""
         return [
-            g * tf.cast(end - start, g.dtype)
-            for g, start, end in zip(self.gradients, self.starts, self.ends, strict=True)
-            if g is not None
+            gradient * tf.cast(end - start, gradient.dtype)
+            for gradient, start, end in zip(self.gradients, self.starts, self.ends, strict=True)
+            if gradient is not None
         ]
 
 
 class Statistic(Protocol):
-    """What is kept of the gradients: a list of tensors that every chunk updates."""
+    """What is kept of the gradients: a list of tensors that every chunk updates. A frozen dataclass."""
 
-    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]: ...
-    def update(self, state: list[Any], chunk: Chunk) -> list[Any]: ...
+    def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
+        """The state before the first chunk. zeros: for each explained input, (rows, ...)."""
+        ...
+
+    def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
+        """The state after a chunk, inside the trace."""
+        ...
 
 
+@dataclasses.dataclass(frozen=True)
 class Sum:
     """Sum of weight x gradient for every row."""
 
-    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
+    def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         return zeros
 
-    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+    def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         return [total + by_row(part, chunk) for total, part in zip(state, self.parts(chunk), strict=True)]
 
-    def parts(self, chunk: Chunk) -> list[Any]:
+    def parts(self, chunk: Chunk) -> list[Tensor]:
+        """What is summed, of each explained input (B, ...)."""
         return [gradient for gradient in chunk.gradients if gradient is not None]
 
 
+@dataclasses.dataclass(frozen=True)
 class Moments:
     """Mean and sum of squared deviations for every row, by Chan's merging: one pass, no cancellation.
 
     contributions: of gradient x (end - start), not of the gradient.
+
+    Chan, Golub, LeVeque: Algorithms for Computing the Sample Variance, 1983. doi:10.1080/00031305.1983.10483115
     """
 
-    def __init__(self, contributions: bool = False) -> None:
-        self.contributions = contributions
+    contributions: bool = False
 
-    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
+    def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         return [tf.zeros([tf.shape(zeros[0])[0]]), *zeros, *(tf.zeros_like(zero) for zero in zeros)]
 
-    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+    def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
-        seen, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
+        counts, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
         chunk = dataclasses.replace(chunk, weights=tf.ones_like(chunk.weights))
         new = by_row(tf.ones_like(chunk.weights), chunk)
-        total = seen + new
+        total = counts + new
         share = tf.math.divide_no_nan(new, total)
         next_means, next_squares = [], []
         for part, mean, square in zip(parts, means, squares, strict=True):
@@ -115,16 +126,16 @@ class Moments:
             within = by_row(tf.square(part - tf.gather(here, chunk.rows)), chunk)
             step = here - mean
             next_means.append(mean + step * aligned(share, part))
-            next_squares.append(square + within + tf.square(step) * aligned(seen * share, part))
+            next_squares.append(square + within + tf.square(step) * aligned(counts * share, part))
         return [total, *next_means, *next_squares]
 
 
-def by_row(parts: Any, chunk: Chunk) -> Any:
+def by_row(parts: Tensor, chunk: Chunk) -> Tensor:
     """(B, ...) summed by weight over the points of each row."""
     # Not a product with a matrix of zeros and ones: a NaN of one row would reach all others.
     return tf.math.unsorted_segment_sum(parts * aligned(chunk.weights, parts), chunk.rows, chunk.count)
 
 
-def aligned(vector: Any, like: Any) -> Any:
+def aligned(vector: Tensor, like: Tensor) -> Tensor:
     """(B,) as (B, 1, 1 ...), to multiply with `like` (B, ...)."""
     return tf.reshape(tf.cast(vector, like.dtype), [-1] + [1] * (like.shape.rank - 1))

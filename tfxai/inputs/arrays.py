@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfxai.text import Text
 
 
-def checked_arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDArray]:
+def checked_arrays(model: Any, inputs: Any, embeds: bool) -> list[NDArray]:
     """The inputs as a flat list of arrays (N, ...), in the types that the model takes.
 
     embeds: whether the model looks numbers up in tables, so that whole numbers stay whole where it does not say.
@@ -23,11 +23,6 @@ def checked_arrays(model: Any, kind: str, inputs: Any, embeds: bool) -> list[NDA
     flat, names = flatten(inputs)
     if not flat:
         raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
-    if kind in ("keras", "tf_keras") and not model.built:
-        raise ValueError(
-            f"The model {model.name!r} is not built: it has no weights yet. Call it once on a batch, or load weights, "
-            "before explaining it."
-        )
     wanted = _wanted(model, inputs, names)
     arrays = [_array(x, want, name, embeds) for x, want, name in zip(flat, wanted, names, strict=True)]
     if wanted == [None] and _built_axes(model) == arrays[0].ndim + 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +14,14 @@ from tfxai.engines import (
     Perturb,
     Perturbed,
     Request,
+    Tracer,
     attribution_of,
     joined_values,
     layer_maps,
     repeated,
 )
-from tfxai.model import LayerChoice, check_layers, layer_key
+from tfxai.model import LayerChoice, Needs
+from tfxai.support import Layer, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,25 +39,35 @@ class AblationCAM(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(gradients=False, layers=True)
     default_score = "output"
 
     def attribute(self, request: Request) -> Attribution:
-        check_layers(request.network, request.name)
-        found, values, call = [], [], (0, 0)
-
-        def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-            channels = fixed[0].shape[-1]
-            kept = 1 - tf.one_hot(plan[0], channels, dtype=fixed[0].dtype)
-            silenced = fixed[0] * tf.reshape(kept, [-1, *[1] * (fixed[0].shape.rank - 2), channels])
-            return Perturbed(repeated(inputs, tf.shape(kept)[0]), layers={call: silenced})
-
-        # Weights are never frozen: most of the model does not run.
-        engine = Perturb(request, (layer_key(self.layer), "ablated"), perturb, passes=0)
+        engine = Perturb(request, passes=0)  # weights are never frozen: most of the model does not run
+        examples, values = [], []
         for example in engine.examples():
             layer = layer_maps(request, self.layer, example)
-            call = layer.call
-            seen = engine.run(example, [np.arange(len(layer.maps), dtype=np.int32)], [layer.raw])
-            weights = example.scores - seen.scores
-            values.append(layer.enlarged(request, np.tensordot(weights, layer.maps, (0, 0))))
-            found.append(example)
-        return attribution_of(found, joined_values(values))
+            silenced = _Silenced(layer.layer, layer.call)
+            channels = np.arange(len(layer.maps), dtype=np.int32)
+            scores = engine.run(silenced, example, [channels], [layer.raw]).scores
+            values.append(layer.enlarged(request, np.tensordot(example.scores - scores, layer.maps, (0, 0))))
+            examples.append(example)
+        return attribution_of(examples, joined_values(values))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Silenced:
+    """One channel at a time of what a layer puts out (fixed), by its number (plan), set to zero."""
+
+    layer: Layer
+    call: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        (output,), (numbers,) = fixed, plan
+        channels = output.shape[-1]
+        kept = 1 - tf.one_hot(numbers, channels, dtype=output.dtype)
+        silenced = output * tf.reshape(kept, [-1, *[1] * (output.shape.rank - 2), channels])
+        layers = {(id(self.layer), self.call): silenced}
+        return Perturbed(repeated(inputs, tf.shape(kept)[0]), layers=layers)

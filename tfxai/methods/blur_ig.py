@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import scipy.fft
 import tensorflow as tf
 
 from tfxai.engines import Attribution, Chunk, Method, PathPoints, Paths, Request, Sum, aligned, answered
-from tfxai.support import check_whole
+from tfxai.model import Needs
+from tfxai.support import Tensor, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,7 @@ class BlurIG(Method):
 
     max_sigma: float = 50.0
     steps: int = 100
+    needs = Needs(images_only=True)
 
     def __post_init__(self) -> None:
         check_whole(self, steps=1)
@@ -38,29 +39,37 @@ class BlurIG(Method):
 
     def attribute(self, request: Request) -> Attribution:
         network = request.network
-        network.explain_images_only("BlurIG")
         # In the cosine basis a blur with reflecting borders is a product, exact for any width.
         starts = [
             array if place is None else np.asarray(scipy.fft.dctn(array, axes=(1, 2), norm="ortho"))
             for array, place in zip(network.arrays, network.places, strict=True)
         ]
-        paths = Paths(request, (self.max_sigma,), self._blurred, starts)
+        focus = _Focus(self.max_sigma)
+        paths = Paths(request, focus, starts)
         edges = np.linspace(0, 1, self.steps + 1)
         parameters = np.column_stack([(edges[:-1] + edges[1:]) / 2, edges[:-1], edges[1:]])
-        statistic = _Focussing(self)
         return answered(
             paths,
             lambda block: paths.run(
-                block, PathPoints.of(len(block.targets), parameters, np.ones(self.steps)), statistic
+                block,
+                PathPoints.of(len(block.targets), parameters, np.ones(self.steps)),
+                _ChangeOfFocus(focus),
             ),
             complete=True,
         )
 
-    def _blurred(self, spectrum: Any, image: Any, parameters: Any, which: int) -> Any:
-        return _from_cosines(spectrum * self.damping(image, parameters[:, 0]))
 
-    def damping(self, image: Any, positions: Any) -> Any:
-        """(B, H, W, 1): what a blur leaves of each frequency, at positions 0 (blurred most) to 1 (the image)."""
+@dataclasses.dataclass(frozen=True)
+class _Focus:
+    """The path from the image blurred by `max_sigma` (position 0) to the image (1); starts are its cosines."""
+
+    max_sigma: float
+
+    def __call__(self, start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
+        return _from_cosines(start * self.damping(end, parameters[:, 0]))
+
+    def damping(self, image: Tensor, positions: Tensor) -> Tensor:
+        """(B, H, W, 1): what a blur leaves of each frequency, at positions (B,) from 0 to 1."""
         # Most of the change comes at the very end, so the steps there are finer; the integral does not depend on it.
         sigma = (1 + self.max_sigma) ** (1 - positions) - 1
         rows, columns = (np.pi * np.arange(n, dtype=np.float32) / n for n in image.shape[1:3])
@@ -68,22 +77,22 @@ class BlurIG(Method):
         return tf.exp(-0.5 * aligned(sigma, image) ** 2 * squared)
 
 
-class _Focussing(Sum):
+@dataclasses.dataclass(frozen=True)
+class _ChangeOfFocus(Sum):
     """Sum of gradient x change of the image over each step."""
 
-    def __init__(self, method: BlurIG) -> None:
-        self.method = method
+    focus: _Focus
 
-    def parts(self, chunk: Chunk) -> list[Any]:
-        found = []
+    def parts(self, chunk: Chunk) -> list[Tensor]:
+        parts = []
         for gradient, spectrum, image in zip(chunk.gradients, chunk.starts, chunk.ends, strict=True):
             if gradient is not None:
-                after, before = (self.method.damping(image, chunk.parameters[:, i]) for i in (2, 1))
-                found.append(gradient * _from_cosines(spectrum * (after - before)))
-        return found
+                after, before = (self.focus.damping(image, chunk.parameters[:, i]) for i in (2, 1))
+                parts.append(gradient * _from_cosines(spectrum * (after - before)))
+        return parts
 
 
-def _from_cosines(spectrum: Any) -> Any:
+def _from_cosines(spectrum: Tensor) -> Tensor:
     for axis in (1, 2):
         matrix = scipy.fft.idct(np.eye(spectrum.shape[axis], dtype=np.float32), axis=0, norm="ortho")
         spectrum = tf.einsum("bhwc,yh->bywc" if axis == 1 else "bhwc,xw->bhxc", spectrum, matrix)

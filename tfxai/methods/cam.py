@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines import Attribution, Method, Request, activation_map, grad_cam, space
-from tfxai.model import LayerChoice
+from tfxai.engines import Attribution, Method, Request, activation_map, grad_cam, spatial_axes
+from tfxai.model import LayerChoice, Needs
+from tfxai.support import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class GradCAM(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
         return activation_map(request, self.layer, grad_cam)
@@ -45,6 +46,7 @@ class GradCAMPlusPlus(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
         return activation_map(request, self.layer, _plus_plus)
@@ -62,9 +64,10 @@ class LayerCAM(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
-        return activation_map(request, self.layer, lambda a, g: tf.reduce_sum(a * tf.nn.relu(g), -1))
+        return activation_map(request, self.layer, _by_positive_gradients)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +83,10 @@ class HiResCAM(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
-        return activation_map(request, self.layer, lambda a, g: tf.reduce_sum(a * g, -1))
+        return activation_map(request, self.layer, _by_gradients)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +102,22 @@ class EigenCAM(Method):
     """
 
     layer: LayerChoice = None
+    needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
         return activation_map(request, self.layer, _first_component, gradients=False)
 
 
-def _plus_plus(activations: Any, gradients: Any) -> Any:
-    axes = space(activations)
+def _by_positive_gradients(activations: Tensor, gradients: Tensor) -> Tensor:
+    return tf.reduce_sum(activations * tf.nn.relu(gradients), -1)
+
+
+def _by_gradients(activations: Tensor, gradients: Tensor) -> Tensor:
+    return tf.reduce_sum(activations * gradients, -1)
+
+
+def _plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
+    axes = spatial_axes(activations)
     # The *sum* over all places of the map, not the mean.
     total = tf.reduce_sum(activations, axes, keepdims=True)
     alpha = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
@@ -112,7 +125,7 @@ def _plus_plus(activations: Any, gradients: Any) -> Any:
     return tf.einsum("b...c,bc->b...", activations, weights)
 
 
-def _first_component(activations: Any, gradients: Any) -> Any:
+def _first_component(activations: Tensor, gradients: None) -> Tensor:
     shape = tf.shape(activations)
     places = tf.reshape(activations, (shape[0], tf.reduce_prod(shape[1:-1]), shape[-1]))
     # A v1 = s1 u1, from the smaller of the two Gram matrices in most layers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ from tfxai.engines import (
     Method,
     Request,
     Rules,
+    ScoredBody,
+    Tracer,
     again,
     both_ends,
     elementwise,
@@ -23,6 +26,7 @@ from tfxai.engines import (
     starts_and_ends,
     sum_of_values,
 )
+from tfxai.support import Operation, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,38 +47,43 @@ class DeepLIFT(Method):
     baseline: Baseline = 0.0
 
     def attribute(self, request: Request) -> Attribution:
-        network = request.network
-
-        def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *baselines: Any) -> Any:
-            starts, ends = starts_and_ends(network, list(inputs), list(baselines))
-            trace, targets, scores, base = both_ends(request, list(inputs), starts, ends, target_codes, facts)
-            multipliers = gradients(trace, scores, RULES, request.name, facts)
-            values = [
-                None if m is None else _value(m) * tf.cast(end - start, m.dtype)
-                for m, start, end in zip(multipliers, starts, ends, strict=True)
-            ]
-            return per_token(values, network), targets, scores, sum_of_values(values) - (scores - base)
-
-        return Attribution(*run_in_batches(request, [], body, request.baselines_of(self.baseline)))
+        return Attribution(*run_in_batches(request, _Contributions(), request.baselines_of(self.baseline)))
 
 
-def _value(tensor: Any) -> Any:
+@dataclasses.dataclass(frozen=True)
+class _Contributions(ScoredBody):
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
+    ) -> Any:
+        starts, ends = starts_and_ends(tracer, inputs, baselines)
+        forward, targets, scores, base = both_ends(tracer, inputs, starts, ends, target_codes)
+        values = [
+            None if multiplier is None else _value(multiplier) * tf.cast(end - start, multiplier.dtype)
+            for multiplier, start, end in zip(
+                gradients(tracer, forward, scores, RULES), starts, ends, strict=True
+            )
+        ]
+        delta = sum_of_values(values) - (scores - base)
+        return per_token(values, tracer.places), targets, scores, delta
+
+
+def _value(tensor: Tensor) -> Tensor:
     return tensor[: tf.shape(tensor)[0] // 2]
 
 
-def _reference(tensor: Any) -> Any:
+def _reference(tensor: Tensor) -> Tensor:
     return tensor[tf.shape(tensor)[0] // 2 :]
 
 
-def _both(tensor: Any) -> Any:
+def _both(tensor: Tensor) -> Tensor:
     return tf.concat([tensor, tensor], 0)
 
 
-def _middle(tensor: Any) -> Any:
+def _middle(tensor: Tensor) -> Tensor:
     return _both((_value(tensor) + _reference(tensor)) / 2)
 
 
-def _quotient(rise: Any, step: Any, otherwise: Any, smallest: Any) -> Any:
+def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, smallest: Tensor) -> Tensor:
     """rise / step, except where the step is so small that the quotient is mostly rounding."""
     wide = tf.cast(step, tf.float32)
     small = tf.abs(wide) <= smallest
@@ -82,7 +91,7 @@ def _quotient(rise: Any, step: Any, otherwise: Any, smallest: Any) -> Any:
     return tf.cast(tf.where(small, tf.cast(otherwise, tf.float32), quotient), step.dtype)
 
 
-def _slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
+def _slope(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
     middle = (_value(argument) + _reference(argument)) / 2
     derivative = tf.gradients(function(middle), middle)[0]
     # Of a curve the derivative in the middle differs from the slope by the step squared only.
@@ -91,7 +100,7 @@ def _slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
     return _both(_quotient(rise, step, derivative, smallest))
 
 
-def _pooled(op: Any, incoming: Any) -> Any:
+def _pooled(op: Operation, incoming: Tensor) -> Tensor:
     """Max pooling: a rise goes to the place of the input's maximum, a fall to that of the baseline's."""
     new, old = _value(op.outputs[0]), _reference(op.outputs[0])
     higher = tf.maximum(new, old)
@@ -103,7 +112,7 @@ def _pooled(op: Any, incoming: Any) -> Any:
     return [tf.concat([shared, tf.zeros_like(shared)], 0), *(None for _ in op.inputs[1:])]
 
 
-def _softmax(op: Any, incoming: Any) -> Any:
+def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     """exp(x) / sum(exp(x)): slopes for exp and 1 / sum, the product rule for their product."""
     x, x0 = _value(op.inputs[0]), _reference(op.inputs[0])
     shift = tf.reduce_max(

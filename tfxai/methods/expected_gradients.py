@@ -43,6 +43,34 @@ class ExpectedGradients(Method):
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
 
     def attribute(self, request: Request) -> Attribution:
+        background = self._background(request)
+        generator = np.random.default_rng(self.seed)
+        drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
+        positions = generator.uniform(size=self.samples)
+        paths = Paths(request, starts=[array[drawn] for array in background.arrays], shared=True)
+        errors: list[list[NDArray]] = []
+
+        def values_of(block: Block) -> list[NDArray]:
+            points = PathPoints.of(
+                len(block.targets), positions, np.full(self.samples, 1 / self.samples), number
+            )
+            _, *moments = paths.run(block, points, Moments(contributions=True))
+            means, squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
+            errors.append([np.sqrt(square / (self.samples - 1) / self.samples) for square in squares])
+            return means
+
+        attribution = answered(
+            paths,
+            values_of,
+            complete=True,
+            base_scores_of=lambda block: self._mean_scores(paths, block, number),
+        )
+        rest = (np.concatenate(of_input) for of_input in zip(*errors, strict=True))
+        shaped = request.shaped([None if value is None else next(rest) for value in attribution.values])
+        return dataclasses.replace(attribution, kind=SampledExplanation, more={"standard_error": shaped})
+
+    def _background(self, request: Request) -> Network:
+        """The background as a batch for the model. Raises ValueError if it is not like the inputs."""
         given, structure = self.background, request.network.structure
         if isinstance(structure, dict) and isinstance(given, dict):
             if set(given) != set(structure):
@@ -54,34 +82,15 @@ class ExpectedGradients(Method):
             background = Network(request.network.model, given)
         except ValueError as error:
             raise ValueError(f"background: {error}") from error
-        wanted, found = ([x.shape for x in network.arrays] for network in (request.network, background))
-        if [shape[1:] for shape in wanted] != [shape[1:] for shape in found]:
+        wanted, given_shapes = (
+            [x.shape for x in network.arrays] for network in (request.network, background)
+        )
+        if [shape[1:] for shape in wanted] != [shape[1:] for shape in given_shapes]:
             raise ValueError(
-                f"background has {len(found)} arrays of shape {found}, the inputs are {len(wanted)} of {wanted}. Give "
+                f"background has {len(given_shapes)} arrays of shape {given_shapes}, the inputs are {len(wanted)} of {wanted}. Give "
                 "examples of the same shape."
             )
-        generator = np.random.default_rng(self.seed)
-        drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
-        positions = generator.uniform(size=self.samples)
-        paths = Paths(request, (), starts=[array[drawn] for array in background.arrays], shared=True)
-        errors: list[NDArray] = []
-
-        def values_of(block: Block) -> list[NDArray]:
-            block.base_scores[:] = self._mean_scores(paths, block, number)
-            table = PathPoints.of(
-                len(block.targets), positions, np.full(self.samples, 1 / self.samples), number
-            )
-            _, *both = paths.run(block, table, Moments(contributions=True))
-            half = len(both) // 2
-            errors.extend(np.sqrt(squares / (self.samples - 1) / self.samples) for squares in both[half:])
-            return both[:half]
-
-        attribute = answered(paths, values_of, complete=True)
-        explained = [value is not None for value in attribute.values]
-        found = [np.concatenate(errors[i :: sum(explained)]) for i in range(sum(explained))]
-        rest = iter(found)
-        shaped = request.shaped([next(rest) if there else None for there in explained])
-        return dataclasses.replace(attribute, kind=SampledExplanation, more={"standard_error": shaped})
+        return background
 
     def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
         """Mean score of the drawn background for each row's class; rows of the same class share the passes."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from tfxai.engines import Attribution, Method, Request, per_token, run_in_batches
+from tfxai.engines import Attribution, Method, Request, ScoredBody, Tracer, per_token, run_in_batches, times
+from tfxai.support import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Gradient(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return _explain(request, times_input=False)
+        return Attribution(*run_in_batches(request, _Gradients(times_input=False)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,21 +33,17 @@ class InputXGradient(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return _explain(request, times_input=True)
+        return Attribution(*run_in_batches(request, _Gradients(times_input=True)))
 
 
-def _explain(request: Request, times_input: bool) -> Attribution:
-    network = request.network
+@dataclasses.dataclass(frozen=True)
+class _Gradients(ScoredBody):
+    times_input: bool
 
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-        trace = network.forward(inputs)
-        scores, targets = request.scored(trace, target_codes, facts)
-        values = trace.gradients(scores)
-        if times_input:
-            values = [
-                None if v is None else v * tf.cast(point, v.dtype)
-                for v, point in zip(values, trace.points, strict=True)
-            ]
-        return per_token(values, network), targets, scores
-
-    return Attribution(*run_in_batches(request, [times_input], body))
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        scores, targets = tracer.scored(forward, target_codes)
+        values = forward.gradients(scores)
+        if self.times_input:
+            values = times(values, forward.points)
+        return per_token(values, tracer.places), targets, scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,10 +15,13 @@ from tfxai.engines import (
     Method,
     Request,
     Rules,
+    ScoredBody,
+    Tracer,
     gradients,
     per_token,
     run_in_batches,
 )
+from tfxai.support import Operation, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,7 @@ class GuidedBackprop(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return _explain(request, GUIDED)
+        return Attribution(*run_in_batches(request, _ByRules(GUIDED)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +50,23 @@ class Deconvnet(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return _explain(request, DECONVNET)
+        return Attribution(*run_in_batches(request, _ByRules(DECONVNET)))
 
 
-def rectified(op: Any, incoming: Any) -> Any:
+def rectified(op: Operation, incoming: Tensor) -> Tensor:
+    """Only what is positive goes back, through closed gates, too (arXiv:1311.2901, section 2.1)."""
     return tf.nn.relu(incoming)
 
 
 DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified))
 
 
-def _explain(request: Request, rules: Rules) -> Attribution:
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-        trace = request.network.forward(inputs)
-        scores, targets = request.scored(trace, target_codes, facts)
-        values = gradients(trace, scores, rules, request.name, facts)
-        return per_token(values, request.network), targets, scores
+@dataclasses.dataclass(frozen=True)
+class _ByRules(ScoredBody):
+    rules: Rules
 
-    return Attribution(*run_in_batches(request, [], body))
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        scores, targets = tracer.scored(forward, target_codes)
+        values = gradients(tracer, forward, scores, self.rules)
+        return per_token(values, tracer.places), targets, scores

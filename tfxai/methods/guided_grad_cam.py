@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines import GUIDED, Attribution, Method, Request, grad_cam, gradients, lined_up, run_in_batches
-from tfxai.model import LayerChoice, activation_maps, check_layers, layer_key
+from tfxai.engines import (
+    GUIDED,
+    Attribution,
+    Method,
+    Request,
+    ScoredBody,
+    Tracer,
+    grad_cam,
+    gradients,
+    lined_up,
+    run_in_batches,
+)
+from tfxai.model import LayerChoice, Needs, activation_maps
+from tfxai.support import PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,23 +39,27 @@ class GuidedGradCAM(Method):
 
     layer: LayerChoice = None
 
+    needs = Needs(layers=True)
+
     def attribute(self, request: Request) -> Attribution:
-        network = request.network
-        check_layers(network, request.name)
+        return Attribution(*run_in_batches(request, _Product(self.layer)))
 
-        def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-            trace = network.forward(inputs)
-            scores, targets = request.scored(trace, target_codes, facts)
-            found = activation_maps(network, trace, scores, self.layer, request.name)
-            # First the true gradients: the guided rules stay on the operations once they are set.
-            slopes = found.spread(trace.gradients(scores, of=[found.tensor])[0])
-            heat = tf.nn.relu(grad_cam(found.spread(found.tensor), slopes))
-            coarse = lined_up(network, inputs, found.which, heat)[found.which]
-            fine = gradients(trace, scores, GUIDED, request.name, facts)[found.which]
-            values: list[Any] = [None] * len(inputs)
-            values[found.which] = (
-                tf.reduce_sum(fine, -1) * coarse if fine.shape.rank > coarse.shape.rank else fine * coarse
-            )
-            return values, targets, scores
 
-        return Attribution(*run_in_batches(request, [layer_key(self.layer)], body))
+@dataclasses.dataclass(frozen=True)
+class _Product(ScoredBody):
+    layer: LayerChoice
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        scores, targets = tracer.scored(forward, target_codes)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        # First the true gradients: the guided rules stay on the operations once they are set.
+        slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
+        heat = tf.nn.relu(grad_cam(maps.spread(maps.tensor), slopes))
+        coarse = lined_up(tracer.places, inputs, maps.which, heat)[maps.which]
+        fine = gradients(tracer, forward, scores, GUIDED)[maps.which]
+        if fine.shape.rank > coarse.shape.rank:  # of token ids, at their embedding
+            fine = tf.reduce_sum(fine, -1)
+        values: PerInput = [None] * len(inputs)
+        values[maps.which] = fine * coarse
+        return values, targets, scores

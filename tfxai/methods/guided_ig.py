@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from tfxai.engines import (
     Attribution,
     Method,
     Request,
+    ScoredBody,
+    Tracer,
     both_ends,
     per_token,
     run_in_batches,
     starts_and_ends,
     sum_of_values,
 )
-from tfxai.support import check_whole
+from tfxai.support import PerInput, Tensor, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,42 +57,50 @@ class GuidedIG(Method):
             raise ValueError(f"max_distance is {self.max_distance}. Give a number from 0 to 1.")
 
     def attribute(self, request: Request) -> Attribution:
-        network = request.network
+        body = _AlongTheFlattest(self.steps, self.fraction, self.max_distance)
+        return Attribution(*run_in_batches(request, body, request.baselines_of(self.baseline)))
 
-        def body(facts: dict[str, Any], inputs: Any, target_codes: Any, *baselines: Any) -> Any:
-            starts, ends = starts_and_ends(network, list(inputs), list(baselines))
-            _, targets, scores, base = both_ends(request, list(inputs), starts, ends, target_codes, facts)
-            explained = [i for i, end in enumerate(ends) if end is not None]
-            starts, ends = (
-                [tf.cast(tensors[i], tf.float32) for i in explained] for tensors in (starts, ends)
-            )
 
-            def step(number: Any, *state: Any) -> Any:
-                points, sums = state[: len(explained)], state[len(explained) :]
-                given: list[Any] = [None] * len(inputs)
-                for i, point in zip(explained, points, strict=True):
-                    given[i] = point
-                trace = network.forward(list(inputs), given)
-                score, _ = request.scored(trace, targets, facts)
-                slopes = [gradient for gradient in trace.gradients(score) if gradient is not None]
-                share = tf.cast(number + 1, tf.float32) / self.steps
-                moved = [self._moved(*each, share) for each in zip(points, slopes, starts, ends, strict=True)]
-                sums = [
-                    s + g * (new - old) for s, g, new, old in zip(sums, slopes, moved, points, strict=True)
-                ]
-                return (number + 1, *moved, *sums)
+@dataclasses.dataclass(frozen=True)
+class _AlongTheFlattest(ScoredBody):
+    """The path, and the gradients times the steps along it. The settings are those of the method."""
 
-            state = (tf.constant(0), *starts, *(tf.zeros_like(start) for start in starts))
-            state = tf.while_loop(lambda number, *_: number < self.steps, step, state, parallel_iterations=1)
-            values: list[Any] = [None] * len(inputs)
-            for i, value in zip(explained, state[1 + len(explained) :], strict=True):
-                values[i] = value
-            return per_token(values, network), targets, scores, sum_of_values(values) - (scores - base)
+    steps: int
+    fraction: float
+    max_distance: float
 
-        settings = [self.steps, self.fraction, self.max_distance]
-        return Attribution(*run_in_batches(request, settings, body, request.baselines_of(self.baseline)))
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
+    ) -> Any:
+        starts, ends = starts_and_ends(tracer, inputs, baselines)
+        _, targets, scores, base = both_ends(tracer, inputs, starts, ends, target_codes)
+        explained = [i for i, end in enumerate(ends) if end is not None]
+        starts = [tf.cast(starts[i], tf.float32) for i in explained]
+        ends = [tf.cast(ends[i], tf.float32) for i in explained]
 
-    def _moved(self, point: Any, slope: Any, start: Any, end: Any, share: Any) -> Any:
+        def step(number: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+            points, sums = state[: len(explained)], state[len(explained) :]
+            forward = tracer.forward(inputs, _placed(points, explained, len(inputs)))
+            score, _ = tracer.scored(forward, targets)
+            slopes = [gradient for gradient in forward.gradients(score) if gradient is not None]
+            share = tf.cast(number + 1, tf.float32) / self.steps
+            moved = [
+                self._moved(point, slope, start, end, share)
+                for point, slope, start, end in zip(points, slopes, starts, ends, strict=True)
+            ]
+            sums = [
+                total + slope * (new - old)
+                for total, slope, new, old in zip(sums, slopes, moved, points, strict=True)
+            ]
+            return (number + 1, *moved, *sums)
+
+        state = (tf.constant(0), *starts, *(tf.zeros_like(start) for start in starts))
+        state = tf.while_loop(lambda number, *_: number < self.steps, step, state, parallel_iterations=1)
+        values = _placed(state[1 + len(explained) :], explained, len(inputs))
+        delta = sum_of_values(values) - (scores - base)
+        return per_token(values, tracer.places), targets, scores, delta
+
+    def _moved(self, point: Tensor, slope: Tensor, start: Tensor, end: Tensor, share: Tensor) -> Tensor:
         """The next point: the flattest values first, until the way still to go is (1 - share) of the whole."""
         shape, width = tf.shape(point), int(np.prod(point.shape[1:]))
         point, slope, start, end = (tf.reshape(t, (shape[0], width)) for t in (point, slope, start, end))
@@ -112,3 +123,11 @@ class GuidedIG(Method):
         part = tf.repeat(part, size, axis=1)[:, :width]
         part = tf.gather(part, tf.argsort(order, axis=1), axis=1, batch_dims=1)
         return tf.reshape(point + part * (upper - point), shape)
+
+
+def _placed(tensors: Sequence[Tensor], where: Sequence[int], count: int) -> PerInput:
+    """Tensors at their places in a list that is None elsewhere."""
+    places: PerInput = [None] * count
+    for i, tensor in zip(where, tensors, strict=True):
+        places[i] = tensor
+    return places

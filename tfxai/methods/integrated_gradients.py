@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -23,14 +23,10 @@ from tfxai.engines import (
     answered,
     sum_of_values,
 )
-from tfxai.support import check_whole, warn
+from tfxai.support import Tensor, check_whole, warn
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
-
-
 ROUNDS = 20  # of halving
-
-
 MOST = 200  # parts for each row
 
 
@@ -77,17 +73,17 @@ class IntegratedGradients(Method):
 
     def attribute(self, request: Request) -> Attribution:
         baselines = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
-        answers = [self._along(Paths(request, (), starts=request.baselines_of(b))) for b in baselines]
-        if len(answers) == 1:
-            return answers[0]
+        attributions = [self._along(Paths(request, starts=request.baselines_of(b))) for b in baselines]
+        if len(attributions) == 1:
+            return attributions[0]
         values = [
             None
             if parts[0] is None
             else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
-            for parts in zip(*(attribute.values for attribute in answers), strict=True)
+            for parts in zip(*(attribution.values for attribution in attributions), strict=True)
         ]
-        delta = np.mean([attribute.delta for attribute in answers if attribute.delta is not None], axis=0)
-        return dataclasses.replace(answers[0], values=values, delta=delta)
+        delta = np.mean([each.delta for each in attributions if each.delta is not None], axis=0)
+        return dataclasses.replace(attributions[0], values=values, delta=delta)
 
     def _along(self, paths: Paths) -> Attribution:
         if self.tolerance is not None:
@@ -103,28 +99,14 @@ class IntegratedGradients(Method):
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""
-        count, rows = max(self.steps // PART, 1), len(block.targets)
-        edges = np.linspace(0, 1, count + 1)
-        inner = paths.scores_at(
-            block, _points(np.repeat(np.arange(rows), count - 1), np.tile(edges[1:-1], rows))
-        )
-        ladder = np.column_stack([block.base_scores, inner.reshape(rows, count - 1), block.scores]).astype(
-            np.float64
-        )
-        parts = [
-            _Stretch(row, *edges[i : i + 2], *ladder[row, i : i + 2]) for row in range(rows) for i in range(count)
-        ]  # fmt: skip
-        change = np.abs(ladder[:, -1] - ladder[:, 0])
-        # A change that is itself rounding cannot be met to a fraction of it.
-        wanted = np.maximum(
-            self.tolerance * change, 1e-6 * (np.abs(ladder[:, -1]) + np.abs(ladder[:, 0]) + 1)
-        )
+        parts, wanted = self._first_parts(paths, block)
+        first = len(parts)
         values = self._added(paths, block, [zero.numpy() for zero in block.zeros], parts)
         for _ in range(ROUNDS):
             worst = [
                 part
-                for row in range(rows)
-                for part in _worst([p for p in parts if p.row == row], wanted[row])
+                for row, error in enumerate(wanted)
+                for part in _worst([p for p in parts if p.row == row], error)
             ]
             if not worst:
                 return paths.contributions(block, values)
@@ -132,18 +114,36 @@ class IntegratedGradients(Method):
             scores = paths.scores_at(block, _points(np.array([part.row for part in worst]), middles))
             halves = [
                 half
-                for part, m, s in zip(worst, middles, scores, strict=True)
-                for half in part.halved(m, float(s))
+                for part, middle, score in zip(worst, middles, scores, strict=True)
+                for half in part.halved(middle, float(score))
             ]
             values = self._added(paths, block, values, halves, without=worst)
             gone = {id(part) for part in worst}
             parts = [part for part in parts if id(part) not in gone] + halves
-            if len(parts) > max(MOST, 2 * count) * rows:
+            if len(parts) > max(MOST * len(wanted), 2 * first):
                 break  # rounding, in half precision say, or kinks everywhere: more parts would not help
         warn(
             f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left."
         )
         return paths.contributions(block, values)
+
+    def _first_parts(self, paths: Paths, block: Block) -> tuple[list[_Stretch], NDArray]:
+        """Each row's path in parts of one length, with the scores at their ends; and the error wanted (rows,)."""
+        count, rows = max(self.steps // PART, 1), len(block.targets)
+        edges = np.linspace(0, 1, count + 1)
+        at = _points(np.repeat(np.arange(rows), count - 1), np.tile(edges[1:-1], rows))
+        inner = paths.scores_at(block, at).reshape(rows, count - 1)
+        scores = np.column_stack([block.base_scores, inner, block.scores]).astype(np.float64)
+        parts = [
+            _Stretch(row, *edges[i : i + 2], *scores[row, i : i + 2])
+            for row in range(rows)
+            for i in range(count)
+        ]
+        ends = np.abs(scores[:, -1]) + np.abs(scores[:, 0])
+        # A change that is itself rounding cannot be met to a fraction of it.
+        return parts, np.maximum(
+            (self.tolerance or 0.0) * np.abs(scores[:, -1] - scores[:, 0]), 1e-6 * (ends + 1)
+        )
 
     def _added(
         self,
@@ -159,12 +159,12 @@ class IntegratedGradients(Method):
         at = np.concatenate([part.low + (part.high - part.low) * positions for part, _ in every])
         share = np.concatenate([sign * (part.high - part.low) * weights for part, sign in every])
         rows = np.repeat([part.row for part, _ in every], PART)
-        table = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
-        *found, along = paths.run(block, table, SumAndSlopes(), share=0.0 if len(without) else 1.0)
+        points = dataclasses.replace(_points(rows, at), weights=share.astype(np.float32))
+        *sums, along = paths.run(block, points, SumAndSlopes(), share=0.0 if len(without) else 1.0)
         integrals = (along.astype(np.float64) * share).reshape(-1, PART).sum(1)
         for part, integral in zip(parts, integrals, strict=False):
             part.error = integral - (part.at_high - part.at_low)
-        return [old + new for old, new in zip(values, found, strict=True)]
+        return [old + new for old, new in zip(values, sums, strict=True)]
 
 
 @dataclasses.dataclass(eq=False)
@@ -179,6 +179,7 @@ class _Stretch:
     error: float = 0.0
 
     def halved(self, middle: float, score: float) -> tuple[_Stretch, _Stretch]:
+        """Its halves; score: at the middle."""
         return (
             _Stretch(self.row, self.low, middle, self.at_low, score),
             _Stretch(self.row, middle, self.high, score, self.at_high),
@@ -195,13 +196,14 @@ def _worst(parts: list[_Stretch], wanted: float) -> list[_Stretch]:
     return [parts[i] for i in order[: max(int((left > wanted / 2).sum()), 1)]]
 
 
+@dataclasses.dataclass(frozen=True)
 class SumAndSlopes(Sum):
     """The gradients' sum for each row, and at each point the score's slope along the path."""
 
-    def start(self, zeros: list[Any], table: PathPoints) -> list[Any]:
-        return [*zeros, tf.zeros([len(table.rows)])]
+    def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
+        return [*zeros, tf.zeros([len(points.rows)])]
 
-    def update(self, state: list[Any], chunk: Chunk) -> list[Any]:
+    def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         *sums, along = state
         along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], sum_of_values(chunk.contributions))
         return [*super().update(sums, chunk), along]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfxai import baselines
 from tfxai.engines import Attribution, Coalitions, Method, Request
 from tfxai.inputs import segments as cuts
+from tfxai.model import Needs
 from tfxai.support import check_whole, warn
 
 
@@ -46,6 +47,7 @@ class KernelSHAP(Method):
     background: Any = None
     seed: int = 0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 
 from tfxai.engines import Attribution, Coalitions, Method, Request
 from tfxai.inputs import segments as cuts
+from tfxai.model import Needs
 from tfxai.results import SurrogateExplanation
 from tfxai.support import check_real, check_whole
 
@@ -55,6 +56,7 @@ class LIME(Method):
     background: Any = None
     seed: int = 0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:

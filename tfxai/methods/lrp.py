@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ from tfxai.engines import (
     Request,
     Rule,
     Rules,
+    ScoredBody,
+    Tracer,
     again,
     elementwise,
     gradients,
@@ -20,7 +23,9 @@ from tfxai.engines import (
     products,
     run_in_batches,
     sum_of_values,
+    times,
 )
+from tfxai.support import Operation, PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,23 +63,14 @@ class LRP(Method):
             )
 
     def attribute(self, request: Request) -> Attribution:
-        network, rules = request.network, self._rules()
+        return Attribution(*run_in_batches(request, _Relevance(self)))
 
-        def body(facts: dict[str, Any], inputs: Any, target_codes: Any) -> Any:
-            trace = network.forward(inputs)
-            scores, targets = request.scored(trace, target_codes, facts)
-            values = [
-                None if m is None else m * tf.cast(point, m.dtype)
-                for m, point in zip(
-                    gradients(trace, scores, rules, request.name, facts), trace.points, strict=True
-                )
-            ]
-            return per_token(values, network), targets, scores, sum_of_values(values) - scores
+    def rules(self) -> Rules:
+        """The backward rules of these settings."""
 
-        return Attribution(*run_in_batches(request, [self], body))
-
-    def _rules(self) -> Rules:
-        def slope(argument: Any, value: Any, function: Any, straight: bool) -> Any:
+        def slope(
+            argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool
+        ) -> Tensor:
             return value / _stabilised(argument, self.epsilon)
 
         by_type = {**elementwise(slope), **products(lambda tensor: tensor / 2), **WINNERS}
@@ -87,16 +83,23 @@ class LRP(Method):
         return Rules(repr(self), by_type, linear, warn=True)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Relevance(ScoredBody):
+    method: LRP
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        scores, targets = tracer.scored(forward, target_codes)
+        values = times(gradients(tracer, forward, scores, self.method.rules()), forward.points)
+        return per_token(values, tracer.places), targets, scores, sum_of_values(values) - scores
+
+
 CONVOLUTIONS: tuple[str, ...] = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
-
-
 DENSE: tuple[str, ...] = ("MatMul", "BatchMatMulV2")
-
-
 AFFINE = ("BiasAdd", "AddV2", "Add", "Sub", "Mul", "FusedBatchNormV3")
 
 
-def _stabilised(tensor: Any, epsilon: float) -> Any:
+def _stabilised(tensor: Tensor, epsilon: float) -> Tensor:
     away = tf.where(tensor >= 0, tf.ones_like(tensor), -tf.ones_like(tensor))
     return tensor + tf.cast(epsilon, tensor.dtype) * away
 
@@ -104,7 +107,7 @@ def _stabilised(tensor: Any, epsilon: float) -> Any:
 def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
     """Equation 60 as a multiplier: relevance per unit of output comes in, relevance per unit of input goes out."""
 
-    def rule(op: Any, incoming: Any) -> list[Any]:
+    def rule(op: Operation, incoming: Tensor) -> PerInput:
         x, weight = op.inputs
         output, after = op.outputs[0], _preactivation(op)
         # Bias and batch norm belong to their layer, after = scale * output + shift: the shift is one more contribution.
@@ -113,27 +116,27 @@ def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
         relevance = tf.math.divide_no_nan(incoming, scale) * after
         up, down = tf.nn.relu(x), -tf.nn.relu(-x)
         plus, minus = tf.nn.relu(weight), -tf.nn.relu(-weight)
-        one = scale * (again(op, up, plus) + again(op, down, minus))
-        other = scale * (again(op, up, minus) + again(op, down, plus))
+        upwards = scale * (again(op, up, plus) + again(op, down, minus))
+        downwards = scale * (again(op, up, minus) + again(op, down, plus))
         upright = scale >= 0
-        positive = tf.where(upright, one, other) + tf.nn.relu(shift)
-        negative = tf.where(upright, other, one) - tf.nn.relu(-shift)
+        positive = tf.where(upright, upwards, downwards) + tf.nn.relu(shift)
+        negative = tf.where(upright, downwards, upwards) - tf.nn.relu(-shift)
         supports = scale * alpha * relevance / _stabilised(positive, epsilon)
         opposes = scale * beta * relevance / _stabilised(-negative, epsilon)
-        of_one, of_other = tf.where(upright, supports, opposes), tf.where(upright, opposes, supports)
+        of_upwards, of_downwards = tf.where(upright, supports, opposes), tf.where(upright, opposes, supports)
 
-        def back(kernel: Any, outputs: Any) -> Any:
+        def back(kernel: Tensor, outputs: Tensor) -> Tensor:
             point = tf.identity(x)
             return tf.gradients(again(op, point, kernel), point, grad_ys=outputs)[0]
 
-        of_up = back(plus, of_one) + back(minus, of_other)
-        of_down = back(minus, of_one) + back(plus, of_other)
+        of_up = back(plus, of_upwards) + back(minus, of_downwards)
+        of_down = back(minus, of_upwards) + back(plus, of_downwards)
         return [tf.where(x >= 0, of_up, of_down), None]
 
     return rule
 
 
-def _preactivation(op: Any) -> Any:
+def _preactivation(op: Operation) -> Tensor:
     """What a layer's linear operation becomes after its bias and batch norm."""
     tensor = op.outputs[0]
     while True:
@@ -143,14 +146,14 @@ def _preactivation(op: Any) -> Any:
         tensor = following[0].outputs[0]
 
 
-def _is_per_channel(op: Any, tensor: Any) -> bool:
+def _is_per_channel(op: Operation, tensor: Tensor) -> bool:
     others = [other for other in op.inputs if other.name != tensor.name]
     return bool(others) and all(
         other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) for other in others
     )
 
 
-def _winner(op: Any, *incoming: Any) -> Any:
+def _winner(op: Operation, *incoming: Tensor) -> Tensor:
     """Max pooling hands everything to the winner, which is its gradient."""
     point = tf.identity(op.inputs[0])
     gradient = tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming[0])[0]

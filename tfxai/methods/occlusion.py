@@ -18,11 +18,14 @@ from tfxai.engines import (
     Perturb,
     Perturbed,
     Request,
+    Tracer,
     attribution_of,
     hidden_input,
     shown,
     visible,
 )
+from tfxai.model import Needs
+from tfxai.support import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Occlusion(Method):
     stride: int | Sequence[int] | None = None
     baseline: Baseline = 0.0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def attribute(self, request: Request) -> Attribution:
@@ -68,23 +72,36 @@ class Occlusion(Method):
         corners = np.array(list(itertools.product(*starts)), np.int32)
         hidden = part.hidden(self.baseline)
 
-        def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-            inside: Any = True
-            for axis, (length, size) in enumerate(zip(space, window, strict=True)):
-                place, start = tf.range(length), plan[0][:, axis, None]
-                along = (place >= start) & (place < start + size)
-                inside &= tf.reshape(along, [-1, *(length if i == axis else 1 for i in range(len(space)))])
-            masks = 1.0 - tf.cast(inside, tf.float32)
-            return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[0], masks)))
-
-        engine = Perturb(request, (part.which, window), perturb, len(corners) * len(part.array))
-        found, maps = [], []
+        engine = Perturb(request, len(corners) * len(part.array))
+        windows = _Windows(part.which, space, window)
+        examples, maps = [], []
         for example in engine.examples():
             number = example.number
-            seen = engine.run(example, [corners], [hidden[number : number + 1]])
-            maps.append(_spread(example.scores - seen.scores, corners, window, space))
-            found.append(example)
-        return attribution_of(found, part.values(np.concatenate(maps), request))
+            scores = engine.run(windows, example, [corners], [hidden[number : number + 1]]).scores
+            maps.append(_spread(example.scores - scores, corners, window, space))
+            examples.append(example)
+        return attribution_of(examples, part.values(np.concatenate(maps)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Windows:
+    """One window at a time, by its first corner (plan), hidden behind what is given (fixed)."""
+
+    which: int
+    space: tuple[int, ...]
+    window: tuple[int, ...]
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        inside: Tensor = True
+        for axis, (length, size) in enumerate(zip(self.space, self.window, strict=True)):
+            place, start = tf.range(length), plan[0][:, axis, None]
+            along = (place >= start) & (place < start + size)
+            sides = (length if i == axis else 1 for i in range(len(self.space)))
+            inside &= tf.reshape(along, [-1, *sides])
+        masks = 1.0 - tf.cast(inside, tf.float32)
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[0], masks)))
 
 
 def _spread(falls: NDArray, corners: NDArray, window: tuple[int, ...], space: tuple[int, ...]) -> NDArray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import heapq
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,18 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import squareform
 
 from tfxai import baselines
-from tfxai.engines import Attribution, Coalitions, Method, Request, inpainted
+from tfxai.engines import (
+    Attribution,
+    Background,
+    Coalitions,
+    Example,
+    Method,
+    Parts,
+    Perturb,
+    Request,
+    inpainted,
+)
+from tfxai.model import Needs
 from tfxai.results import Explanation, PartsExplanation
 from tfxai.support import check_whole
 
@@ -50,6 +62,7 @@ class PartitionSHAP(Method):
     masker: Any = "blur(32,32)"
     seed: int = 0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
@@ -73,7 +86,7 @@ class PartitionSHAP(Method):
                 raise ValueError(
                     'PartitionSHAP(masker="inpaint") is for images (N, H, W, channels). Give another masker.'
                 )
-            coalitions = dataclasses.replace(coalitions, fill=inpainted, fill_key="inpainted")
+            coalitions = dataclasses.replace(coalitions, fill=inpainted)
         behind = coalitions.behind(self._hides(coalitions), self.seed, "PartitionSHAP")
         correlated = coalitions.rows and not coalitions.columns and coalitions.is_data(self.masker)
         engine = coalitions.engine(self.evals * len(request.network))
@@ -83,13 +96,7 @@ class PartitionSHAP(Method):
             hidden = behind(example.number)
             root = Cluster.of(hidden[0]) if correlated else Box.whole(parts.labels.shape)
 
-            def scored(
-                masks: list[NDArray], example: Any = example, parts: Any = parts, hidden: Any = hidden
-            ) -> NDArray:
-                visible = np.stack(masks).reshape(len(masks), -1)
-                share = len(masks) / self.evals
-                return coalitions.scores(engine, example, parts, visible, hidden, share=share)
-
+            scored = functools.partial(self._scores, coalitions, engine, example, parts, hidden)
             values, gain = owen(root, parts.labels.shape, scored, self.evals)
             weights.append(values.reshape(len(values), -1))
             deltas.append(values.reshape(len(values), -1).astype(np.float32).sum(1, dtype=np.float64) - gain)
@@ -98,7 +105,21 @@ class PartitionSHAP(Method):
         kind = Explanation if coalitions.text is None else PartsExplanation
         return coalitions.attribution(examples, cut, weights, kind, np.concatenate(deltas))
 
-    def _hides(self, coalitions: Coalitions) -> Any:
+    def _scores(
+        self,
+        coalitions: Coalitions,
+        engine: Perturb,
+        example: Example,
+        parts: Parts,
+        hidden: Sequence[NDArray],
+        masks: Sequence[NDArray],
+    ) -> NDArray:
+        """(M, K) scores of what M masks leave."""
+        visible = np.stack(masks).reshape(len(masks), -1)
+        share = len(masks) / self.evals
+        return coalitions.scores(engine, example, parts, visible, hidden, share=share)
+
+    def _hides(self, coalitions: Coalitions) -> Background:
         if not isinstance(self.masker, str) or coalitions.rows:
             return self.masker
         box = _box(self.masker)
@@ -143,15 +164,15 @@ def owen(
         masks = [task.mask(space, half) for task, *both in tasks for half in both]
         left -= len(masks)
         scores = scored(masks).reshape(len(tasks), 2, -1)
-        for (task, one, other), (with_one, with_other) in zip(tasks, scores, strict=True):
-            for half, rest, seen, without in (
-                (one, other, with_one, with_other),
-                (other, one, with_other, with_one),
+        for (task, first, second), (with_first, with_second) in zip(tasks, scores, strict=True):
+            for half, rest, with_half, with_rest in (
+                (first, second, with_first, with_second),
+                (second, first, with_second, with_first),
             ):
                 # A half is worth what it adds to nothing, and what it adds to the other half: the mean of both.
                 for new in (
-                    Task(half, task.context, task.empty, seen, task.weight / 2),
-                    Task(half, (task.context, rest.cells), without, task.full, task.weight / 2),
+                    Task(half, task.context, task.empty, with_half, task.weight / 2),
+                    Task(half, (task.context, rest.cells), with_rest, task.full, task.weight / 2),
                 ):
                     heapq.heappush(waiting, (-new.importance(), next(order), new))
     for _, _, task in waiting:
@@ -175,6 +196,7 @@ class Task:
     weight: float
 
     def importance(self) -> float:
+        """By how much the region moves any class's score, at most."""
         return float(np.abs(self.full - self.empty).max() * self.weight)
 
     def mask(self, space: tuple[int, ...], half: Region) -> NDArray:
@@ -194,14 +216,16 @@ class Task:
 
 
 class Region(Protocol):
-    """A part of the input that can be halved.
-
-    cells: index of its places in an array of the input's space.
-    """
+    """A part of the input that can be halved."""
 
     @property
-    def cells(self) -> tuple[Any, ...]: ...
-    def halves(self) -> tuple[Region, Region] | None: ...
+    def cells(self) -> tuple[Any, ...]:
+        """Index of its places in an array of the input's space."""
+        ...
+
+    def halves(self) -> tuple[Region, Region] | None:
+        """Two parts; None if it cannot be halved."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +236,7 @@ class Box:
 
     @classmethod
     def whole(cls, space: tuple[int, ...]) -> Box:
+        """All places."""
         return cls(tuple(slice(0, length) for length in space))
 
     def halves(self) -> tuple[Box, Box] | None:
@@ -247,11 +272,11 @@ class Cluster:
             )  # constant columns are like no other
         apart = np.clip(1 - alike, 0, 1)
         np.fill_diagonal(apart, 0)
-        found = [cls((np.array([column]),)) for column in range(columns)]
-        for one, other in average(squareform(apart, checks=False))[:, :2].astype(int):
-            pair = found[one], found[other]
-            found.append(cls((np.concatenate([p.cells[0] for p in pair]),), pair))
-        return found[-1]
+        clusters = [cls((np.array([column]),)) for column in range(columns)]
+        for first, second in average(squareform(apart, checks=False))[:, :2].astype(int):
+            pair = clusters[first], clusters[second]
+            clusters.append(cls((np.concatenate([p.cells[0] for p in pair]),), pair))
+        return clusters[-1]
 
     def halves(self) -> tuple[Cluster, Cluster] | None:
         return self.inside

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfxai import baselines
 from tfxai.engines import Method
 from tfxai.methods import catalogue
 from tfxai.results import Explanation
-from tfxai.support import nearest
+from tfxai.scores import Targets
+from tfxai.support import Inputs, Model, nearest
 
 BASELINES = ("blur", "mean", "noise")  # those of tfxai.baselines that need no argument
-
-
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+# "mean" is a word of these settings themselves.
 HIDING = {
     "hide": ("blur", "noise"),
     "masker": ("blur", "noise"),
     "background": BASELINES,
-}  # mean is their own word
+}
 
 
 def snake_case(name: str) -> str:
@@ -79,12 +81,12 @@ def method_class(name: str) -> type[Method]:
 
     Raises ValueError, with the nearest names and all others, if there is none.
     """
-    plain = {one.lower(): one for one in catalogue.__all__}
-    found = plain.get(re.sub(r"[_\-\s]", "", name).lower())
-    if found is None:
-        known = sorted(snake_case(one) for one in catalogue.__all__)
+    by_letters = {name.lower(): name for name in catalogue.__all__}
+    class_name = by_letters.get(re.sub(r"[_\-\s]", "", name).lower())
+    if class_name is None:
+        known = sorted(snake_case(method) for method in catalogue.__all__)
         raise ValueError(f"There is no method {name!r}.{nearest(name, known)} There are: {', '.join(known)}.")
-    return getattr(catalogue, found)
+    return getattr(catalogue, class_name)
 
 
 def configured(name: str, settings: Sequence[str] = ()) -> Method:
@@ -153,15 +155,12 @@ def _value(key: str, text: str, hint: Any) -> Any:
     raise ValueError(f"{key}={text}: {key} takes {wanted}.")
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
-
-
 def _kinds(hint: Any) -> list[Any]:
     """int | None -> int, None; Literal["a", "b"] -> "a", "b". No type at all: a number or a text."""
     if hint is Any:
         return [int, float, str]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return [kind for one in typing.get_args(hint) for kind in _kinds(one)]
+        return [kind for inner in typing.get_args(hint) for kind in _kinds(inner)]
     return list(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else [hint]
 
 
@@ -186,14 +185,26 @@ def _number(text: str) -> float:
     return number
 
 
-def called(method: Any, model: Any, inputs: Any, targets: Any, batch_size: int) -> Explanation:
-    """What a method, or a user's function in the place of one, finds."""
+def called(
+    method: Callable[..., Explanation], model: Model, inputs: Inputs, targets: Targets, batch_size: int
+) -> Explanation:
+    """What a method, or a user's function in the place of one, gives.
+
+    Raises ValueError if that is not an explanation.
+    """
+    options = {"batch_size": batch_size} if _takes_batch_size(method) else {}
+    explanation = method(model, inputs, targets, **options)
+    if not isinstance(explanation, Explanation):
+        raise ValueError(f"{method} gave a {type(explanation).__name__}. A method gives a tfxai.Explanation.")
+    return explanation
+
+
+def _takes_batch_size(method: Callable[..., Explanation]) -> bool:
+    """Methods do; of a user's function its signature tells."""
+    if isinstance(method, Method):
+        return True
     try:
-        found = method(model, inputs, targets, batch_size=batch_size)
-    except TypeError as error:
-        if "batch_size" not in str(error):
-            raise
-        found = method(model, inputs, targets)
-    if not isinstance(found, Explanation):
-        raise ValueError(f"{method} gave a {type(found).__name__}. A method gives a tfxai.Explanation.")
-    return found
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return False
+    return any(each.name == "batch_size" or each.kind is each.VAR_KEYWORD for each in parameters)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,12 +17,14 @@ from tfxai.engines import (
     Perturbed,
     PerturbedScores,
     Request,
+    Tracer,
     attribution_of,
     hidden_input,
     shown,
     visible,
 )
-from tfxai.support import check_real, check_whole
+from tfxai.model import Needs
+from tfxai.support import Tensor, check_real, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,7 @@ class RISE(Method):
     baseline: Baseline = 0.0
     seed: int = 0
     input: str | int | None = None
+    needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
@@ -73,33 +75,48 @@ class RISE(Method):
         shifts = generator.integers(0, steps, (self.samples, 2)).astype(np.int32)
         hidden = part.hidden(self.baseline)
 
-        def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-            down, across = (
-                _enlarging(self.cells, step, side, plan[1][:, axis])
-                for axis, (step, side) in enumerate(zip(steps, sides, strict=True))
-            )
-            masks = tf.einsum("bhs,bst,bwt->bhw", down, tf.cast(plan[0], tf.float32), across)
-            image = visible(inputs[part.which], fixed[0], masks, soft=True)
-            return Perturbed(shown(inputs, part.which, image), masks)
-
-        passes = self.samples * len(part.array)
-        engine = Perturb(request, (part.which, self.cells), perturb, passes)
-        found, maps = [], []
+        engine = Perturb(request, self.samples * len(part.array))
+        grid = _Grids(part.which, self.cells, tuple(steps), tuple(sides))
+        examples, maps = [], []
         for example in engine.examples():
             number = example.number
-            seen = engine.run(example, [grids, shifts], [hidden[number : number + 1]], sums=sides)
-            maps.append(self._map(seen))
-            found.append(example)
-        return attribution_of(found, part.values(np.concatenate(maps), request))
+            behind = [hidden[number : number + 1]]
+            maps.append(self._map(engine.run(grid, example, [grids, shifts], behind, sums=sides)))
+            examples.append(example)
+        return attribution_of(examples, part.values(np.concatenate(maps)))
 
-    def _map(self, seen: PerturbedScores) -> NDArray:
+    def _map(self, perturbed: PerturbedScores) -> NDArray:
         """(K, H, W). What a constant score would add to the sum is known; what chance made of it is noise."""
-        sums, masks = seen.sums[:-1], seen.sums[-1]
-        mean = seen.scores.mean(0, dtype=np.float64)[:, None, None]
+        sums, masks = perturbed.sums[:-1], perturbed.sums[-1]
+        mean = perturbed.scores.mean(0, dtype=np.float64)[:, None, None]
         return mean + (sums - mean * masks) / (self.samples * self.keep)
 
 
-def _enlarging(cells: int, step: int, side: int, shifts: Any) -> Any:
+@dataclasses.dataclass(frozen=True)
+class _Grids:
+    """Grids of bits and their shifts (plan), enlarged to masks through which the input is seen.
+
+    steps: pixels of a cell along each side; sides: of the image.
+    """
+
+    which: int
+    cells: int
+    steps: tuple[int, ...]
+    sides: tuple[int, ...]
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        down, across = (
+            _enlarging(self.cells, step, side, plan[1][:, axis])
+            for axis, (step, side) in enumerate(zip(self.steps, self.sides, strict=True))
+        )
+        masks = tf.einsum("bhs,bst,bwt->bhw", down, tf.cast(plan[0], tf.float32), across)
+        image = visible(inputs[self.which], fixed[0], masks, soft=True)
+        return Perturbed(shown(inputs, self.which, image), masks)
+
+
+def _enlarging(cells: int, step: int, side: int, shifts: Tensor) -> Tensor:
     """(B, side, cells): a side of the grid, enlarged linearly to (cells + 1) steps and seen from a shift on."""
     scale = cells / ((cells + 1) * step)
     centre = (tf.cast(tf.range(side) + shifts[:, None], tf.float32) + 0.5) * scale - 0.5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +19,7 @@ from tfxai.engines import (
     Perturbed,
     PerturbedScores,
     Request,
+    Tracer,
     attribution_of,
     enlarged,
     joined_values,
@@ -27,8 +27,8 @@ from tfxai.engines import (
     repeated,
     shown,
 )
-from tfxai.model import Embedded, LayerChoice, check_layers, layer_key
-from tfxai.support import check_whole
+from tfxai.model import Embedded, LayerChoice, Needs
+from tfxai.support import PerInput, Tensor, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,7 @@ class ScoreCAM(Method):
     layer: LayerChoice = None
     channels: int | None = None
     baseline: Baseline = 0.0
+    needs = Needs(gradients=False, layers=True)
     default_score = "probability"
 
     def __post_init__(self) -> None:
@@ -59,41 +60,19 @@ class ScoreCAM(Method):
             check_whole(self, channels=1)
 
     def attribute(self, request: Request) -> Attribution:
-        check_layers(request.network, request.name)
-        network, which = request.network, 0
         hidden = request.baselines_of(self.baseline)
-
-        def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-            tokens = isinstance(network.places[which], Embedded)
-            point = network.forward(inputs).points[which] if tokens else inputs[which]
-            large = enlarged(tf.gather(fixed[0], tf.maximum(plan[0], 0)), point.shape[1:-1])
-            axes = list(range(1, large.shape.rank))
-            low, high = (f(large, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
-            masks = tf.math.divide_no_nan(large - low, high - low)
-            masks *= tf.reshape(
-                tf.cast(plan[0] >= 0, tf.float32), [-1, *[1] * len(axes)]
-            )  # -1 hides everything
-            seen = fixed[1] + tf.expand_dims(masks, -1) * (tf.cast(point, tf.float32) - fixed[1])
-            notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
-            count = tf.shape(masks)[0]
-            if not tokens:
-                return Perturbed(shown(inputs, which, tf.cast(seen, point.dtype)), notes=notes)
-            points: list[Any] = [None] * len(inputs)
-            points[which] = seen
-            return Perturbed(repeated(inputs, count), notes=notes, points=points)
-
-        found, values = [], []
-        engine = Perturb(request, (layer_key(self.layer), "scores"), perturb, 0, notes=2)
+        examples, values = [], []
+        engine = Perturb(request, passes=0)
         for example in engine.examples():
             layer = layer_maps(request, self.layer, example)
-            which, (channels, varied) = layer.which, self._chosen(layer.maps)
-            number = example.number
+            channels, varied = self._chosen(layer.maps)
             plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
-            engine = dataclasses.replace(engine, passes=len(plan) * len(network))
-            seen = engine.run(example, [plan], [layer.maps, hidden[which][number : number + 1]])
-            values.append(layer.enlarged(request, _weighed(layer, channels, varied, seen)))
-            found.append(example)
-        return attribution_of(found, joined_values(values))
+            engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
+            behind = hidden[layer.which][example.number : example.number + 1]
+            perturbed = engine.run(_ThroughMaps(layer.which), example, [plan], [layer.maps, behind], notes=2)
+            values.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
+            examples.append(example)
+        return attribution_of(examples, joined_values(values))
 
     def _chosen(self, maps: NDArray) -> tuple[NDArray, NDArray]:
         """Numbers of the channels, and which of them vary: a constant map hides everything, as the baseline does."""
@@ -102,13 +81,42 @@ class ScoreCAM(Method):
         return channels, np.ptp(maps[channels].reshape(len(channels), -1), axis=1) > 0
 
 
-def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, seen: PerturbedScores) -> NDArray:
+@dataclasses.dataclass(frozen=True)
+class _ThroughMaps:
+    """An input seen through maps: fixed are all maps and what hides, the plan their numbers (-1 hides everything).
+
+    Notes the least and the largest value of each enlarged map. which: number of the input.
+    """
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        (maps, hidden), (numbers,) = fixed, plan
+        tokens = isinstance(tracer.places[self.which], Embedded)
+        point = tracer.forward(inputs).points[self.which] if tokens else inputs[self.which]
+        large = enlarged(tf.gather(maps, tf.maximum(numbers, 0)), point.shape[1:-1])
+        axes = list(range(1, large.shape.rank))
+        low, high = (f(large, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
+        masks = tf.math.divide_no_nan(large - low, high - low)
+        masks *= tf.reshape(tf.cast(numbers >= 0, tf.float32), [-1, *[1] * len(axes)])
+        through = hidden + tf.expand_dims(masks, -1) * (tf.cast(point, tf.float32) - hidden)
+        notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
+        if not tokens:
+            return Perturbed(shown(inputs, self.which, tf.cast(through, point.dtype)), notes=notes)
+        points: PerInput = [None] * len(inputs)
+        points[self.which] = through
+        return Perturbed(repeated(inputs, tf.shape(masks)[0]), notes=notes, points=points)
+
+
+def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, perturbed: PerturbedScores) -> NDArray:
     """(K, h, w ...): maps scaled to 0..1, weighed by the softmax of their gains."""
-    gains = np.zeros((len(channels), seen.scores.shape[1]))
-    gains[varied] = seen.scores[1:] - seen.scores[0]
+    gains = np.zeros((len(channels), perturbed.scores.shape[1]))
+    gains[varied] = perturbed.scores[1:] - perturbed.scores[0]
     weights = softmax(gains, axis=0)[varied]
     low, high = (
-        seen.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1)
+        perturbed.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1)
     )
     # Scaled as they were when enlarged; enlarging is linear, so it can come last.
     scaled = np.divide(

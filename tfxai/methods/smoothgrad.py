@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines import Attribution, Method, Moments, PathPoints, Paths, Request, Sum, answered
-from tfxai.support import check_real, check_whole
+from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, Sum, answered
+from tfxai.support import Tensor, check_real, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +31,39 @@ class NoisyGradients(Method):
         check_real(self, "noise", lambda x: 0 <= x < np.inf, "a fraction of the input's range, 0 or more")
 
     def paths(self, request: Request) -> Paths:
-        return Paths(request, (self.noise, self.seed), self.noisy)
+        """The engine: points are noisy copies."""
+        return Paths(request, _Noise(self.noise, self.seed))
 
-    def table(self, rows: int) -> PathPoints:
+    def points(self, rows: int) -> PathPoints:
+        """The noisy copies of a block of rows, by their numbers."""
         return PathPoints.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
 
-    def noisy(self, start: Any, end: Any, parameters: Any, which: int) -> Any:
-        """The example plus the noise of its number; in a chunk the numbers are in order, so few are drawn."""
+    def moments(self, request: Request, combined: Callable[[NDArray, NDArray], NDArray]) -> Attribution:
+        """Values made of the mean and the variance of the gradients."""
+        paths = self.paths(request)
+
+        def values_of(block: Block) -> list[NDArray]:
+            _, *moments = paths.run(block, self.points(len(block.targets)), Moments())
+            means, squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
+            return [
+                combined(mean, square / self.samples) for mean, square in zip(means, squares, strict=True)
+            ]
+
+        return answered(paths, values_of)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noise:
+    """A path function: the example plus the noise of the number that is its parameter.
+
+    noise: standard deviation, as a fraction of the example's range. seed: of the noise.
+    """
+
+    noise: float
+    seed: int
+
+    def __call__(self, start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
+        # In a chunk the numbers are in order, so few different noises are drawn.
         numbers = tf.cast(parameters[:, 0], tf.int32)
         draws = tf.map_fn(
             lambda number: tf.random.stateless_normal(
@@ -47,23 +72,9 @@ class NoisyGradients(Method):
             tf.range(numbers[0], numbers[-1] + 1),
             fn_output_signature=tf.float32,
         )
-        space = list(range(1, end.shape.rank))
-        spread = tf.reduce_max(end, space, keepdims=True) - tf.reduce_min(end, space, keepdims=True)
+        axes = list(range(1, end.shape.rank))
+        spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
         return end + self.noise * spread * tf.cast(tf.gather(draws, numbers - numbers[0]), end.dtype)
-
-    def moments(self, request: Request, combined: Callable[[NDArray, NDArray], NDArray]) -> Attribution:
-        """An answer made of the mean and the variance of the gradients."""
-        paths = self.paths(request)
-
-        def values_of(block: Any) -> list[NDArray]:
-            _, *both = paths.run(block, self.table(len(block.targets)), Moments())
-            half = len(both) // 2
-            return [
-                combined(m, squares / self.samples)
-                for m, squares in zip(both[:half], both[half:], strict=True)
-            ]
-
-        return answered(paths, values_of)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +90,7 @@ class SmoothGrad(NoisyGradients):
 
     def attribute(self, request: Request) -> Attribution:
         paths = self.paths(request)
-        return answered(paths, lambda block: paths.run(block, self.table(len(block.targets)), Sum()))
+        return answered(paths, lambda block: paths.run(block, self.points(len(block.targets)), Sum()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
 from tfxai.engines import Attribution, Block, Method, PathPoints, Paths, Request, Sum, answered
+from tfxai.model import Needs
 from tfxai.support import check_whole
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
@@ -39,17 +40,17 @@ class XRAI(Method):
     steps: int = 50
     min_size: int = 150
     smallest_gain: int = 50
+    needs = Needs(images_only=True)
 
     def __post_init__(self) -> None:
         check_whole(self, steps=1, min_size=1, smallest_gain=1)
 
     def attribute(self, request: Request) -> Attribution:
         network = request.network
-        network.explain_images_only("XRAI")
         positions, weights = np.polynomial.legendre.leggauss(self.steps)
         positions, weights = (positions + 1) / 2, weights / 2
 
-        def table(block: Block) -> PathPoints:
+        def points(block: Block) -> PathPoints:
             return PathPoints.of(len(block.targets), positions, weights)
 
         def against(extreme: np.ufunc) -> Attribution:
@@ -59,18 +60,18 @@ class XRAI(Method):
                 else np.broadcast_to(extreme.reduce(array, axis=(1, 2, 3), keepdims=True), array.shape)
                 for array, place in zip(network.arrays, network.places, strict=True)
             ]
-            paths = Paths(request, (), starts=starts)
+            paths = Paths(request, starts=starts)
             return answered(
-                paths, lambda block: paths.contributions(block, paths.run(block, table(block), Sum()))
+                paths, lambda block: paths.contributions(block, paths.run(block, points(block), Sum()))
             )
 
         black, white = against(np.minimum), against(np.maximum)
         values: list[NDArray | None] = []
-        for array, one, other in zip(network.arrays, black.values, white.values, strict=True):
-            if one is None or other is None:
+        for array, from_black, from_white in zip(network.arrays, black.values, white.values, strict=True):
+            if from_black is None or from_white is None:
                 values.append(None)
                 continue
-            maps = (one + other).sum(-1) / 2
+            maps = (from_black + from_white).sum(-1) / 2
             regions = [self._regions(image) for image in array]
             ranked = [self._ranked(m, regions[row // request.targets_each]) for row, m in enumerate(maps)]
             values.append(np.stack(ranked)[..., None])

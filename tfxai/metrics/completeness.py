@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, at_inputs
+from tfxai.engines import Perturbed, Tracer, at_inputs
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
+from tfxai.support import Tensor
 
 
 @metric(higher_is_better=False)
@@ -50,20 +52,29 @@ def completeness(
     gone = [each.hidden(baseline) for each in several]
     _, whole = at_inputs(rows.request)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        found = list(inputs)
-        for each, base in zip(several, fixed, strict=True):
-            found[each.part.which] = base
-        return Perturbed(found)
-
     def fixed(row: int) -> list[NDArray]:
         return [base[row : row + 1] for base in gone]
 
     places = tuple(each.part.which for each in several)
-    seen = rows.seen(("baseline", places), perturb, lambda _: [np.zeros(1, np.int32)], fixed)
-    nothing = np.array([found.scores[0, 0] for _, found in seen])
+    at_baseline = rows.perturbed(_Baselines(places), lambda _: [np.zeros(1, np.int32)], fixed)
+    nothing = np.array([perturbed.scores[0, 0] for _, perturbed in at_baseline])
     sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)
     return rows.result(completeness, np.abs(sums - (whole[:, 0] - nothing)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Baselines:
+    """The baselines (fixed) in the place of some inputs, by their numbers."""
+
+    which: tuple[int, ...]
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        tensors = list(inputs)
+        for number, baseline in zip(self.which, fixed, strict=True):
+            tensors[number] = baseline
+        return Perturbed(tensors)
 
 
 def explanation_score(explanation: Explanation) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,11 @@ from scipy.integrate import trapezoid
 
 from tfxai import baselines
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, ranks_of, rows_of
 from tfxai.results import Explanation
-from tfxai.support import whole_number
+from tfxai.support import Tensor, whole_number
 
 
 @metric(higher_is_better=False)
@@ -108,14 +109,25 @@ def stepwise(
     step = whole_number("step", step, 1)
     counts = np.unique([*range(0, rows.places, step), rows.places]).astype(np.int32)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        first = fixed[0] < tf.reshape(plan[0], (-1, *[1] * len(rows.part.space)))
-        x = visible(inputs[rows.part.which], fixed[1], first if keep else ~first)
-        return Perturbed(shown(inputs, rows.part.which, x))
-
     def fixed(row: int) -> list[NDArray]:
         ranks = ranks_of(order[row], np.random.default_rng([seed, row]))
         return [ranks[None], hidden[row : row + 1]]
 
-    seen = rows.seen(("stepwise", keep), perturb, lambda _: [counts], fixed)
-    return np.stack([found.scores[:, 0] for _, found in seen]), counts / rows.places
+    steps = rows.perturbed(_FirstPlaces(rows.part.which, keep), lambda _: [counts], fixed)
+    return np.stack([perturbed.scores[:, 0] for _, perturbed in steps]), counts / rows.places
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstPlaces:
+    """The first places, as many as the plan says, by their ranks (fixed): kept, or hidden behind what is given (fixed)."""
+
+    which: int
+    keep: bool
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        ranks, hidden = fixed
+        first = ranks < tf.reshape(plan[0], (-1, *[1] * (ranks.shape.rank - 1)))
+        x = visible(inputs[self.which], hidden, first if self.keep else ~first)
+        return Perturbed(shown(inputs, self.which, x))

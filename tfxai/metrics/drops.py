@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import run_in_batches, visible
+from tfxai.engines import ScoredBody, Tracer, run_in_batches, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
+from tfxai.support import Tensor
 
 
 @metric(higher_is_better=False)
@@ -94,17 +96,36 @@ def _compared(
     masks = positive / np.maximum(largest, 1e-30).reshape(-1, *[1] * (positive.ndim - 1))
     soft = rows.part.array.dtype.kind == "f"
 
-    def body(facts: dict[str, Any], inputs: Any, target_codes: Any, masks: Any, hidden: Any) -> Any:
-        whole, _ = request.scored(request.network.forward(inputs), target_codes, facts)
-        dimmed = list(inputs)
-        dimmed[which] = visible(inputs[which], hidden, masks, soft=soft)
-        left, _ = request.scored(request.network.forward(dimmed), target_codes, facts)
-        return tf.cast(whole, tf.float32), tf.cast(left, tf.float32)
-
-    whole, left = run_in_batches(request, ["dimmed", which, soft], body, [masks, rows.hidden(baseline)])
+    body = _Dimmed(which, soft)
+    whole, left = run_in_batches(request, body, [masks, rows.hidden(baseline)])
     outside = min(whole.min(), left.min()) < -1e-6 or max(whole.max(), left.max()) > 1 + 1e-6
     if outside and function is not average_increase:
         raise ValueError(
             f"{function.__name__} is a part of a probability; the score lies outside of 0..1. Leave score as it is."
         )
     return rows.result(function, formula(whole.astype(np.float64), left.astype(np.float64)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Dimmed(ScoredBody):
+    """Scores (B,) of the inputs as they are, and of what masks leave of one of them.
+
+    which: its number. soft: masks may also lie between 0 and 1.
+    """
+
+    which: int
+    soft: bool
+
+    def __call__(
+        self,
+        tracer: Tracer,
+        inputs: Sequence[Tensor],
+        target_codes: Tensor,
+        masks: Tensor,
+        hidden: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        whole, _ = tracer.scored(tracer.forward(inputs), target_codes)
+        dimmed = list(inputs)
+        dimmed[self.which] = visible(inputs[self.which], hidden, masks, soft=self.soft)
+        left, _ = tracer.scored(tracer.forward(dimmed), target_codes)
+        return tf.cast(whole, tf.float32), tf.cast(left, tf.float32)

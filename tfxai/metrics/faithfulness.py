@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.metrics.curves import stepwise
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, correlation, rows_of
 from tfxai.results import Explanation
-from tfxai.support import whole_number
+from tfxai.support import Tensor, whole_number
 
 
 @metric(higher_is_better=True)
@@ -119,10 +120,6 @@ def _correlated(
     hidden, part = rows.hidden(baseline), rows.part
     values = []
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        gone = tf.gather(plan[0], fixed[0][0], axis=1)
-        return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[1], ~gone)))
-
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
         return [random_sets(samples, count, size, generator)]
@@ -130,7 +127,7 @@ def _correlated(
     def fixed(row: int) -> list[NDArray]:
         return [cells[None], hidden[row : row + 1]]
 
-    for example, seen in rows.seen(("sets",), perturb, plan, fixed):
+    for example, seen in rows.perturbed(_Sets(part.which), plan, fixed):
         sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
         values.append(measure(plan(example.number)[0] @ sums, example.scores[0] - seen.scores[:, 0]))
     return rows.result(function, values)
@@ -142,6 +139,19 @@ def random_sets(samples: int, count: int, size: int, generator: np.random.Genera
     for row in found:
         row[generator.choice(count, size, replace=False)] = True
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sets:
+    """Sets of cells, hidden together: the plan tells which (B, cells), fixed are the cells' map and what hides."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        hidden = tf.gather(plan[0], fixed[0][0], axis=1)
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[1], ~hidden)))
 
 
 def _spearman(ones: NDArray, others: NDArray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,11 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, space_of, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
-from tfxai.support import at_least_zero, whole_number
+from tfxai.support import Tensor, at_least_zero, whole_number
 
 
 @metric(higher_is_better=False)
@@ -70,32 +71,6 @@ def infidelity(
     squares = perturbation == "square"
     one = [1] * len(part.space)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        x, (full, base, width) = inputs[part.which], fixed
-        mask: Any = None
-        if squares:
-            gone = _inside(plan[0], part.space)
-            y = visible(x, base, ~gone)
-            mask = tf.cast(gone if gone.shape.rank == x.shape.rank else gone[..., None], tf.float32)
-        else:
-            drawn = tf.map_fn(
-                lambda key: tf.random.stateless_normal(x.shape[1:], key),
-                plan[0],
-                fn_output_signature=tf.float32,
-            )
-            y = x - width[0] * drawn
-        step = tf.cast(x, tf.float32) - tf.cast(y, tf.float32)
-        if reads == "weights":
-            forecast = full * step
-        elif squares:
-            forecast = full * mask
-        else:
-            ratio = tf.math.divide_no_nan(step, tf.cast(x - base, tf.float32))
-            alone = full.shape[-1] == 1 and full.shape.rank == ratio.shape.rank
-            forecast = full * (tf.reduce_mean(ratio, -1, keepdims=True) if alone else ratio)
-        forecast = tf.reduce_sum(tf.reshape(forecast, (tf.shape(forecast)[0], -1)), 1, keepdims=True)
-        return Perturbed(shown(inputs, part.which, tf.cast(y, x.dtype)), notes=forecast)
-
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
         if squares:
@@ -110,13 +85,57 @@ def infidelity(
         return [rows.full[row : row + 1], hidden[row : row + 1], width]
 
     values = []
-    for example, seen in rows.seen(("infidelity", reads, perturbation), perturb, plan, fixed, notes=1):
+    for example, seen in rows.perturbed(
+        _Forecast(part.which, squares, reads == "weights"), plan, fixed, notes=1
+    ):
         change = (example.scores[0] - seen.scores[:, 0]).astype(np.float64)
         forecast = seen.notes[:, 0].astype(np.float64)
         if scaled:
             forecast = forecast * (forecast @ change) / max(forecast @ forecast, 1e-30)
         values.append(np.mean((forecast - change) ** 2))
     return rows.result(infidelity, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Forecast:
+    """Squares that are hidden, or noise that is added; it notes by how much the values say that the score will fall.
+
+    squares: the plan holds squares (B, axes, 2), else the keys of noise (B, 2).
+    weights: values are multiplied with the change of the input, else with the part of it that is gone.
+    fixed:   values, what hides, and the noise's standard deviation, each with a leading axis of 1.
+    """
+
+    which: int
+    squares: bool
+    weights: bool
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        x, (values, hidden, width) = inputs[self.which], fixed
+        gone: Tensor = None
+        if self.squares:
+            inside = _inside(plan[0], space_of(x))
+            y = visible(x, hidden, ~inside)
+            gone = tf.cast(inside if inside.shape.rank == x.shape.rank else inside[..., None], tf.float32)
+        else:
+            noise = tf.map_fn(
+                lambda key: tf.random.stateless_normal(x.shape[1:], key),
+                plan[0],
+                fn_output_signature=tf.float32,
+            )
+            y = x - width[0] * noise
+        step = tf.cast(x, tf.float32) - tf.cast(y, tf.float32)
+        if self.weights:
+            forecast = values * step
+        elif self.squares:
+            forecast = values * gone
+        else:
+            ratio = tf.math.divide_no_nan(step, tf.cast(x - hidden, tf.float32))
+            one_channel = values.shape[-1] == 1 and values.shape.rank == ratio.shape.rank
+            forecast = values * (tf.reduce_mean(ratio, -1, keepdims=True) if one_channel else ratio)
+        forecast = tf.reduce_sum(tf.reshape(forecast, (tf.shape(forecast)[0], -1)), 1, keepdims=True)
+        return Perturbed(shown(inputs, self.which, tf.cast(y, x.dtype)), notes=forecast)
 
 
 def random_squares(samples: int, space: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.int32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline
 from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
 from tfxai.metrics.result import MetricResult, unwrapped
-from tfxai.model import Network
+from tfxai.model import Needs, Network
 from tfxai.results import Explanation
-
-
-class Metric:
-    """Stands for all metrics in the keys of traced functions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +46,24 @@ class Rows:
     def hidden(self, baseline: Baseline) -> NDArray:
         return self.part.hidden(baseline)
 
-    def seen(
-        self, settings: tuple[Hashable, ...], perturb: Perturbation, plans: Any, fixed: Any, notes: int = 0
+    def perturbed(
+        self,
+        perturbation: Perturbation,
+        plans: Callable[[int], list[NDArray]],
+        fixed: Callable[[int], list[NDArray]],
+        notes: int = 0,
     ) -> Iterator[tuple[Example, PerturbedScores]]:
         """Scores each row's perturbations.
 
         plans: row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
+        notes: how many numbers are noted beside each score.
         """
         first = plans(0)
-        engine = Perturb(
-            self.request, (self.part.which, *settings), perturb, len(self) * len(first[0]), notes=notes
-        )
+        engine = Perturb(self.request, len(self) * len(first[0]))
         for example in engine.examples():
             row = example.number
-            yield example, engine.run(example, first if row == 0 else plans(row), fixed(row))
+            plan = first if row == 0 else plans(row)
+            yield example, engine.run(perturbation, example, plan, fixed(row), notes=notes)
 
     def result(self, function: Any, values: Any, kind: type[MetricResult] = MetricResult, **more: Any) -> Any:
         """Values (rows,), and more per row, in the shape of the targets."""
@@ -104,8 +104,8 @@ def rows_of(
     else:
         inputs = type(arrays)(np.repeat(array, each, axis=0) for array in arrays)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
-    network = Network(model, inputs)
-    request = Request.of(network, targets, score, batch_size, progress, Metric)
+    network = Network(model, inputs, Needs(gradients=False), "A metric")
+    request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
     part = hidden_input(request, key, "A metric")
     if heat.shape[1:] != part.space:
         raise ValueError(

@@ -15,12 +15,12 @@ from scipy.sparse.linalg import spsolve
 
 from tfxai import baselines
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, shown, visible
+from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.inputs import parts
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, ranks_of, rows_of
 from tfxai.results import Explanation
-from tfxai.support import at_least_zero, whole_number
+from tfxai.support import Tensor, at_least_zero, whole_number
 
 
 @metric(higher_is_better=True)
@@ -59,10 +59,6 @@ def irof(
     hidden = rows.hidden(baseline)
     cut = _cuts(rows, segmenter, segments)
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        seen = fixed[0] >= tf.reshape(plan[0], (-1, *[1] * len(part.space)))
-        return Perturbed(shown(inputs, part.which, visible(inputs[part.which], fixed[1], seen)))
-
     def plan(row: int) -> list[NDArray]:
         return [np.arange(cut[row].max() + 2, dtype=np.int32)]
 
@@ -73,10 +69,24 @@ def irof(
         return [rank[cut[row]][None], hidden[row : row + 1]]
 
     values = []
-    for _, found in rows.seen(("irof",), perturb, plan, fixed):
-        curve = found.scores[:, 0]
+    for _, perturbed in rows.perturbed(_FirstSegments(part.which), plan, fixed):
+        curve = perturbed.scores[:, 0]
         values.append(1 - trapezoid(curve / curve[0], dx=1 / (len(curve) - 1)) if curve[0] > 0 else np.nan)
     return rows.result(irof, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class _FirstSegments:
+    """The first segments, as many as the plan says, by their ranks on each place (fixed), hidden behind what is given."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        ranks, hidden = fixed
+        kept = ranks >= tf.reshape(plan[0], (-1, *[1] * (ranks.shape.rank - 1)))
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], hidden, kept)))
 
 
 def _cuts(rows: Rows, segmenter: Any, segments: int) -> list[NDArray[np.int32]]:
@@ -143,9 +153,6 @@ def road(
     if not fractions or not all(0 < fraction < 1 for fraction in fractions):
         raise ValueError(f"fractions is {fractions}. Give numbers between 0 and 1.")
 
-    def perturb(inputs: Sequence[Any], fixed: Sequence[Any], plan: Sequence[Any]) -> Perturbed:
-        return Perturbed(shown(inputs, part.which, tf.cast(plan[0], inputs[part.which].dtype)))
-
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
         image, ranks = part.array[row], ranks_of(rows.heat[row], generator)
@@ -155,11 +162,23 @@ def road(
         gone = [ranks < count for count in counts] + [ranks >= rows.places - count for count in counts]
         return [np.stack([imputed(image, each, width, generator) for each in gone])]
 
-    found = np.stack([seen.scores[:, 0] for _, seen in rows.seen(("road",), perturb, plan, lambda _: [])])
-    morf, lerf = np.split(found, 2, axis=1)
+    both = rows.perturbed(_Given(part.which), plan, lambda _: [])
+    morf, lerf = np.split(np.stack([perturbed.scores[:, 0] for _, perturbed in both]), 2, axis=1)
     return rows.result(
         road, (lerf - morf).mean(axis=1), RoadResult, morf=morf, lerf=lerf, fractions=np.array(fractions)
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """Inputs that were made beforehand: the plan holds them."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        return Perturbed(shown(inputs, self.which, tf.cast(plan[0], inputs[self.which].dtype)))
 
 
 def imputed(image: NDArray, gone: NDArray, noise: float, generator: np.random.Generator) -> NDArray:

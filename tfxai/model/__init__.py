@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from tfxai.model.families import build
+from tfxai.model.adapters import build
 from tfxai.model.forward_pass import Embedded, ForwardPass
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
-from tfxai.model.maps import LayerChoice, activation_maps, check_layers, first_tensor, layer_key, named_call
-from tfxai.model.network import Network, thawed
+from tfxai.model.maps import LayerChoice, Maps, activation_maps, first_tensor, named_call
+from tfxai.model.network import Needs, Network, Place, thawed
 from tfxai.model.operations import operations_ahead, operations_behind
-from tfxai.model.tracing import Compiled
+from tfxai.model.tracing import Body, TracedFunction, TraceRecord
+from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
 
 __all__ = [
-    "Compiled",
+    "Body",
     "Embedded",
     "ForwardPass",
     "LayerChoice",
     "LayerTable",
+    "Maps",
+    "Needs",
     "Network",
+    "Place",
+    "Replaced",
+    "TraceRecord",
+    "TracedFunction",
     "WeightedLayer",
     "activation_maps",
     "build",
-    "check_layers",
     "chosen_layers",
     "first_tensor",
-    "layer_key",
     "layers",
     "named_call",
     "operations_ahead",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import collections
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
-from tfxai.model.forward_pass import Call
+from tfxai.model.forward_pass import LayerCall
 from tfxai.model.operations import operations_behind
+from tfxai.support import Layer, Tensor
+
+HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze")  # operations that leave ids as they are
 
 
-def is_embedding(layer: Any) -> bool:
+def is_embedding(layer: Layer) -> bool:
+    """Whether a layer looks ids up in a table of weights."""
     if isinstance(layer, Endpoint):
         return layer.ids is not None
     legacy = sys.modules.get("tf_keras")
@@ -23,8 +27,8 @@ def is_embedding(layer: Any) -> bool:
     )
 
 
-def embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
-    """The first embedding call that looks this input up, and which call of its layer that is."""
+def embedding_of(tensor: Tensor, calls: Sequence[LayerCall]) -> tuple[Layer, int] | None:
+    """The layer of the first embedding call that looks this input up, and which call of that layer it is."""
     counts: collections.Counter[int] = collections.Counter()
     for call in calls:
         if is_embedding(call.layer):
@@ -36,21 +40,14 @@ def embedding_of(tensor: Any, calls: list[Call]) -> tuple[Any, int] | None:
     return None
 
 
-def table_size_of(tensor: Any, calls: list[Call]) -> int | None:
+def table_size_of(tensor: Tensor, calls: Sequence[LayerCall]) -> int | None:
     """The size of the smallest Keras embedding that looks this input up as it is."""
 
-    def handed_on(ids: Any) -> bool:
-        while ids is not tensor and ids.op.type in _HANDING_ON:
+    def is_handed_on(ids: Tensor) -> bool:
+        while ids is not tensor and ids.op.type in HANDING_ON:
             ids = ids.op.inputs[0]
         return ids is tensor
 
-    looked_up = [call for call in calls if is_embedding(call.layer) and not isinstance(call.layer, Endpoint)]
-    sizes = [c.layer.input_dim for c in looked_up if handed_on(tf.nest.flatten(c.inputs)[0])]
+    lookups = [call for call in calls if is_embedding(call.layer) and not isinstance(call.layer, Endpoint)]
+    sizes = [call.layer.input_dim for call in lookups if is_handed_on(tf.nest.flatten(call.inputs)[0])]
     return min(sizes, default=None)
-
-
-def position_of(layers: list[Any], layer: Any) -> int:
-    return next(i for i, other in enumerate(layers) if other is layer)
-
-
-_HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze")

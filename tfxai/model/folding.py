@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import tensorflow as tf
+
+from tfxai.support import Operation, PerInput, Tensor
 
 CONVOLUTIONS = {
     "Conv2D": tf.raw_ops.Conv2DBackpropInput,
     "DepthwiseConv2dNative": tf.raw_ops.DepthwiseConv2dNativeBackpropInput,
 }
-
-
-_MARK = "_gradient_op_type"
+MARK = "_gradient_op_type"
 
 
 @contextlib.contextmanager
-def folded(operations: set[Any], moving: set[Any], of: Sequence[Any]) -> Iterator[None]:
+def folded(operations: set[Operation], moving: set[Operation], of: Sequence[Tensor]) -> Iterator[None]:
     """Inside, `tf.gradients` folds the scales that follow convolutions into their kernels.
 
     operations: through which gradients go. moving: operations that depend on the inputs; others are weights.
     of:         tensors whose own gradient is wanted, so that nothing may be left out of it.
     """
     wanted = {id(tensor) for tensor in of if tensor is not None}
-    marked: list[Any] = []
+    marked: list[Operation] = []
     try:
         for op in operations:
             if op.type not in CONVOLUTIONS or op.get_attr("data_format") != b"NHWC" or _has_rule(op):
@@ -38,21 +37,21 @@ def folded(operations: set[Any], moving: set[Any], of: Sequence[Any]) -> Iterato
             if len(after) != 1 or id(op.outputs[0]) in wanted or _has_rule(after[0]):
                 continue
             if op.inputs[1].op not in moving and _scale_of(after[0], op.outputs[0], moving) is not None:
-                for one, name in ((op, "tfxai.folded.convolution"), (after[0], "tfxai.folded.scale")):
-                    one._set_attr(_MARK, tf.compat.v1.AttrValue(s=name.encode()))
-                    marked.append(one)
+                for marking, name in ((op, "tfxai.folded.convolution"), (after[0], "tfxai.folded.scale")):
+                    marking._set_attr(MARK, tf.compat.v1.AttrValue(s=name.encode()))
+                    marked.append(marking)
         yield
     finally:
         for op in marked:  # another gradient of the same graph may want what was left out
-            op._clear_attr(_MARK)
+            op._clear_attr(MARK)
 
 
-def _has_rule(op: Any) -> bool:
+def _has_rule(op: Operation) -> bool:
     """Whether somebody gave the operation a gradient of its own."""
-    return _MARK in op.node_def.attr
+    return MARK in op.node_def.attr
 
 
-def _scale_of(op: Any, maps: Any, moving: set[Any]) -> Any:
+def _scale_of(op: Operation, maps: Tensor, moving: set[Operation]) -> Tensor:
     """The numbers by which an operation multiplies the channels of maps, or the batch norm that has them; else None."""
     if op.type in ("FusedBatchNormV2", "FusedBatchNormV3"):
         alone = op.inputs[0] is maps and not op.get_attr("is_training")
@@ -72,17 +71,17 @@ def _scale_of(op: Any, maps: Any, moving: set[Any]) -> Any:
 
 
 @tf.RegisterGradient("tfxai.folded.scale")
-def _through_scale(op: Any, incoming: Any, *_: Any) -> list[Any]:
+def _through_scale(op: Operation, incoming: Tensor, *_: Tensor) -> PerInput:
     """Untouched, to the convolution before."""
     return [
-        incoming if tensor.op.type in CONVOLUTIONS and _MARK in tensor.op.node_def.attr else None
+        incoming if tensor.op.type in CONVOLUTIONS and MARK in tensor.op.node_def.attr else None
         for tensor in op.inputs
     ]
 
 
 @tf.RegisterGradient("tfxai.folded.convolution")
-def _through_convolution(op: Any, incoming: Any) -> list[Any]:
-    (after,) = [other for other in op.outputs[0].consumers() if _MARK in other.node_def.attr]
+def _through_convolution(op: Operation, incoming: Tensor) -> PerInput:
+    (after,) = [other for other in op.outputs[0].consumers() if MARK in other.node_def.attr]
     if after.type == "Mul":
         scale = after.inputs[1] if after.inputs[0] is op.outputs[0] else after.inputs[0]
     else:

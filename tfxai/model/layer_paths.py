@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfxai.hub import ModuleLayer
+from tfxai.support import Layer, Model
 
 
-def named_layers(model: Any) -> list[tuple[str, Any]]:
+def named_layers(model: Model) -> list[tuple[str, Layer]]:
     """Every layer inside a Keras model, however deep, with its path: `backbone/block_1/conv`."""
-    found: list[tuple[str, Any]] = []
+    layers: list[tuple[str, Layer]] = []
     taken: set[str] = set()
 
-    def walk(parent: Any, prefix: str) -> None:
+    def walk(parent: Layer, prefix: str) -> None:
         # A functional model also runs operations that are no layers, such as the + of a residual sum. Other models
         # list their layers, and other layers keep their children where only this method looks.
         children = getattr(parent, "operations", None) or getattr(parent, "layers", None)
@@ -25,10 +24,10 @@ def named_layers(model: Any) -> list[tuple[str, Any]]:
             while path in taken:
                 path, count = f"{prefix}{child.name}#{count}", count + 1
             taken.add(path)
-            found.append((path, child))
+            layers.append((path, child))
             if isinstance(child, ModuleLayer):
-                found.extend((f"{path}/{name}", endpoint) for name, endpoint in child.inner)
+                layers.extend((f"{path}/{name}", endpoint) for name, endpoint in child.inner)
             walk(child, path + "/")
 
     walk(model, "")
-    return found
+    return layers

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from tfxai.hub import Module
 from tfxai.inputs import specs_of
+from tfxai.model.adapters import adapter_of
+from tfxai.model.forward_pass import LayerCall
 from tfxai.model.maps import class_of, default_call, first_tensor, grid_of
 from tfxai.model.network import Network
+from tfxai.model.tracing import Body, TraceRecord
+from tfxai.support import Inputs, Model, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ class LayerTable(list[LayerInfo]):
         return "\n".join(lines)
 
 
-def layers(model: Any, inputs: Any = None) -> LayerTable:
+def layers(model: Model, inputs: Inputs | None = None) -> LayerTable:
     """Lists the layers of a model, however deep, that `layer=` can name.
 
     inputs: a batch, or a single one; only needed where the model does not say what it takes (subclassed models that
@@ -55,34 +58,55 @@ def layers(model: Any, inputs: Any = None) -> LayerTable:
 
     Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
     """
-    if not hasattr(model, "get_config") and not isinstance(model, Module):
+    if not adapter_of(model).has_layers:
         raise ValueError("A plain callable has no layers. Give a Keras model or a module of tfxai.hub.")
     network = Network(model, sample_inputs(model) if inputs is None else inputs)
+    record: _TableRecord = network.traced(_Table(), network.arrays).record
+    return LayerTable(record.layers)
 
-    def body(facts: dict[str, Any], *tensors: Any) -> Any:
-        trace = network.forward(tensors)
-        outputs = [tensor for tensor in tf.nest.flatten(trace.outputs) if tensor.dtype.is_floating]
-        best = default_call(network, trace, outputs)
-        seen = {
-            call.path: call for call in trace.calls if call.path and tf.is_tensor(first_tensor(call.output))
+
+@dataclasses.dataclass
+class _TableRecord(TraceRecord):
+    """The layers that were seen."""
+
+    layers: list[LayerInfo] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table(Body):
+    """Every layer with the shape that it puts out. Traced, and never run."""
+
+    Record: ClassVar[type[TraceRecord]] = _TableRecord
+
+    def __call__(self, network: Network, record: _TableRecord, *tensors: Tensor) -> list[Tensor]:
+        forward = network.forward(tensors)
+        outputs = [tensor for tensor in tf.nest.flatten(forward.outputs) if tensor.dtype.is_floating]
+        best = default_call(network, forward, outputs)
+        calls = {
+            call.path: call for call in forward.calls if call.path and tf.is_tensor(first_tensor(call.output))
         }
-        if network.kind == "hub":  # whose tensors may have several names, the shortest first
-            seen = {
-                call.path: call
-                for call in {id(call.output): call for call in reversed(seen.values())}.values()
-            }
-            seen = dict(reversed(seen.items()))
-        facts["layers"] = [
-            LayerInfo(path, class_of(call.layer), tuple(first_tensor(call.output).shape),
-                      grid_of(network, trace, first_tensor(call.output)) is not None, best is not None and path == best.path)
-            for path, call in seen.items()
-        ]  # fmt: skip
+        if network.adapter.has_aliases:  # the first name of a tensor stands for it
+            calls = {call.path: call for call in _first_by_output(list(calls.values()))}
+        for path, call in calls.items():
+            tensor = first_tensor(call.output)
+            spatial = grid_of(network, forward, tensor) is not None
+            chosen = best is not None and path == best.path
+            record.layers.append(LayerInfo(path, class_of(call.layer), tuple(tensor.shape), spatial, chosen))
         return [tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in outputs]
 
-    return LayerTable(network.compiled("layers", body, network.arrays).facts["layers"])
+
+def _first_by_output(calls: list[LayerCall]) -> list[LayerCall]:
+    """The first call of those that put out the same tensor."""
+    outputs: set[int] = set()
+    first = []
+    for call in calls:
+        if id(call.output) not in outputs:
+            outputs.add(id(call.output))
+            first.append(call)
+    return first
 
 
-def sample_inputs(model: Any) -> Any:
+def sample_inputs(model: Model) -> Inputs:
     """Zeros of the shape and in the structure that a model says it takes, one example."""
     if specs := specs_of(model):
         if any(tf.TensorShape(spec.shape).rank is None for spec in specs):

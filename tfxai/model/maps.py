@@ -1,22 +1,37 @@
-"""The layer that a class activation map reads, lined up with the input."""
+"""The layer that is read, as it was named or by default, and its maps, lined up with the input."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import weakref
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from tfxai.hub import Endpoint, Module
-from tfxai.model.forward_pass import Call, Embedded, ForwardPass
+from tfxai.hub import Endpoint
+from tfxai.model.forward_pass import Embedded, ForwardPass, LayerCall
 from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
+from tfxai.support import Layer, Structure, Tensor
 
-LayerChoice = Any  # None (chosen), a layer, its name, its path, or its index in model.layers
+LayerChoice: TypeAlias = "str | int | Layer | None"
+"""A layer by its path, its name, its index in model.layers, or itself; None for the default."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """How an activation lines up with an input.
+
+    which: number of the input.
+    shape: (h, w ...) of the maps.
+    extra: tokens in front of the grid (class token), for layers of tokens of an image.
+    """
+
+    which: int
+    shape: tuple[int | Tensor, ...]
+    extra: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,208 +39,194 @@ class Maps:
     """A layer's activation maps, lined up with the input they explain.
 
     path:   of the layer.
-    call:   which layer of the network, counted as in Network.layers, and which of its calls.
+    call:   position of the layer in Network.layers, and which of its calls.
     tensor: the activations as the layer puts them out.
-    which:  number of the input.
-    grid:   (h, w ...) of the maps.
-    extra:  tokens in front of the grid (class token), for layers of tokens of an image.
     """
 
     path: str
     call: tuple[int, int]
-    tensor: Any
-    which: int
-    grid: tuple[Any, ...]
-    extra: int
+    tensor: Tensor
+    grid: Grid
 
-    def spread(self, tensor: Any) -> Any:
+    @property
+    def which(self) -> int:
+        """Number of the input that the maps line up with."""
+        return self.grid.which
+
+    def spread(self, tensor: Tensor) -> Tensor:
         """Activations, or their gradients, as float32 maps (B, h, w ..., channels)."""
-        tensor = tf.cast(tensor, tf.float32)[:, self.extra :] if self.extra else tf.cast(tensor, tf.float32)
-        return (
-            tf.reshape(tensor, (-1, *self.grid, tensor.shape[-1]))
-            if len(self.grid) + 2 != tensor.shape.rank
-            else tensor
-        )
-
-
-def layer_key(layer: LayerChoice) -> Hashable:
-    """A layer in a key: an instance weakly, so that the key does not keep the model alive."""
-    if isinstance(layer, np.integer):
-        return int(layer)
-    return layer if layer is None or isinstance(layer, (str, int)) else weakref.ref(layer)
-
-
-def check_layers(network: Network, method: str) -> None:
-    """Raises ValueError if the model has no layers that could be read."""
-    if network.kind == "callable":
-        raise ValueError(
-            f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model, or one of tfxai.hub."
-        )
+        maps = tf.cast(tensor, tf.float32)
+        maps = maps[:, self.grid.extra :] if self.grid.extra else maps
+        if len(self.grid.shape) + 2 == maps.shape.rank:
+            return maps
+        return tf.reshape(maps, (-1, *self.grid.shape, maps.shape[-1]))
 
 
 def activation_maps(
-    network: Network, trace: ForwardPass, score: Any, layer: LayerChoice, method: str
+    network: Network, forward: ForwardPass, score: Tensor, layer: LayerChoice, method: str
 ) -> Maps:
     """Inside a trace: the named layer's maps, or those of the last spatial layer that the score depends on.
 
     Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
     """
-    call = default_call(network, trace, [score]) if layer is None else named_call(network, trace, layer)
+    call = default_call(network, forward, [score]) if layer is None else named_call(network, forward, layer)
     if call is None:
         raise ValueError(
             f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
-            f"This model has none: {_listed(trace)}."
+            f"This model has none: {_listed(forward)}."
         )
     tensor = first_tensor(call.output)
     if getattr(call.layer, "data_format", None) in ("channels_first", "NCHW"):
         raise ValueError(
             f"Layer {call.path!r} puts its channels first; {method} reads maps with channels last."
         )
-    space = grid_of(network, trace, tensor)
-    if space is None:
+    grid = grid_of(network, forward, tensor)
+    if grid is None:
         raise ValueError(
             f"Layer {call.path!r} puts out {tuple(tensor.shape)}, which has no spatial maps that line up with an input. "
-            f"{method} can read: {_listed(trace, lambda t: grid_of(network, trace, t) is not None)}."
+            f"{method} can read: {_listed(forward, lambda t: grid_of(network, forward, t) is not None)}."
         )
-    position = next(i for i, (_, other) in enumerate(network.layers) if other is call.layer)
-    calls = [other for other in trace.calls if other.layer is call.layer]
-    return Maps(call.path, (position, calls.index(call)), tensor, *space)
+    position = next(i for i, (_, candidate) in enumerate(network.layers) if candidate is call.layer)
+    calls = [each for each in forward.calls if each.layer is call.layer]
+    return Maps(call.path, (position, calls.index(call)), tensor, grid)
 
 
-def default_call(network: Network, trace: ForwardPass, scores: Sequence[Any]) -> Call | None:
+def default_call(network: Network, forward: ForwardPass, scores: Sequence[Tensor]) -> LayerCall | None:
     """The last layer with spatial maps that a score depends on, pooling apart: it only makes maps coarser.
 
     Where the score reads a class token, its last layer sees no grid: then the one before the last attention.
     """
     behind = operations_behind(scores, differentiable=True)
-    seen: set[str] = set()  # a model, and a dropout at rest, put out the tensor of a layer inside or before
-    candidates: list[Call] = []
-    attention = _attention(trace)
-    for call in trace.calls:
+    attention = _attention_paths(forward)
+    sources: set[str] = (
+        set()
+    )  # a model, and a dropout at rest, put out the tensor of a layer inside or before
+    candidates: list[LayerCall] = []
+    for call in forward.calls:
         tensor = first_tensor(call.output)
-        if (
-            not tf.is_tensor(tensor)
-            or not call.path
-            or any(call.path.startswith(path + "/") for path in attention)
-        ):
+        if not call.path or not tf.is_tensor(tensor) or _is_inside(call, attention):
             continue
         source = _source(tensor)
-        if source.name in seen:
+        if source.name in sources:
             continue
-        seen.add(source.name)
-        pooling = "Pool" in class_of(call.layer)
-        if source.op in behind and not pooling and grid_of(network, trace, tensor) is not None:
+        sources.add(source.name)
+        is_pooling = "Pool" in class_of(call.layer)
+        if source.op in behind and not is_pooling and grid_of(network, forward, tensor) is not None:
             candidates.append(call)
     if candidates and attention:
-        space = grid_of(network, trace, first_tensor(candidates[-1].output))
-        if space is not None and space[2]:
-            inside = [
-                call.path == attention[-1] or call.path.startswith(attention[-1] + "/")
-                for call in trace.calls
-            ]
-            earlier = {id(call) for call in trace.calls[: inside.index(True)]}
-            before = [call for call in candidates if id(call) in earlier]
-            candidates = before or candidates
+        grid = grid_of(network, forward, first_tensor(candidates[-1].output))
+        if grid is not None and grid.extra:
+            candidates = _before(attention[-1], candidates, forward) or candidates
     return candidates[-1] if candidates else None
 
 
-def grid_of(network: Network, trace: ForwardPass, tensor: Any) -> tuple[int, tuple[Any, ...], int] | None:
-    """(number of the input, grid, extra tokens) with which an activation lines up, or None."""
+def _is_inside(call: LayerCall, paths: Sequence[str]) -> bool:
+    return any(call.path.startswith(path + "/") for path in paths)
+
+
+def _before(path: str, candidates: Sequence[LayerCall], forward: ForwardPass) -> list[LayerCall]:
+    """The candidates that ran before a layer, and what is inside it, began to."""
+    inside = [call.path == path or call.path.startswith(path + "/") for call in forward.calls]
+    earlier = {id(call) for call in forward.calls[: inside.index(True)]}
+    return [call for call in candidates if id(call) in earlier]
+
+
+def grid_of(network: Network, forward: ForwardPass, tensor: Tensor) -> Grid | None:
+    """How an activation lines up with the first input that it depends on; None if it does not."""
     shape = tensor.shape
     if not tensor.dtype.is_floating or shape.rank is None or shape.rank < 3 or shape[-1] is None:
         return None
-    grid = tuple(shape[1:-1])
+    sides = tuple(shape[1:-1])
     for which, (array, place) in enumerate(zip(network.arrays, network.places, strict=True)):
-        if place is None or not trace.reaches(which, tensor):
+        if place is None or not forward.reaches(which, tensor):
             continue
         rank = array.ndim + 1 if isinstance(place, Embedded) else array.ndim
-        if rank == shape.rank and any(n is None or n > 1 for n in grid):
-            known = tuple(tf.shape(tensor)[i + 1] if n is None else n for i, n in enumerate(grid))
-            return which, known, 0
-        if rank == 4 and shape.rank == 3 and grid[0] is not None:
+        if rank == shape.rank and any(n is None or n > 1 for n in sides):
+            return Grid(
+                which, tuple(tf.shape(tensor)[i + 1] if n is None else n for i, n in enumerate(sides))
+            )
+        if rank == 4 and shape.rank == 3 and sides[0] is not None:
             height, width = array.shape[1:3]
-            for extra in (0, 1, 2):
-                rows = round(((grid[0] - extra) * height / width) ** 0.5) if grid[0] > extra else 0
-                columns = (grid[0] - extra) // rows if rows else 0
-                if rows * columns == grid[0] - extra > 1 and rows * width == columns * height:
-                    return which, (rows, columns), extra
+            if (grid := _grid_of_tokens(which, sides[0], height, width)) is not None:
+                return grid
     return None
 
 
-def named_call(network: Network, trace: ForwardPass, layer: LayerChoice) -> Call:
+def _grid_of_tokens(which: int, tokens: int, height: int, width: int) -> Grid | None:
+    """The grid of an image's tokens, with up to two further tokens in front of it."""
+    for extra in (0, 1, 2):
+        rows = round(((tokens - extra) * height / width) ** 0.5) if tokens > extra else 0
+        columns = (tokens - extra) // rows if rows else 0
+        if rows * columns == tokens - extra > 1 and rows * width == columns * height:
+            return Grid(which, (rows, columns), extra)
+    return None
+
+
+def named_call(network: Network, forward: ForwardPass, layer: LayerChoice) -> LayerCall:
     """Inside a trace: the last call of the named layer.
 
     Raises ValueError, with the layers that there are, if it does not exist.
     """
-    calls = [call for call in trace.calls if call.path and tf.is_tensor(first_tensor(call.output))]
+    calls = [call for call in forward.calls if call.path and tf.is_tensor(first_tensor(call.output))]
     if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
-        if isinstance(network.model, Module):
-            raise ValueError(
-                f"layer={layer}: the inner tensors of a module go by name, see module.endpoints."
-            )
-        listed = network.model.layers
-        if not -len(listed) <= layer < len(listed):
-            raise ValueError(
-                f"layer={layer}: the model has {len(listed)} layers, counted from 0 or from the end."
-            )
-        layer = listed[layer]
-    if isinstance(layer, str) and isinstance(network.model, Module):
-        layer = network.model.endpoint(layer)
+        layer = network.adapter.layer_at(int(layer))
+    elif isinstance(layer, str):
+        layer = network.adapter.layer_named(layer) or layer
     if isinstance(layer, str):
-        found = [call for call in calls if call.path == layer] or [
-            c for c in calls if c.path.split("/")[-1] == layer
-        ]
-        paths = sorted({call.path for call in found})
+        matching = [call for call in calls if call.path == layer]
+        matching = matching or [call for call in calls if call.path.split("/")[-1] == layer]
+        paths = sorted({call.path for call in matching})
         if len(paths) > 1:
             raise ValueError(
                 f"There are {len(paths)} layers named {layer!r}: {', '.join(paths)}. Give the whole path."
             )
     else:
-        found = [call for call in calls if call.layer is layer]
-    if not found:
+        matching = [call for call in calls if call.layer is layer]
+    if not matching:
         name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
         near = difflib.get_close_matches(str(name), [call.path for call in calls], n=3, cutoff=0.5)
         nearest = f" Nearest: {', '.join(near)}." if near else ""
-        unused = any(path == name or other is layer for path, other in network.layers)
-        problem = "is not used when the model is called" if unused else "does not exist"
-        raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {_listed(trace)}.")
-    return found[-1]
+        is_unused = any(path == name or each is layer for path, each in network.layers)
+        problem = "is not used when the model is called" if is_unused else "does not exist"
+        raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {_listed(forward)}.")
+    return matching[-1]
 
 
-def _attention(trace: ForwardPass) -> list[str]:
+def _attention_paths(forward: ForwardPass) -> list[str]:
     """Paths of attention layers, by their class, or in a module by their name, in order."""
-    found: dict[str, None] = {}
-    for call in trace.calls:
+    paths: dict[str, None] = {}
+    for call in forward.calls:
         if not isinstance(call.layer, Endpoint):
-            found |= {call.path: None} if "Attention" in type(call.layer).__name__ else {}
+            paths |= {call.path: None} if "Attention" in type(call.layer).__name__ else {}
             continue
         scopes = call.path.split("/")[:-1]
-        named = [i for i, scope in enumerate(scopes, 1) if "attention" in scope.lower()]
-        found |= {"/".join(scopes[: named[-1]]): None} if named else {}
-    return list(found)
+        depths = [i for i, scope in enumerate(scopes, 1) if "attention" in scope.lower()]
+        paths |= {"/".join(scopes[: depths[-1]]): None} if depths else {}
+    return list(paths)
 
 
-def class_of(layer: Any) -> str:
+def class_of(layer: Layer) -> str:
+    """The class of a layer; of an inner tensor of a module the operation that makes it."""
     return layer.kind if isinstance(layer, Endpoint) else type(layer).__name__
 
 
-def _listed(trace: ForwardPass, wanted: Any = lambda tensor: True) -> str:
-    seen = {
+def _listed(forward: ForwardPass, wanted: Callable[[Tensor], bool] = lambda tensor: True) -> str:
+    tensors = {
         call.path: first_tensor(call.output)
-        for call in trace.calls
+        for call in forward.calls
         if call.path and tf.is_tensor(first_tensor(call.output))
     }
-    names = [f"{path} {tuple(tensor.shape)}" for path, tensor in seen.items() if wanted(tensor)]
+    names = [f"{path} {tuple(tensor.shape)}" for path, tensor in tensors.items() if wanted(tensor)]
     return "; ".join(names) or "no layers"
 
 
-def first_tensor(output: Any) -> Any:
+def first_tensor(output: Structure) -> Tensor:
     """A layer's output, or the first of several."""
     flat = tf.nest.flatten(output)
     return flat[0] if flat else None
 
 
-def _source(tensor: Any) -> Any:
+def _source(tensor: Tensor) -> Tensor:
     while tensor.op.type == "Identity":
         tensor = tensor.op.inputs[0]
     return tensor

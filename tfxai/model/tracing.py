@@ -1,81 +1,222 @@
-"""Traced functions: kept per model, by what they depend on."""
+"""Traced functions: what is traced, what it depends on, what tracing found out, and how long a trace is kept."""
 
 from __future__ import annotations
 
+import abc
 import collections
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import re
+import threading
+import types
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.inputs import tensor_of
-from tfxai.support import first_line
+from tfxai.support import Model, Tensor, first_line
 
-
-@dataclasses.dataclass(frozen=True)
-class Compiled:
-    """A traced function, and the facts that its tracing found out (number of classes, chosen layer ...).
-
-    read: weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
-    """
-
-    function: Callable[..., Any]
-    facts: dict[str, Any]
-    read: list[Any]
-
-    def __call__(self, *arguments: Any) -> Any:
-        tensors = tf.nest.map_structure(tensor_of, arguments)
-        if not self.facts.get("arrays"):
-            return self._run(*tensors)
-        try:
-            return self.function(*tensors)
-        except tf.errors.OpError as error:  # which wraps what the user's callable raised
-            lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
-            raise ValueError(f"The callable failed: {[*lines, first_line(error)][0]}") from error
-
-    def _run(self, *tensors: Any) -> Any:
-        try:
-            return self.function(*tensors)
-        except tf.errors.InvalidArgumentError as error:
-            # Of models that change ids before they look them up, and of files: their tables are not known before.
-            if (found := OUTSIDE.search(error.message)) is None:
-                raise
-            raise ValueError(
-                outside_vocabulary("The model looks up", int(found[1]), int(found[2]))
-            ) from error
-
-
+TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
+KEPT = 64  # traced functions of a model
+COPIES = 4  # of these with its weights written in, for as many states of the weights
 OUTSIDE = re.compile(r"= (-?\d+) is not in \[0, (\d+)\)")  # as TensorFlow says it of a lookup
 
 
-def outside_vocabulary(what: str, number: int, size: int) -> str:
-    return f"{what} the token id {number}, the vocabulary has {size}. Give ids from 0 to {size - 1}."
+@dataclasses.dataclass
+class TraceRecord:
+    """What tracing a function found out. It is kept with the function: a second call knows and warns as the first did.
+
+    tensors:  the structure that the body returned, with True for a tensor and False for None.
+    classes:  how many classes a target can mean; None where the score does not tell.
+    warnings: for the user.
+    """
+
+    tensors: Any = None
+    classes: int | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
-def weak_references(objects: list[Any]) -> list[Any]:
-    found = []
-    for value in objects:
-        with contextlib.suppress(TypeError):  # what cannot be referred to weakly
-            found.append(weakref.ref(value))
-    return found
+class Body(abc.ABC):
+    """What is traced: a frozen dataclass, called in the graph as `body(network, record, *tensors)`.
+
+    Its class and its fields are all that it may depend on beside the model and the arguments, since they are the key
+    of its trace: there is no key to be written, and none to be forgotten.
+
+    Record: the kind of record that it fills in.
+    """
+
+    Record: ClassVar[type[TraceRecord]] = TraceRecord
+
+    @abc.abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Tensors made of tensors."""
+
+    def new_record(self) -> TraceRecord:
+        """An empty record."""
+        return type(self).Record()
 
 
-class State:
-    """What is kept for a model for as long as the user keeps it."""
+@dataclasses.dataclass(frozen=True)
+class TracedFunction:
+    """A traced function and its record.
+
+    read:        weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
+    runs_python: it calls a function of the user's from the graph.
+    """
+
+    function: Callable[..., Any]
+    record: Any
+    read: Sequence[weakref.ref[Any]]
+    runs_python: bool
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the body returned, as tensors. Raises ValueError for ids outside of a vocabulary, or a failing callable."""
+        tensors = tf.nest.map_structure(tensor_of, arguments)
+        try:
+            return self.function(*tensors)
+        except tf.errors.OpError as error:
+            if self.runs_python:  # TensorFlow wraps what the user's function raised
+                lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
+                raise ValueError(f"The callable failed: {[*lines, first_line(error)][0]}") from error
+            # Of models that change ids before they look them up, and of files: their tables are not known before.
+            outside = OUTSIDE.search(error.message)
+            if outside is None or not isinstance(error, tf.errors.InvalidArgumentError):
+                raise
+            words = outside_vocabulary("The model looks up", int(outside[1]), int(outside[2]))
+            raise ValueError(words) from error
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether something that it was traced for is gone."""
+        return any(reference() is None for reference in self.read)
+
+
+class TraceCache:
+    """What is kept for a model for as long as the user keeps it.
+
+    functions:     by the key of the body, of the network, the shapes of the arguments, the digest of weights that are
+                   written in (None: none are), and whether XLA compiles it; the last used comes last.
+    traces:        how many functions have been traced so far.
+    array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
+    """
 
     def __init__(self) -> None:
-        self.functions: collections.OrderedDict[Any, Compiled] = collections.OrderedDict()
+        self.functions: collections.OrderedDict[tuple[Hashable, ...], TracedFunction] = (
+            collections.OrderedDict()
+        )
         self.traces = 0
-        self.array_outputs: dict[str, Any] = {}  # of a callable on arrays: what it returns for one example
+        self.array_outputs: dict[str, Any] = {}
+
+    def find(self, key: tuple[Hashable, ...]) -> TracedFunction | None:
+        """The function of this key, unless it is stale."""
+        function = self.functions.get(key)
+        if function is None or function.is_stale:
+            return None
+        self.functions.move_to_end(key)
+        return function
+
+    def keep(self, key: tuple[Hashable, ...], function: TracedFunction) -> None:
+        """Keeps a new function; the one that was used longest ago makes room."""
+        self.functions[key] = function
+        self.functions.move_to_end(key)
+        self.traces += 1
+        while len(self.functions) > KEPT:
+            self.functions.popitem(last=False)
+
+    def drop_old_copies(self, digest: bytes) -> None:
+        """Makes room for another function with the weights of this digest: those of other weights go."""
+        copies = [key for key in self.functions if key[3] is not None]
+        current = [key for key in copies if key[3] == digest]
+        for old in {*copies} - {*current[1 - COPIES :]}:
+            del self.functions[old]
 
 
-STATES: weakref.WeakKeyDictionary[Any, State] = weakref.WeakKeyDictionary()
+CACHES: weakref.WeakKeyDictionary[Model, TraceCache] = weakref.WeakKeyDictionary()
 
 
-def traces(model: Any) -> int:
+def cache_of(model: Model) -> TraceCache:
+    """What is kept for a model; for one that is neither hashable nor weakly referable nothing can be kept."""
+    try:
+        return CACHES.setdefault(model, TraceCache())
+    except TypeError:
+        return TraceCache()
+
+
+def traces(model: Model) -> int:
     """How many functions have been traced for a model so far."""
-    return STATES[model].traces if model in STATES else 0
+    return CACHES[model].traces if model in CACHES else 0
+
+
+# Keys
+
+
+def key_of(value: Any) -> Hashable:
+    """What of a value decides which trace it belongs to. A key does not keep a user's object alive.
+
+    Plain values and arrays count by value, dataclasses by their class and fields, everything else (a function, a layer)
+    by identity.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return type(value), value  # 1, 1.0 and True are equal, and not the same question
+    if isinstance(value, type):
+        return weakref.ref(value)
+    if isinstance(value, (tuple, list)):
+        return type(value).__name__, *map(key_of, value)
+    if isinstance(value, Mapping):
+        return "mapping", *((key_of(name), key_of(item)) for name, item in value.items())
+    if isinstance(value, np.ndarray):
+        return "array", value.shape, value.dtype.str, digest_of([value])
+    if dataclasses.is_dataclass(value):
+        fields = (key_of(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return key_of(type(value)), *fields
+    if isinstance(value, functools.partial):
+        return "partial", key_of(value.func), key_of(value.args), key_of(value.keywords)
+    if isinstance(value, types.MethodType):
+        return "method", key_of(value.__func__), key_of(value.__self__)
+    try:
+        hash(value)
+        return weakref.ref(value)
+    except TypeError:
+        return object()  # equal to no other key: traced anew each time
+
+
+def digest_of(arrays: Sequence[NDArray]) -> bytes:
+    """A digest of arrays, to the bit."""
+    digest = hashlib.blake2b()
+    for array in arrays:
+        plain = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array)
+        digest.update(plain if isinstance(plain, bytes) else plain.tobytes())
+    return digest.digest()
+
+
+def shapes_of(arguments: Any) -> Any:
+    """A tf.TensorSpec for each argument; every first axis is free."""
+    return tf.nest.map_structure(_shape_of, arguments)
+
+
+def _shape_of(argument: Tensor | NDArray | np.generic) -> tf.TensorSpec:
+    array = argument if tf.is_tensor(argument) else np.asarray(argument)
+    dtype = tf.string if array.dtype == object else array.dtype
+    return tf.TensorSpec([None, *array.shape[1:]] if len(array.shape) else [], dtype)
+
+
+def weak_references(objects: Sequence[Any]) -> list[weakref.ref[Any]]:
+    """A weak reference to each object that can have one."""
+    references = []
+    for value in objects:
+        with contextlib.suppress(TypeError):
+            references.append(weakref.ref(value))
+    return references
+
+
+def outside_vocabulary(what: str, number: int, size: int) -> str:
+    """The words for an id that a table does not have."""
+    return f"{what} the token id {number}, the vocabulary has {size}. Give ids from 0 to {size - 1}."

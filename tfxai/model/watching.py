@@ -1,17 +1,115 @@
-"""Layers watched while a model is traced."""
+"""Layers watched while a model is traced: what each puts out, and what it is told to put out instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import collections
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfxai.hub import Endpoint, is_endpoint
-from tfxai.model.forward_pass import Call
+from tfxai.hub import Endpoint, ModuleLayer, is_endpoint
+from tfxai.model.forward_pass import LayerCall
+from tfxai.support import Layer, Structure, Tensor
+
+Replaced = Mapping[tuple[int, int], Tensor]
+"""{(id of a layer, number of its call): what it puts out instead of its own}."""
+
+LOSSES = (
+    "_losses",
+    "_loss_ids",
+    "_eager_losses",
+)  # what a model forgets of its last call when it is called again
 
 
-def uncompiled(layer: Any) -> Callable[..., Any]:
+@contextlib.contextmanager
+def watched(
+    layers: Sequence[tuple[str, Layer]], keepers: Sequence[dict[str, Any]], replaced: Replaced
+) -> Iterator[list[LayerCall]]:
+    """Swaps the `call` of each layer for one that notes its output, or replaces it, and puts all back in the end.
+
+    layers:  with their paths.
+    keepers: dictionaries of attributes in which the user's last call may have left losses.
+    """
+    watch, patched = _Watch(replaced), set()
+    with contextlib.ExitStack() as undo:
+        for keeper in keepers:
+            _keep_losses(keeper, undo)
+        for path, layer in layers:
+            if id(layer) not in patched and not isinstance(layer, Endpoint):
+                patched.add(id(layer))
+                _patch(layer, watch.watching(path, layer), undo)
+        yield watch.calls
+
+
+def _patch(layer: Layer, call: Callable[..., Any], undo: contextlib.ExitStack) -> None:
+    # Around Keras' own attribute tracking, which would change the layer.
+    attributes = vars(layer)
+    if "call" in attributes:
+        before = attributes["call"]
+        attributes["call"] = call
+        undo.callback(attributes.__setitem__, "call", before)
+    else:
+        attributes["call"] = call
+        undo.callback(attributes.__delitem__, "call")
+
+
+def _keep_losses(keeper: dict[str, Any], undo: contextlib.ExitStack) -> None:
+    for name in LOSSES:
+        losses = keeper.get(name)
+        if isinstance(losses, (list, set)):
+            undo.callback(_give_back, keeper, name, losses, type(losses)(losses))
+
+
+def _give_back(keeper: dict[str, Any], name: str, losses: Any, before: Any) -> None:
+    losses.clear()
+    (losses.extend if isinstance(losses, list) else losses.update)(before)
+    keeper[name] = losses
+
+
+@dataclasses.dataclass
+class _Watch:
+    """What is seen while one model is traced, by one thread."""
+
+    replaced: Replaced
+    calls: list[LayerCall] = dataclasses.field(default_factory=list)
+    counts: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    thread: int = dataclasses.field(default_factory=threading.get_ident)
+
+    def watching(self, path: str, layer: Layer) -> Callable[..., Any]:
+        """A layer's `call` that also notes what it does."""
+        original = layer.call
+        call = self._laid_out(path, layer) if isinstance(layer, ModuleLayer) else uncompiled(layer)
+
+        def watched_call(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self.thread:  # somebody else's use of the model, at the same time
+                return original(*args, **kwargs)
+            output = call(*args, **kwargs)
+            replacement = self.replaced.get((id(layer), self.counts[id(layer)]))
+            self.counts[id(layer)] += 1
+            if replacement is not None:
+                output = tf.cast(replacement, output.dtype)
+            inputs = args[0] if args else next(iter(kwargs.values()), None)
+            self.calls.append(LayerCall(path, layer, inputs, output))
+            return output
+
+        return watched_call
+
+    def _laid_out(self, path: str, layer: ModuleLayer) -> Callable[..., Any]:
+        """The `call` of a layer that is a module, whose inner tensors count as layers, too."""
+
+        def call(inputs: Structure) -> Structure:
+            output, inner = layer.laid_out(inputs, replaced_endpoints(layer.inner, self.replaced))
+            self.calls.extend(inner_calls(path + "/", layer.inner, inner))
+            return output
+
+        return call
+
+
+def uncompiled(layer: Layer) -> Callable[..., Any]:
     """The layer's `call`; if it is a tf.function, its Python code, so that its operations land in our graph."""
     call = layer.call
     python = getattr(call, "python_function", None)
@@ -19,22 +117,23 @@ def uncompiled(layer: Any) -> Callable[..., Any]:
         return call
     try:
         converted = tf.autograph.to_graph(getattr(type(layer).call, "python_function", python))
-    except (
-        Exception
-    ):  # no source to convert (a shell, a notebook that was closed): stay with the compiled call
+    except Exception:
+        # No source to convert (a shell, a notebook that was closed): stay with the compiled call.
         return call
     return converted.__get__(layer)
 
 
-def replaced_endpoints(
-    layers: Sequence[tuple[str, Endpoint]], replaced: Mapping[tuple[int, int], Any]
-) -> dict[Endpoint, Any]:
-    return {e: replaced[id(e), 0] for _, e in layers if (id(e), 0) in replaced}
+def replaced_endpoints(layers: Sequence[tuple[str, Layer]], replaced: Replaced) -> dict[Endpoint, Tensor]:
+    """What the endpoints of a module put out instead of their own."""
+    return {endpoint: replaced[id(endpoint), 0] for _, endpoint in layers if (id(endpoint), 0) in replaced}
 
 
-def inner_calls(prefix: str, layers: Sequence[tuple[str, Endpoint]], inner: Sequence[Any]) -> list[Call]:
+def inner_calls(
+    prefix: str, layers: Sequence[tuple[str, Endpoint]], inner: Sequence[tuple[Tensor, Tensor]]
+) -> list[LayerCall]:
+    """The endpoints of a module as layer calls. inner: what each is made of, and itself."""
     return [
-        Call(prefix + name, endpoint, before, tensor)
+        LayerCall(prefix + name, endpoint, before, tensor)
         for (name, endpoint), (before, tensor) in zip(layers, inner, strict=True)
         if is_endpoint(tensor)
     ]

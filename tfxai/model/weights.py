@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +17,15 @@ from tfxai.hub import Module
 from tfxai.inputs import is_float
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.network import Network
+from tfxai.model.tracing import Body, TraceRecord
+from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Variable
 
 STATISTICS = re.compile(r"moving_(mean|variance|var)(_\d+)?$")
-
-
 ADAPTED = "Normalization"  # the Keras layer that only scales inputs by what it was adapted to
+SHOWN = 12  # names in an error
 
-
-_SHOWN = 12
+Initializer: TypeAlias = Any
+"""(shape, dtype) -> values: a Keras initializer, or a function."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Weight:
     """One variable, and how its layer draws it when it is made (None where nobody knows)."""
 
     name: str
-    variable: Any
-    initializer: Any = None
+    variable: Variable
+    initializer: Initializer | None = None
 
     @property
     def statistic(self) -> bool:
@@ -80,35 +81,45 @@ class WeightedLayer:
             weight.variable.assign(weight.redrawn(init, np.random.default_rng([*seed, number])))
 
 
-def weighted_layers(model: Any, inputs: Any) -> list[WeightedLayer]:
+def weighted_layers(model: Model, inputs: Inputs) -> list[WeightedLayer]:
     """The layers with weights that a model runs for these inputs, first to last. Cost: traces the model once.
 
     Raises ValueError for models whose weights cannot be changed.
     """
     network = Network(model, inputs)
+    network.adapter.check_redrawable()
     if isinstance(model, Module):
         return _of_module(model)
-    if network.kind == "callable":
-        raise ValueError(
-            "The weights of a plain callable cannot be changed. Give a Keras model, or one of tfxai.hub."
-        )
-    owned = _owned(network)
-
-    def body(facts: dict[str, Any], *tensors: Any) -> Any:
-        trace = network.forward(tensors)
-        facts["order"] = _order(network, trace, owned)
-        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tf.nest.flatten(trace.outputs)]
-
-    order = network.compiled("weights", body, network.arrays).facts["order"]
-    found: dict[int, list[Weight]] = {}
-    for position, feeder in order:
+    owned = owned_weights(network)
+    record: _OrderRecord = network.traced(_Order(), network.arrays).record
+    grouped: dict[int, list[Weight]] = {}
+    for position, feeder in record.order:
         layer = network.layers[position][1] if position >= 0 else model
         weights = [Weight(_name(v), v, _initializer(layer, _name(v))) for v in owned[position]]
-        found.setdefault(feeder, []).extend(weights)
+        grouped.setdefault(feeder, []).extend(weights)
     return [
         WeightedLayer(network.layers[position][0] if position >= 0 else model.name, tuple(weights))
-        for position, weights in found.items()
+        for position, weights in grouped.items()
     ]
+
+
+@dataclasses.dataclass
+class _OrderRecord(TraceRecord):
+    """(layer, the layer that it goes with) by their positions, in the order of their first calls."""
+
+    order: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Order(Body):
+    """The order in which layers with weights run. Traced, and never run."""
+
+    Record: ClassVar[type[TraceRecord]] = _OrderRecord
+
+    def __call__(self, network: Network, record: _OrderRecord, *tensors: Tensor) -> list[Tensor]:
+        forward = network.forward(tensors)
+        record.order = _order(network, forward, owned_weights(network))
+        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tf.nest.flatten(forward.outputs)]
 
 
 @contextlib.contextmanager
@@ -151,9 +162,9 @@ def chosen_layers(
             paths = [layer.path for layer in layers]
             near = difflib.get_close_matches(name, paths, n=3, cutoff=0.5)
             nearest = f" Nearest: {', '.join(near)}." if near else ""
-            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
             raise ValueError(
-                f"No layer with weights is called {name!r}.{nearest} There are: {', '.join(paths[:_SHOWN])}{more}."
+                f"No layer with weights is called {name!r}.{nearest} There are: {', '.join(paths[:SHOWN])}{more}."
             )
         exact = [layer for layer in inside if layer.path == name]
         weights = [weight for layer in exact or inside for weight in layer.weights]
@@ -166,9 +177,9 @@ def _is_in(layer: WeightedLayer, name: str) -> bool:
     return any(wanted in f"/{text}/" for text in (layer.path, *(weight.name for weight in layer.weights)))
 
 
-def _owned(network: Network) -> dict[int, list[Any]]:
+def owned_weights(network: Network) -> dict[int, list[Variable]]:
     """Position of a layer -> the float weights that belong to it and to no layer inside it; -1 is the model."""
-    owned: dict[int, list[Any]] = {}
+    owned: dict[int, list[Variable]] = {}
     for position, path, layer in [
         (-1, "", network.model),
         *((i, *each) for i, each in enumerate(network.layers)),
@@ -186,12 +197,12 @@ def _owned(network: Network) -> dict[int, list[Any]]:
     return owned
 
 
-def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Any]]) -> list[tuple[int, int]]:
+def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Variable]]) -> list[tuple[int, int]]:
     """(layer, the layer that it goes with) by their positions, in the order of their first calls."""
     positions = {id(layer): i for i, (_, layer) in reversed([*enumerate(network.layers)])}
     positions[id(network.model)] = -1
     steps: dict[int, int] = {}
-    made: dict[Any, int] = {}  # operation -> the layer whose output it makes
+    made: dict[Operation, int] = {}  # operation -> the layer whose output it makes
     for call in trace.calls:
         position = positions[id(call.layer)]
         if position not in owned:
@@ -206,7 +217,7 @@ def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Any]]) ->
     return list(steps.items())
 
 
-def _feeder(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
+def _feeder(operations: Sequence[Operation], made: dict[Operation, int]) -> int | None:
     """The layer, of those that come right before, that ran last."""
     found, seen, waiting = [], set(), list(operations)
     while waiting:
@@ -222,11 +233,11 @@ def _feeder(operations: Sequence[Any], made: dict[Any, int]) -> int | None:
     return made[max(found, key=order.index)] if found else None
 
 
-def _name(variable: Any) -> str:
+def _name(variable: Variable) -> str:
     return getattr(variable, "path", variable.name).split(":")[0]
 
 
-def _initializer(layer: Any, path: str) -> Any:
+def _initializer(layer: Layer, path: str) -> Initializer | None:
     """The layer's own, by the names that Keras gives to weights and initializers."""
     name = re.sub(r"_\d+$", "", path.split("/")[-1])
     if name == "bias" and getattr(
@@ -242,11 +253,11 @@ def _initializer(layer: Any, path: str) -> Any:
     return None
 
 
-def _constant(value: float) -> Any:
+def _constant(value: float) -> Initializer:
     return lambda shape, dtype: np.full(shape, value, dtype)
 
 
-def _seeded(initializer: Any, generator: np.random.Generator) -> Any:
+def _seeded(initializer: Initializer, generator: np.random.Generator) -> Initializer:
     """The same initializer with a seed of ours: as it is, it would draw the same values again."""
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
     if "seed" not in config:
@@ -255,11 +266,6 @@ def _seeded(initializer: Any, generator: np.random.Generator) -> Any:
 
 
 def _of_module(module: Module) -> list[WeightedLayer]:
-    if not module.variables:
-        raise ValueError(
-            f"{module.source} is a frozen graph: its weights are constants, which cannot be drawn anew. Load the "
-            "SavedModel or module that it was made from."
-        )
     groups = module.weighted
     names = {id(variable): name for name, variable in module.variables.items()}
     made: dict[str, str] = {}  # operation -> scope

@@ -6,13 +6,14 @@ from tfxai.support.checks import at_least_zero, check_real, check_whole, whole_n
 from tfxai.support.files import PICTURES, whole_file, writable
 from tfxai.support.messages import first_line, nearest, warn
 from tfxai.support.progress import progress_bar
-from tfxai.support.types import Inputs, Layer, Model, Operation, Structure, Tensor, Values, Variable
+from tfxai.support.types import Inputs, Layer, Model, Operation, PerInput, Structure, Tensor, Values, Variable
 
 __all__ = [
     "Inputs",
     "Layer",
     "Model",
     "Operation",
+    "PerInput",
     "PICTURES",
     "Structure",
     "Tensor",

@@ -30,3 +30,6 @@ Operation: TypeAlias = Any
 
 Variable: TypeAlias = Any
 """A variable of Keras or TensorFlow."""
+
+PerInput: TypeAlias = list[Any]
+"""For each input of a model a tensor, or None where it is not explained."""

@@ -6,7 +6,6 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,11 +14,12 @@ from tfxai import plots
 from tfxai.concepts import TCAV, TCAVResult
 from tfxai.model import build
 from tfxai.plots import Labels
-from tfxai.training.explain import callback_scores
+from tfxai.scores import Score
+from tfxai.support import Inputs
 from tfxai.training.monitor import Look, Monitor
 
 
-class ConceptCallback(Monitor):
+class ConceptCallback(Monitor[TCAVResult]):
     """How much a class leans on concepts, as training goes: TCAV after every so many epochs.
 
     `model.fit(x, y, callbacks=[tfxai.ConceptCallback(tfxai.TCAV(["conv"]), zebras, 3, {"striped": striped}, random)])`
@@ -46,16 +46,16 @@ class ConceptCallback(Monitor):
     def __init__(
         self,
         tcav: TCAV,
-        inputs: Any,
+        inputs: Inputs,
         targets: int | Sequence[int],
-        concepts: Mapping[str, Any],
-        random: Any,
+        concepts: Mapping[str, Inputs],
+        random: Inputs | Sequence[Inputs] | Mapping[str, Inputs],
         *,
         every: int = 1,
         log_dir: str | Path | None = None,
         directory: str | Path | None = None,
         labels: Labels | None = None,
-        score: Any = "logit",
+        score: str | Score = "logit",
         batch_size: int = 32,
     ) -> None:
         super().__init__(every, "epoch", log_dir, directory, labels, batch_size)
@@ -63,32 +63,31 @@ class ConceptCallback(Monitor):
             raise ValueError(
                 f"tcav is a {type(tcav).__name__}. Give a test and its layers, such as tfxai.TCAV(['conv'])."
             )
-        self.tcav = tcav
-        self._question = (inputs, targets, concepts, random)
-        self._options = {"score": score, "batch_size": batch_size}
+        self.tcav, self.inputs, self.targets = tcav, inputs, targets
+        self.concepts, self.random, self.score = concepts, random, score
         self.results: dict[int, TCAVResult] = {}
-        self._names: list[str] = []
+        self._names: list[str] = []  # of all numbers
 
-    def begin(self) -> Look:
+    def begin(self) -> Look[TCAVResult]:
         self.results = {}
-        if isinstance(self._question[0], (np.ndarray, list, tuple)):
-            build(self.model, self._question[0])
-        found = self.tcav(self.model, *self._question, **self._options)
-        self._names = list(callback_scores(found))
-        return Look({}, {"tcav": found})
+        if isinstance(self.inputs, (np.ndarray, list, tuple)):
+            build(self.model, self.inputs)
+        result = self._tested()
+        self._names = list(_numbers(result))
+        return Look({}, {"tcav": result})
 
-    def look(self) -> Look:
-        numbers: dict[str, float] = dict.fromkeys(self._names, float("nan"))
+    def look(self) -> Look[TCAVResult]:
+        numbers = dict.fromkeys(self._names, float("nan"))
         results = {}
         with self._going_on("test the concepts"):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what there is to say of the question was said at the start
-                found = self.tcav(self.model, *self._question, **self._options)
-            numbers |= callback_scores(found)
-            results["tcav"] = found
+                warnings.simplefilter("ignore")  # what there is to say of the call was said at the start
+                result = self._tested()
+            numbers |= _numbers(result)
+            results["tcav"] = result
         return Look(numbers, results)
 
-    def note(self, look: Look, number: int) -> None:
+    def note(self, look: Look[TCAVResult], number: int) -> None:
         if "tcav" in look.results:
             self.results[number] = dataclasses.replace(look.results["tcav"], cavs={})
 
@@ -97,3 +96,24 @@ class ConceptCallback(Monitor):
 
     def file(self, name: str, look: str) -> Path:
         return (self.directory or Path()) / look
+
+    def _tested(self) -> TCAVResult:
+        return self.tcav(
+            self.model,
+            self.inputs,
+            self.targets,
+            self.concepts,
+            self.random,
+            score=self.score,
+            batch_size=self.batch_size,
+        )
+
+
+def _numbers(result: TCAVResult) -> dict[str, float]:
+    """Mean score and p-value of every concept, layer and target, by the names that the history gives them."""
+    numbers = {}
+    for row in result.table:
+        target = f"{row['target']}_" if len(result.targets) > 1 else ""
+        name = f"tcav_{target}{row['concept']}_{row['layer']}"
+        numbers |= {name: row["score"], f"{name}_p": row["p_value"]}
+    return numbers

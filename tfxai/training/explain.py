@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from tfxai import metrics as measures
 from tfxai import plots
-from tfxai.concepts import TCAVResult
 from tfxai.inputs import flatten, pack
 from tfxai.methods import called, named_methods
-from tfxai.metrics import checked_metrics, entropy, masks_of, measured, share_inside, unwrapped
+from tfxai.metrics import measured
 from tfxai.model import Network, build
 from tfxai.plots import Labels
 from tfxai.results import Explanation
+from tfxai.scores import Score
 from tfxai.stats import Reference
+from tfxai.support import Inputs
 from tfxai.training.disk import is_file_name
-from tfxai.training.films import films
+from tfxai.training.films import write_films
+from tfxai.training.maps import NAMES, array_of, check_finite, drift, map_numbers, references_of
+from tfxai.training.metrics import Metric, Metrics, asks_the_model, mean_of, metrics_by_name, of_rows
 from tfxai.training.monitor import Look, Monitor
 
-OWN = ("drift", "entropy", "region")  # numbers that no metric may be called after
+Explainer: TypeAlias = Callable[..., Explanation]
+"""A method of tfxai, or whatever else can be called as method(model, inputs, targets)."""
 
 
-class ExplainCallback(Monitor):
+class ExplainCallback(Monitor[Explanation]):
     """Explains the same inputs again and again while a model trains: pictures, and numbers that catch trouble.
 
     `model.fit(x, y, callbacks=[tfxai.ExplainCallback([tfxai.GradCAM()], images, log_dir="logs")])`
@@ -57,7 +60,7 @@ class ExplainCallback(Monitor):
 
     METHOD_drift:   1 - rank correlation with the map of the look before, 0 to 2; the first look is compared with the
                     untrained state. It should calm down. Where the explained class changes, so does the map; a map that is
-                the same everywhere agrees with no other.
+                    the same everywhere agrees with no other.
     METHOD_region:  share of the positive evidence inside `regions`, 0 to 1; 0 for an empty map.
     METHOD_entropy: of how the evidence is spread, in nats: 0 to ln(places).
     METHOD_METRIC:  each of `metrics`.
@@ -81,8 +84,8 @@ class ExplainCallback(Monitor):
 
     def __init__(
         self,
-        methods: Any,
-        inputs: Any,
+        methods: Explainer | Sequence[Explainer] | Mapping[str, Explainer],
+        inputs: Inputs,
         targets: Any = None,
         *,
         every: int = 1,
@@ -90,17 +93,17 @@ class ExplainCallback(Monitor):
         log_dir: str | Path | None = None,
         directory: str | Path | None = None,
         labels: Labels | None = None,
-        metrics: Any = (),
+        metrics: Metrics = (),
         regions: ArrayLike | None = None,
         batch_size: int = 32,
-        score: Any = None,
+        score: str | Score | None = None,
     ) -> None:
         super().__init__(every, on, log_dir, directory, labels, batch_size)
         if inputs is None or hasattr(inputs, "element_spec"):
             raise ValueError(
                 f"inputs is a {type(inputs).__name__}. Give arrays (N, ...): of a dataset, such as next(iter(dataset))[0]."
             )
-        self.methods = named_methods(methods)
+        self.methods: dict[str, Explainer] = named_methods(methods)
         if directory is not None and (odd := [name for name in self.methods if not is_file_name(name)]):
             raise ValueError(
                 f"The method name {odd[0]!r} cannot be the name of a folder in directory. Give another one."
@@ -110,12 +113,8 @@ class ExplainCallback(Monitor):
                 name: functools.partial(method, score=score) for name, method in self.methods.items()
             }
         self.inputs, self.targets = inputs, targets
-        self.regions = None if regions is None else _array_of(regions)
-        self.metrics = checked_metrics(_with_regions(metrics, self.regions)) if _given(metrics) else {}
-        if taken := [name for name in self.metrics if name in OWN]:
-            raise ValueError(
-                f"A metric is called {taken[0]!r}, as a number of the callback. Give it another name."
-            )
+        self.regions = None if regions is None else array_of(regions)
+        self.metrics = metrics_by_name(metrics, self.regions)
         self.explanations: dict[str, Explanation] = {}
         self._references: dict[str, list[Reference]] = {}
         self._kept: dict[str, list[tuple[str, Path]]] = {}
@@ -126,53 +125,50 @@ class ExplainCallback(Monitor):
         Raises OSError if that cannot be written.
         """
         for files in self._kept.values():
-            films([(name, file) for name, file in files if file.exists()], self.labels)
+            write_films([(name, file) for name, file in files if file.exists()], self.labels)
 
-    # As a study
+    # As a monitor
 
-    def begin(self) -> Look:
+    def begin(self) -> Look[Explanation]:
         self._kept = {name: [] for name in self.methods}
         build(self.model, self.inputs)
         Network(self.model, self.inputs)  # which says what is wrong with the inputs as a whole
-        one = self._first()
         for name, method in self.methods.items():
-            try:
-                found = called(method, self.model, *one, self.batch_size)
-                _check(found)
-                self._numbers(method, *one, found, slice(0, 1), of_all=len(_first_array(self.inputs)))
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"ExplainCallback, method {name!r}: {error}") from error
+            with _errors_by(name):
+                self._try(method)
         for name, method in self.methods.items():
-            try:
-                found = called(method, self.model, self.inputs, self.targets, self.batch_size)
-                self._numbers(method, self.inputs, self.targets, found, slice(None), only_maps=True)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"ExplainCallback, method {name!r}: {error}") from error
-            self.explanations[name], self._references[name] = found, _references(found)
+            with _errors_by(name):
+                explanation = self._first_explanation(method)
+            self.explanations[name], self._references[name] = explanation, references_of(explanation)
         return Look({}, dict(self.explanations))
 
-    def look(self) -> Look:
-        numbers, results = {}, {}
+    def look(self) -> Look[Explanation]:
+        numbers: dict[str, float] = {}
+        results: dict[str, Explanation] = {}
+        own = NAMES if self.regions is not None else NAMES[:2]
         for name, method in self.methods.items():
-            numbers |= dict.fromkeys(self._names(name), float("nan"))
+            numbers |= dict.fromkeys([f"{name}_{key}" for key in (*own, *self.metrics)], float("nan"))
             with self._going_on(f"explain by {name}"):
-                found = called(method, self.model, self.inputs, self.targets, self.batch_size)
-                _check(found)
-                references = _references(found)
-                pairs = zip(references, self._references[name], strict=True)
-                numbers[f"{name}_drift"] = float(1 - np.mean([one.spearman(other) for one, other in pairs]))
-                now = self._numbers(method, self.inputs, self.targets, found, slice(None))
-                numbers |= {f"{name}_{key}": value for key, value in now.items()}
-                results[name], self._references[name] = found, references
+                explanation = called(method, self.model, self.inputs, self.targets, self.batch_size)
+                check_finite(explanation)
+                references = references_of(explanation)
+                numbers[f"{name}_drift"] = drift(references, self._references[name])
+                for key, value in map_numbers(explanation, self.regions).items():
+                    numbers[f"{name}_{key}"] = value
+                for key, metric in self.metrics.items():
+                    with self._going_on(f"measure {key}"):
+                        numbers[f"{name}_{key}"] = self._value(
+                            key, metric, method, self.inputs, self.targets, explanation
+                        )
+                results[name], self._references[name] = explanation, references
         self.explanations |= results
         return Look(numbers, results)
 
-    def note(self, look: Look, number: int) -> None:
+    def note(self, look: Look[Explanation], number: int) -> None:
         if self.directory is not None:
+            shown = f"{self.on} {number}" if number else "before training"
             for name in look.results:
-                file = self.file(name, self.named(number))
-                shown = f"{self.on} {number}" if number else "before training"
-                self._kept[name].append((shown, file.with_suffix(".npz")))
+                self._kept[name].append((shown, self.file(name, self.named(number)).with_suffix(".npz")))
 
     def draw(self, result: Explanation) -> Figure:
         return plots.show(result, self.labels)
@@ -186,7 +182,25 @@ class ExplainCallback(Monitor):
 
     # Inside
 
-    def _first(self) -> tuple[Any, Any]:
+    def _try(self, method: Explainer) -> None:
+        """All that a look does, on one example: mistakes are found at little cost."""
+        inputs, targets = self._first_example()
+        explanation = called(method, self.model, inputs, targets, self.batch_size)
+        check_finite(explanation)
+        map_numbers(explanation, self.regions, examples=len(flatten(self.inputs)[0][0]))
+        for name, metric in self.metrics.items():
+            self._value(name, of_rows(metric, slice(0, 1)), method, inputs, targets, explanation)
+
+    def _first_explanation(self, method: Explainer) -> Explanation:
+        """Of all inputs, by the untrained model; what needs no further passes is measured, to find mistakes."""
+        explanation = called(method, self.model, self.inputs, self.targets, self.batch_size)
+        map_numbers(explanation, self.regions)
+        for name, metric in self.metrics.items():
+            if not asks_the_model(metric):
+                self._value(name, metric, method, self.inputs, self.targets, explanation)
+        return explanation
+
+    def _first_example(self) -> tuple[Inputs, Any]:
         """The first example and its target, in the structure of all; a wrong number of targets shows only with all."""
         if isinstance(self.inputs, (list, tuple)) and not any(np.ndim(each) for each in self.inputs):
             inputs = list(self.inputs[:1])
@@ -194,123 +208,24 @@ class ExplainCallback(Monitor):
             inputs = pack(self.inputs, [np.asarray(each)[:1] for each in flatten(self.inputs)[0]])
         return inputs, np.asarray(self.targets)[:1] if np.ndim(self.targets) else self.targets
 
-    def _names(self, method: str) -> list[str]:
-        own = OWN if self.regions is not None else OWN[:2]
-        return [f"{method}_{name}" for name in (*own, *self.metrics)]
-
-    def _numbers(
-        self,
-        method: Callable[..., Any],
-        inputs: Any,
-        targets: Any,
-        found: Explanation,
-        rows: slice,
-        of_all: int | None = None,
-        only_maps: bool = False,
-    ) -> dict[str, float]:
-        """Entropy, region, and the metrics.
-
-        rows:      which of the examples these are. of_all: how many there are, if these are not all: then nothing may fail.
-        only_maps: leaves out metrics that ask the model, and lets none fail.
-        """
-        heat = _maps(found)
-        numbers = {"entropy": float(entropy(heat).mean())}
-        if self.regions is not None:
-            each = len(heat) // len(found)
-            count = len(found) if of_all is None else of_all
-            masks = masks_of(self.regions, (count * each, *heat.shape[1:]), (count, *found.targets.shape[1:]))
-            numbers["region"] = float(share_inside(heat, masks[: len(heat)]).mean())
-        for name, function in self.metrics.items():
-            asks = {"model", "method"} & set(inspect.signature(function).parameters)
-            if only_maps and asks:
-                continue
-            if "regions" in getattr(function, "keywords", {}):
-                function = functools.partial(function, regions=_array_of(function.keywords["regions"])[rows])
-            if of_all is not None or only_maps:
-                numbers[name] = self._value(name, function, method, inputs, targets, found)
-            else:
-                with self._going_on(f"measure {name}"):
-                    numbers[name] = self._value(name, function, method, inputs, targets, found)
-        return numbers
-
     def _value(
-        self, name: str, function: Any, method: Any, inputs: Any, targets: Any, found: Explanation
+        self,
+        name: str,
+        metric: Metric,
+        method: Explainer,
+        inputs: Inputs,
+        targets: Any,
+        explanation: Explanation,
     ) -> float:
-        value = measured(function, method, self.model, inputs, targets, found, self.batch_size)
-        if not hasattr(value, "mean"):
-            raise ValueError(f"The metric {name!r} gave {type(value).__name__}. Give a MetricResult.")
-        return float(value.mean)
+        """Mean of one metric. Raises ValueError if it cannot measure this."""
+        result = measured(metric, method, self.model, inputs, targets, explanation, self.batch_size)
+        return mean_of(result, name)
 
 
-def callback_scores(found: TCAVResult) -> dict[str, float]:
-    """Mean score and p-value of every concept, layer and target."""
-    numbers = {}
-    for row in found.table:
-        target = f"{row['target']}_" if len(found.targets) > 1 else ""
-        name = f"tcav_{target}{row['concept']}_{row['layer']}"
-        numbers |= {name: row["score"], f"{name}_p": row["p_value"]}
-    return numbers
-
-
-def _check(found: Explanation) -> None:
-    """Raises ValueError if the model has become NaN, and its maps with it."""
-    known = np.isfinite(_maps(found)).reshape(found.targets.size, -1).any(axis=1)
-    bad = ~np.isfinite(found.scores).reshape(-1) | ~known
-    if bad.any():
-        raise ValueError(
-            f"The score or the map is no number for {bad.sum()} of {bad.size} explanations: look at the model's weights."
-        )
-
-
-def _maps(found: Explanation) -> NDArray[np.float32]:
-    """(rows, ...) of all examples and targets."""
-    heat = found.heatmap()
-    return heat.reshape(-1, *heat.shape[found.targets.ndim :])
-
-
-def _references(found: Explanation) -> list[Reference]:
-    return [Reference(heat) for heat in _maps(found)]
-
-
-def _first_array(inputs: Any) -> Any:
-    return flatten(inputs)[0][0]
-
-
-def _array_of(regions: Any) -> NDArray:
+@contextlib.contextmanager
+def _errors_by(method: str) -> Iterator[None]:
+    """Says which method could not work."""
     try:
-        return np.asarray(regions)
-    except ValueError as error:
-        raise ValueError(
-            "regions differ in size. Give masks (N, H, W), or boxes (N, 4), one for each input."
-        ) from error
-
-
-def _given(metrics: Any) -> bool:
-    return callable(metrics) or isinstance(metrics, str) or bool(metrics)
-
-
-def _with_regions(metrics: Any, regions: Any) -> Any:
-    """The metrics by name; those of regions get the callback's.
-
-    Raises ValueError if one needs regions, and there are none.
-    """
-    if not isinstance(metrics, Mapping):
-        listed = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
-        named = {m if isinstance(m, str) else getattr(unwrapped(m), "__name__", "metric"): m for m in listed}
-        if len(named) < len(listed):
-            raise ValueError("Two metrics have the same name. Give a dict name -> function.")
-        metrics = named
-    found = {}
-    for name, metric in metrics.items():
-        function = getattr(measures, metric, metric) if isinstance(metric, str) else metric
-        if callable(function) and _asks_for_regions(function):
-            if regions is None:
-                raise ValueError(f"The metric {name!r} needs regions=, masks (N, H, W) or boxes (N, 4).")
-            function = functools.partial(function, regions=regions)
-        found[str(name)] = function
-    return found
-
-
-def _asks_for_regions(function: Callable[..., Any]) -> bool:
-    parameter = inspect.signature(function).parameters.get("regions")
-    return parameter is not None and parameter.default is parameter.empty
+        yield
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"ExplainCallback, method {method!r}: {error}") from error

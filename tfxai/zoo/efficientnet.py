@@ -6,6 +6,7 @@ import keras
 from keras import layers
 from numpy.typing import NDArray
 
+from tfxai.support import Tensor
 from tfxai.zoo import torch_weights
 from tfxai.zoo.packages import package_file
 
@@ -49,25 +50,27 @@ def efficientnet_lite0(weights: bool = True) -> keras.Model:
     return model
 
 
-def _block(x, name: str, kernel: int, stride: int, expansion: int, filters: int):
+def _block(x: Tensor, name: str, kernel: int, stride: int, expansion: int, filters: int) -> Tensor:
+    """An inverted bottleneck: widened, filtered channel by channel, narrowed, and added to what came in."""
     start = x
     if expansion > 1:
         x = layers.Conv2D(x.shape[-1] * expansion, 1, use_bias=False, name=f"{name}_expand_conv")(x)
         x = _activated(_normalized(x, f"{name}_expand"), f"{name}_expand")
-    x = layers.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_dwconv")(
-        x
+    filtered = layers.DepthwiseConv2D(
+        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_dwconv"
     )
+    x = filtered(x)
     x = _activated(_normalized(x, name), name)
     x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = _normalized(x, f"{name}_project")
     return layers.Add(name=f"{name}_add")([x, start]) if start.shape == x.shape else x
 
 
-def _normalized(x, name: str):
+def _normalized(x: Tensor, name: str) -> Tensor:
     return layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
 
 
-def _activated(x, name: str):
+def _activated(x: Tensor, name: str) -> Tensor:
     return layers.ReLU(max_value=6, name=f"{name}_activation")(x)
 
 
@@ -83,6 +86,7 @@ def _load(model: keras.Model) -> None:
 
 
 def _keras_layout(array: NDArray, layer: keras.Layer) -> NDArray:
+    """The axes in Keras' order: (h, w, in, out), (h, w, C, 1), (in, out)."""
     if isinstance(layer, layers.DepthwiseConv2D):
         return array.transpose(2, 3, 0, 1)  # (C, 1, h, w)
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T  # (out, in, h, w) or (out, in)

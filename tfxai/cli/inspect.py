@@ -1,0 +1,88 @@
+"""`tfxai layers`, `tfxai methods` and `tfxai hub`: what is there to choose from?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tfxai.cli.options import add_model, names
+from tfxai.cli.output import print_table
+from tfxai.cli.startup import start_quietly
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tfxai.support import Variable
+
+
+def add_layers_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `tfxai layers` takes."""
+    add_model(parser)
+
+
+def layers(arguments: argparse.Namespace) -> None:
+    """Lists the layers of a model that --layer can name.
+
+    Raises ValueError if there is no such model.
+    """
+    start_quietly()
+    from tfxai.cli import model_files
+    from tfxai.model import layers as layers_of
+
+    loaded = model_files.load(arguments.model, arguments.unsafe, arguments.signature)
+    print(layers_of(loaded.model, loaded.sample))
+
+
+def add_methods_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `tfxai methods` takes: nothing."""
+
+
+def methods(arguments: argparse.Namespace) -> None:
+    """Lists the methods by the names that --method takes, each with its question and its settings."""
+    start_quietly()
+    from tfxai import methods
+    from tfxai.methods import described_settings, snake_case
+
+    rows = []
+    for name in sorted(methods.__all__, key=snake_case):
+        method = getattr(methods, name)
+        question = (method.__doc__ or "").strip().splitlines()[0]
+        rows.append((snake_case(name), question, "  ".join(described_settings(method))))
+    print_table(None, ("method", "tells", "settings"), rows)
+
+
+def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `tfxai hub` takes."""
+    parser.add_argument("path", metavar="PATH", help="folder, .pb file, or TF-Hub handle")
+    parser.add_argument("--signature", metavar="NAME", help="another than the one that is chosen")
+    parser.add_argument("--tags", type=names, metavar="TAG,TAG", help="of another variant, such as train")
+
+
+def hub(arguments: argparse.Namespace) -> None:
+    """Lists the signatures, inputs, outputs, endpoints and variables of a module.
+
+    Raises ValueError if there is no such module, signature or variant.
+    """
+    start_quietly()
+    from tfxai import hub
+
+    module = hub.load(arguments.path, signature=arguments.signature, tags=arguments.tags)
+    print(f"Module: {module.source}")
+    signatures = [f"{name} (chosen)" if name == module.signature else name for name in module.signatures]
+    print(f"Signatures: {', '.join(signatures) or 'none, a frozen graph'}")
+    _print_specs("input", module.inputs)
+    _print_specs("output", module.outputs)
+    _print_specs("endpoint", module.endpoints)
+    _print_specs("variable", module.variables)
+
+
+def _print_specs(what: str, specs: Mapping[str, tf.TensorSpec | Variable]) -> None:
+    """A row for each named tensor: its shape and type."""
+    rows = [(name, _shape_text(spec.shape), spec.dtype.name) for name, spec in specs.items()]
+    print()
+    print_table(None, (what, "shape", "type"), rows)
+
+
+def _shape_text(shape: tf.TensorShape) -> str:
+    return "any" if shape.rank is None else f"({', '.join('any' if n is None else str(n) for n in shape)})"

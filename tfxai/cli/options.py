@@ -1,0 +1,52 @@
+"""Options that several commands take. What they mean is in feeding.py."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+
+def add_photos(parser: ArgumentParser) -> None:
+    """Photo files, and the options of a model that is fed with them."""
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    add_feeding(parser)
+
+
+def add_feeding(parser: ArgumentParser) -> None:
+    """The options of a model, and of how it takes photos."""
+    add_model(parser)
+    parser.add_argument("--labels", metavar="FILE", help="class names: one a line, or a JSON list or dict")
+    parser.add_argument(
+        "--preprocess",
+        default="none",
+        metavar="NAME",
+        help="how the model takes pixels: none (0..255, the default), 0..1, -1..1, or a module of "
+        "keras.applications such as resnet50",
+    )
+    parser.add_argument(
+        "--crop",
+        type=float,
+        metavar="F",
+        help="part of the photo's height and width to keep (default: 1; demo: 0.875)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="photos at once (default: 32)"
+    )
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """The options that name a model."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="M",
+        help=".keras or .h5 file, SavedModel or module folder, frozen graph (.pb), TF-Hub handle, or demo",
+    )
+    parser.add_argument("--signature", metavar="NAME", help="of a SavedModel or module; see: tfxai hub")
+    parser.add_argument(
+        "--unsafe", action="store_true", help="let a Keras file run Python code that it carries"
+    )
+
+
+def names(text: str) -> list[str]:
+    """As the `type` of an option: the names in a text such as "gradient, grad_cam"."""
+    return [name for part in text.split(",") if (name := part.strip())]

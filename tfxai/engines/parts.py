@@ -1,0 +1,66 @@
+"""Inputs whose parts are hidden, inside a trace: what is visible of arrays, and texts without some words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfxai.engines.hiding import repeated, shown, visible
+from tfxai.engines.perturb import Perturbed
+from tfxai.engines.scoring import Tracer
+from tfxai.support import Tensor
+
+Fill = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(x (1, ...), hidden (1 or B, ...), masks (B, ...)) -> perturbed inputs (B, ...), in a trace."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenParts:
+    """Arrays seen through coalitions of parts.
+
+    which:      numbers of the inputs that are hidden: one, or all columns of a table that come one by one.
+    fill:       what takes the place of hidden parts, made from what they are hidden by.
+    has_labels: parts are wider than single places, and a label map tells which place belongs to which.
+
+    plan:  numbers of the coalition and of the row that hides the rest, (B,) each.
+    fixed: bits (M, parts), the label map (1, *space) if there is one, and for each hidden input the rows (R, ...).
+    """
+
+    which: tuple[int, ...]
+    fill: Fill = visible
+    has_labels: bool = False
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        bits = tf.gather(fixed[0], plan[0])
+        behind = [tf.gather(rows, plan[1]) for rows in fixed[-len(self.which) :]]
+        if len(self.which) > 1:
+            columns = [
+                tf.where(tf.reshape(bits[:, i], [-1, *[1] * (x.shape.rank - 1)]), x, hidden)
+                for i, (x, hidden) in enumerate(zip(inputs, behind, strict=True))
+            ]
+            return Perturbed(columns)
+        which = next(iter(self.which))
+        x = inputs[which]
+        space = x.shape[1:-1] if x.shape.rank > 2 else x.shape[1:]
+        if self.has_labels:
+            bits = tf.gather(bits, tf.reshape(fixed[1][0], [-1]), axis=1)
+        masks = tf.reshape(tf.cast(bits, tf.float32), [-1, *space])
+        return Perturbed(shown(inputs, which, self.fill(x, behind[0], masks)))
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenWords:
+    """Texts that were made without some words. which: number of the input. plan: the texts (B,)."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        tensors = repeated(inputs, tf.shape(plan[0])[0])
+        tensors[self.which] = tf.reshape(plan[0], [-1, *[1] * (inputs[self.which].shape.rank - 1)])
+        return Perturbed(tensors)

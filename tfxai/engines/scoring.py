@@ -1,0 +1,143 @@
+"""What is explained, as far as a trace depends on it, and the model as a traced body sees it."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from tfxai.model import Body, ForwardPass, Network, Place, Replaced, TraceRecord
+from tfxai.scores import ClassScore, Score, has_classes, pick
+from tfxai.support import Structure, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """The score of a call.
+
+    score, score_name: the function and what it is called.
+    given: whether the user gave targets.
+    ranks: whether a target code can mean a rank; depth: how many of the best ranked classes it can mean.
+    method: what warnings call the method.
+    """
+
+    score: Score
+    score_name: str
+    given: bool
+    ranks: bool
+    depth: int
+    method: str
+
+    def scored(
+        self, forward: ForwardPass, target_codes: Tensor, record: TraceRecord
+    ) -> tuple[Tensor, Tensor]:
+        """Score (B,) and class (B,) of each example of a forward pass, inside a trace. Notes the number of classes."""
+        score = self.score if isinstance(self.score, ClassScore) else None
+        # Ours know outputs by name, too; a user's function gets what the model returns.
+        outputs = forward.named if getattr(self.score, "reads_names", False) else forward.outputs
+        if score is None and not has_classes(outputs):
+            if self.ranks and self.given:
+                raise ValueError(
+                    f"top({self.depth}) needs one output of class scores (N, C) to rank; this score reads another. "
+                    "Give the classes as ints."
+                )
+            if (count_of := getattr(self.score, "count", None)) is not None:
+                record.classes = count_of(outputs)
+            return self._by_function(outputs, target_codes if self.given else None), target_codes
+        classes = (score or ClassScore("output")).classes(outputs)
+        record.classes = count = classes.shape[1]
+        ranked = tf.math.top_k(classes, min(self.depth, count)).indices
+        rank = tf.clip_by_value(-target_codes - 1, 0, count - 1)
+        targets = tf.where(target_codes < 0, tf.gather(ranked, rank, axis=1, batch_dims=1), target_codes)
+        return pick(classes, targets) if score else self._by_function(outputs, targets), targets
+
+    def _by_function(self, outputs: Structure, targets: Tensor | None) -> Tensor:
+        try:
+            score = self.score(outputs, targets)
+        except (NotImplementedError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"score {self.score_name} does not run on TensorFlow tensors ({reason}). Write it with TensorFlow "
+                "operations, as (outputs, targets) -> (N,)."
+            ) from error
+        if not tf.is_tensor(score) or score.shape.rank != 1 or not score.dtype.is_floating:
+            returned = (
+                f"a tensor {score.dtype.name} {tuple(score.shape)}"
+                if tf.is_tensor(score)
+                else type(score).__name__
+            )
+            raise ValueError(
+                f"score {self.score_name} returned {returned}. Return one TensorFlow number per example: a float tensor (N,)."
+            )
+        return tf.cast(score, tf.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracer:
+    """The model in the graph that is being traced, with the score of the call: all that a traced body works with."""
+
+    network: Network
+    scoring: Scoring
+    record: Any
+
+    @property
+    def places(self) -> list[Place]:
+        """Where each input is explained."""
+        return self.network.places
+
+    @property
+    def method(self) -> str:
+        """What warnings and errors call the method."""
+        return self.scoring.method
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        points: Sequence[Tensor] | None = None,
+        replaced: Replaced | None = None,
+    ) -> ForwardPass:
+        """See `tfxai.model.Network.forward`."""
+        return self.network.forward(inputs, points, replaced)
+
+    def scored(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Score and class (B,) of each example of a forward pass."""
+        return self.scoring.scored(forward, target_codes, self.record)
+
+    def scored_each(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and classes (B, K), for codes (B, K)."""
+        pairs = [self.scored(forward, target_codes[:, k]) for k in range(target_codes.shape[1])]
+        return tf.stack([score for score, _ in pairs], 1), tf.stack([target for _, target in pairs], 1)
+
+
+class ScoredBody(abc.ABC):
+    """What a method traces: a frozen dataclass, called in the graph as `body(tracer, *tensors)`.
+
+    As of every `tfxai.model.Body`, its class and fields are all that it may depend on beside the tracer.
+    """
+
+    Record: ClassVar[type[TraceRecord]] = TraceRecord
+
+    @abc.abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Tensors made of tensors."""
+
+    def new_record(self) -> TraceRecord:
+        """An empty record."""
+        return type(self).Record()
+
+
+@dataclasses.dataclass(frozen=True)
+class WithScore(Body):
+    """A scored body together with the score: what is traced in the end."""
+
+    scoring: Scoring
+    body: ScoredBody
+
+    def __call__(self, network: Network, record: TraceRecord, *tensors: Tensor) -> Any:
+        return self.body(Tracer(network, self.scoring, record), *tensors)
+
+    def new_record(self) -> TraceRecord:
+        return self.body.new_record()

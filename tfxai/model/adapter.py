@@ -1,0 +1,137 @@
+"""How a model is read, whatever family it belongs to. Each family has one adapter; nothing else asks for the family."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.inputs import is_float
+from tfxai.model.embeddings import is_embedding
+from tfxai.model.forward_pass import LayerCall
+from tfxai.model.tracing import TraceCache
+from tfxai.model.watching import Replaced
+from tfxai.support import Inputs, Layer, Model, Structure, Tensor, Variable, first_line
+
+Constants = Sequence[tuple[Variable, NDArray]]
+"""Weights that are written into a trace as constants, with their values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOutput:
+    """What one call of a model in a trace gave.
+
+    outputs: as the model returns them.
+    named:   the same by name, where the model names them.
+    calls:   of its layers.
+    """
+
+    outputs: Structure
+    named: Structure
+    calls: list[LayerCall]
+
+
+class Adapter(abc.ABC):
+    """One model of one family.
+
+    has_layers:  its layers can be named and watched.
+    can_freeze:  its weights can be written into a trace.
+    has_aliases: several of its layers may be names of one tensor; the shortest comes first.
+    runs_python: it is called from the graph, in Python.
+    """
+
+    has_layers: ClassVar[bool] = True
+    can_freeze: ClassVar[bool] = False
+    has_aliases: ClassVar[bool] = False
+    runs_python: ClassVar[bool] = False
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @functools.cached_property
+    def layers(self) -> list[tuple[str, Layer]]:
+        """Every layer, however deep, with its path."""
+        return self.find_layers()
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether it looks ids up in tables of weights."""
+        return any(is_embedding(layer) for _, layer in self.layers)
+
+    @abc.abstractmethod
+    def find_layers(self) -> list[tuple[str, Layer]]:
+        """Every layer with its path, in an order that does not change."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> tuple[Hashable, list[Any]]:
+        """What a trace reads once and for all: settings by value, and objects that count by identity."""
+
+    @abc.abstractmethod
+    def run(
+        self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants
+    ) -> ModelOutput:
+        """Calls the model in a graph that is being traced, in inference mode, and leaves it as it was.
+
+        inputs: tensors in the structure that the user gave. flat: the same as a list.
+        """
+
+    def check_built(self) -> None:  # noqa: B027 most are
+        """Raises ValueError if the model has no weights yet."""
+
+    def build(self, inputs: Inputs, arrays: Sequence[NDArray]) -> None:  # noqa: B027 few wait
+        """Gives a model that waits for its first batch its weights, for inputs like these."""
+
+    def weights(self) -> list[tuple[Variable, NDArray]]:
+        """Its floating variables with their values."""
+        return []
+
+    def check_redrawable(self) -> None:  # noqa: B027 most can
+        """Raises ValueError if its weights cannot be changed."""
+
+    def layer_at(self, index: int) -> Layer:
+        """The layer that a number means, counted from 0 or from the end. Raises ValueError if there is none."""
+        listed = self.model.layers
+        if not -len(listed) <= index < len(listed):
+            raise ValueError(
+                f"layer={index}: the model has {len(listed)} layers, counted from 0 or from the end."
+            )
+        return listed[index]
+
+    def layer_named(self, name: str) -> Layer | None:
+        """The layer of this name, where names are the model's own business; None: look through the paths."""
+        return None
+
+    def without_gradients(self, cache: TraceCache, inputs: Inputs, arrays: Sequence[NDArray]) -> Adapter:
+        """The adapter for a method that needs no gradients, which may take models that others cannot."""
+        return self
+
+    def refusal(self, shapes: str, error: Exception) -> str:
+        """What to tell the user when the model fails on a batch of such shapes."""
+        return f"The model cannot be called on {shapes}: {first_line(error)}"
+
+
+def float_values(variables: Sequence[Variable], values: Sequence[Any]) -> list[tuple[Variable, NDArray]]:
+    """Floating variables with their values as arrays."""
+    return [
+        (variable, np.atleast_1d(value.numpy()).reshape(variable.shape))
+        for variable, value in zip(variables, values, strict=True)
+        if is_float(variable.dtype)
+    ]
+
+
+def named_outputs(model: Model, outputs: Structure) -> Structure:
+    """A list of outputs as a dict, where the model names them."""
+    names = getattr(model, "output_names", None)
+    if isinstance(outputs, (list, tuple)) and names is not None and len(names) == len(outputs):
+        return dict(zip(names, outputs, strict=True))
+    return outputs
+
+
+def by_input_name(names: Sequence[str], inputs: Inputs, flat: Sequence[Tensor]) -> Mapping[str, Tensor]:
+    """Inputs as a dict: as it is, or by the order of the names."""
+    return inputs if isinstance(inputs, dict) else dict(zip(names, flat, strict=True))

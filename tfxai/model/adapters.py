@@ -1,0 +1,48 @@
+"""Which adapter reads a model: the one place that knows all families."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+
+from tfxai.hub import Module
+from tfxai.inputs import flatten
+from tfxai.model.adapter import Adapter
+from tfxai.model.callable_adapter import CallableAdapter
+from tfxai.model.keras_adapter import KerasAdapter, LegacyKerasAdapter
+from tfxai.model.module_adapter import ModuleAdapter
+from tfxai.support import Inputs, Model
+
+
+def adapter_of(model: Model) -> Adapter:
+    """The adapter of a model's family.
+
+    Raises ValueError if it is not a model, or runs on another backend than TensorFlow.
+    """
+    if isinstance(model, Module):
+        return ModuleAdapter(model)
+    if isinstance(model, keras.layers.Layer):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"This model runs on Keras' {keras.backend.backend()} backend; tfxai reads TensorFlow graphs. Set "
+                "KERAS_BACKEND=tensorflow before keras is imported and load the model again."
+            )
+        return KerasAdapter(model)
+    legacy = sys.modules.get("tf_keras")
+    if legacy is not None and isinstance(model, legacy.layers.Layer):
+        return LegacyKerasAdapter(model)
+    if not callable(model):
+        raise ValueError(
+            f"model is a {type(model).__name__}. Give a Keras model, or a callable from a batch to scores."
+        )
+    return CallableAdapter(model)
+
+
+def build(model: Model, inputs: Inputs) -> None:
+    """Gives a model that waits for its first batch its weights, for inputs like these. Of Keras 3 models nothing is run.
+
+    Raises ValueError if the model cannot take such inputs.
+    """
+    adapter_of(model).build(inputs, [np.asarray(array) for array in flatten(inputs)[0]])

@@ -1,0 +1,151 @@
+"""Plain callables: of tensors, or, for methods that need no gradients, of NumPy arrays and lists of strings."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.inputs import pack, skeleton
+from tfxai.model.adapter import Adapter, Constants, ModelOutput, named_outputs
+from tfxai.model.tracing import TRACING, TraceCache, shapes_of
+from tfxai.model.watching import Replaced
+from tfxai.support import Inputs, Layer, Model, Structure, Tensor, first_line
+
+
+class CallableAdapter(Adapter):
+    """A function from a batch of tensors to scores."""
+
+    has_layers = False
+
+    def find_layers(self) -> list[tuple[str, Layer]]:
+        return []
+
+    def fingerprint(self) -> tuple[Hashable, list[Any]]:
+        return (), []
+
+    def check_redrawable(self) -> None:
+        raise ValueError(
+            "The weights of a plain callable cannot be changed. Give a Keras model, or one of tfxai.hub."
+        )
+
+    def run(
+        self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants
+    ) -> ModelOutput:
+        outputs = self.model(inputs)
+        if not all(tf.is_tensor(output) for output in tf.nest.flatten(outputs)):
+            raise TypeError("it returns something else than tensors")
+        return ModelOutput(outputs, named_outputs(self.model, outputs), [])
+
+    def without_gradients(self, cache: TraceCache, inputs: Inputs, arrays: Sequence[NDArray]) -> Adapter:
+        """An adapter for arrays, if the function does not run on tensors. It is tried once for each kind of inputs."""
+        kinds = repr(skeleton(inputs)) + str([array.shape[1:] for array in arrays])
+        if kinds not in cache.array_outputs:
+            cache.array_outputs[kinds] = self._outputs_for_one(inputs, arrays)
+        outputs = cache.array_outputs[kinds]
+        return self if outputs is None else ArrayCallableAdapter(self.model, skeleton(inputs), outputs)
+
+    def _outputs_for_one(self, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
+        """What it returns for one example as arrays; None if it runs on tensors."""
+        call = tf.function(
+            lambda *tensors: self.run(pack(inputs, tensors), tensors, {}, ()).outputs, autograph=False
+        )
+        try:
+            with TRACING:
+                call.get_concrete_function(*shapes_of(list(arrays)))
+            return None
+        except Exception:  # whatever it does not like about tensors, it may like arrays
+            return tried(self.model, inputs, [array[:1] for array in arrays])
+
+    def refusal(self, shapes: str, error: Exception) -> str:
+        if isinstance(error, (NotImplementedError, AttributeError, TypeError)):
+            return (
+                f"This callable does not run on TensorFlow tensors ({first_line(error)}). Gradients need a model written "
+                "with TensorFlow operations; methods that only hide parts (Occlusion, RISE, LIME, KernelSHAP ...) take "
+                "any callable."
+            )
+        return super().refusal(shapes, error)
+
+
+class ArrayCallableAdapter(CallableAdapter):
+    """A function from a batch of arrays, or of lists of strings, to arrays. It is called from the graph.
+
+    structure: of the inputs, empty. sample: what it returned for one example.
+    """
+
+    runs_python = True
+
+    def __init__(self, model: Model, structure: Structure, sample: Structure) -> None:
+        super().__init__(model)
+        self.structure, self.sample = structure, sample
+
+    def run(
+        self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants
+    ) -> ModelOutput:
+        samples = tf.nest.flatten(self.sample)
+        tensors = tf.numpy_function(self._call(), list(flat), [tf.float32] * len(samples))
+        for tensor, sample in zip(tensors, samples, strict=True):
+            tensor.set_shape([None, *sample.shape[1:]])
+        outputs = tf.nest.pack_sequence_as(self.sample, tensors)
+        return ModelOutput(outputs, named_outputs(self.model, outputs), [])
+
+    def _call(self) -> Callable[..., list[NDArray]]:
+        """The function on a flat list of arrays; it does not keep the user's function alive."""
+        structure, model = self.structure, _weakly(self.model)
+
+        def call(*arrays: NDArray) -> list[NDArray]:
+            inputs = pack(structure, [readable(array) for array in arrays])
+            outputs = tf.nest.flatten(as_arrays(model()(inputs)))
+            if any(output.shape[:1] != (len(arrays[0]),) for output in outputs):
+                raise ValueError(
+                    f"The callable returned shape {outputs[0].shape} for {len(arrays[0])} examples. Return one row of "
+                    "scores per example."
+                )
+            return outputs
+
+        return call
+
+
+def _weakly(model: Model) -> Callable[[], Model]:
+    try:
+        return weakref.ref(model)
+    except TypeError:
+        return lambda: model
+
+
+def tried(model: Model, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
+    """What a callable returns for one example, as arrays. Raises ValueError if it fails, or returns no such rows."""
+    try:
+        outputs = as_arrays(model(pack(inputs, [readable(array) for array in arrays])))
+    except Exception as error:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(
+            f"The callable fails on arrays of shape {shapes} (numbers come as float32): {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error
+    for output in tf.nest.flatten(outputs):
+        if output.shape[:1] != (1,):
+            raise ValueError(
+                f"The callable returned shape {output.shape} for one example. Return one row of scores per example."
+            )
+    return outputs
+
+
+def as_arrays(outputs: Any) -> Any:
+    """What a callable returned, as float32 arrays: one, or a dict of them."""
+    if isinstance(outputs, Mapping):
+        return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
+    if isinstance(outputs, tuple):
+        raise ValueError("it returns a tuple. Return one array, or a dict of them by name.")
+    return np.asarray(outputs, np.float32)
+
+
+def readable(array: NDArray) -> Any:
+    """Strings come out of TensorFlow as bytes; functions of texts expect a list of str."""
+    if array.dtype != object:
+        return array
+    return tf.nest.map_structure(lambda x: x.decode() if isinstance(x, bytes) else x, array.tolist())

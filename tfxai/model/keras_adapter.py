@@ -1,0 +1,100 @@
+"""Keras 3 models, and those of tf_keras: their layers are watched while they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.inputs import pack
+from tfxai.model.adapter import Adapter, Constants, ModelOutput, float_values, named_outputs
+from tfxai.model.fingerprint import keras_fingerprint
+from tfxai.model.layer_paths import named_layers
+from tfxai.model.watching import Replaced, watched
+from tfxai.support import Inputs, Layer, Structure, Tensor, Variable, first_line
+
+
+class LegacyKerasAdapter(Adapter):
+    """A model of tf_keras, and what it has in common with one of Keras 3."""
+
+    def find_layers(self) -> list[tuple[str, Layer]]:
+        return named_layers(self.model)
+
+    def check_built(self) -> None:
+        if not self.model.built:
+            raise ValueError(
+                f"The model {self.model.name!r} is not built: it has no weights yet. Call it once on a batch, or load "
+                "weights, before explaining it."
+            )
+
+    def fingerprint(self) -> tuple[Hashable, list[Any]]:
+        return keras_fingerprint(self.layers, self.model.variables)
+
+    def weights(self) -> list[tuple[Variable, NDArray]]:
+        return float_values(self.model.variables, self.model.variables)
+
+    def run(
+        self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants
+    ) -> ModelOutput:
+        layers = [("", self.model), *self.layers]
+        with watched(layers, [self.losses_of(layer) for _, layer in layers], replaced) as calls:
+            outputs = self.call(inputs, constants)
+        return ModelOutput(outputs, named_outputs(self.model, outputs), calls)
+
+    def call(self, inputs: Inputs, constants: Constants) -> Structure:
+        """The model's outputs, in inference mode."""
+        return self.model(inputs, training=False)
+
+    def losses_of(self, layer: Layer) -> dict[str, Any]:
+        """The attributes of a layer among which are the losses of its last call."""
+        return vars(layer._thread_local) if hasattr(layer, "_thread_local") else {}
+
+    def build(self, inputs: Inputs, arrays: Sequence[NDArray]) -> None:
+        if self.model.built:
+            return
+        if any(array.ndim == 0 or array.dtype == object for array in arrays):
+            raise ValueError(
+                f"The model {self.model.name!r} has no weights yet, and inputs is not an array (N, ...) of numbers."
+            )
+        types = ["int32" if array.dtype.kind in "iu" and self.looks_up else "float32" for array in arrays]
+        try:
+            self.model(pack(inputs, self.examples(arrays, types)), training=False)
+        except Exception as error:
+            shapes = [array.shape for array in arrays]
+            raise ValueError(
+                f"The model {self.model.name!r} has no weights yet, and cannot be built for inputs of shape "
+                f"{shapes[0] if len(shapes) == 1 else shapes}: {first_line(error)}"
+            ) from error
+
+    def examples(self, arrays: Sequence[NDArray], types: Sequence[str]) -> list[Any]:
+        """What the model is called on to be built."""
+        return [array[:1].astype(kind) for array, kind in zip(arrays, types, strict=True)]
+
+
+class KerasAdapter(LegacyKerasAdapter):
+    """A model of Keras 3."""
+
+    can_freeze = True
+
+    def weights(self) -> list[tuple[Variable, NDArray]]:
+        variables = self.model.variables
+        return float_values(variables, [variable.value for variable in variables])
+
+    def call(self, inputs: Inputs, constants: Constants) -> Structure:
+        # Nothing that the model does while it is traced (losses, seeds, statistics) may reach its own state.
+        mapping = [(variable, tf.constant(array)) for variable, array in constants]
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.model(inputs, training=False)
+
+    def losses_of(self, layer: Layer) -> dict[str, Any]:
+        return vars(layer)
+
+    def examples(self, arrays: Sequence[NDArray], types: Sequence[str]) -> list[Any]:
+        # Symbols run nothing: dropout that is always on, or a counter, would move.
+        return [
+            keras.KerasTensor((None, *array.shape[1:]), kind)
+            for array, kind in zip(arrays, types, strict=True)
+        ]
