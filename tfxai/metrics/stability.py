@@ -37,10 +37,10 @@ class Stability:
     def _repr_html_(self) -> str:
         """The maps side by side where there are maps, and the table; for notebooks."""
         from tfxai import plots  # only when it is looked at: they load matplotlib
-        from tfxai.plots import notebook, parts
+        from tfxai.plots import notebook, reading
 
         first = next(iter(self.explanations.values()))
-        maps = not parts.has_words(first, None) and not parts.has_columns(first, None)
+        maps = not reading.has_words(first, None) and not reading.has_columns(first, None)
         return notebook.inlined(plots.compare(self.explanations) if maps else None, repr(self))
 
     def __repr__(self) -> str:
