@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ from tfxai.metrics import measured
 from tfxai.model import Network, build
 from tfxai.plots import Labels
 from tfxai.results import Explanation
-from tfxai.scores import Score
+from tfxai.scores import Score, Targets
 from tfxai.stats import Reference
 from tfxai.support import Inputs
 from tfxai.training.disk import is_file_name
@@ -86,7 +86,7 @@ class ExplainCallback(Monitor[Explanation]):
         self,
         methods: Explainer | Sequence[Explainer] | Mapping[str, Explainer],
         inputs: Inputs,
-        targets: Any = None,
+        targets: Targets = None,
         *,
         every: int = 1,
         on: Literal["epoch", "batch"] = "epoch",
@@ -200,7 +200,7 @@ class ExplainCallback(Monitor[Explanation]):
                 self._value(name, metric, method, self.inputs, self.targets, explanation)
         return explanation
 
-    def _first_example(self) -> tuple[Inputs, Any]:
+    def _first_example(self) -> tuple[Inputs, Targets]:
         """The first example and its target, in the structure of all; a wrong number of targets shows only with all."""
         if isinstance(self.inputs, (list, tuple)) and not any(np.ndim(each) for each in self.inputs):
             inputs = list(self.inputs[:1])
@@ -214,7 +214,7 @@ class ExplainCallback(Monitor[Explanation]):
         metric: Metric,
         method: Explainer,
         inputs: Inputs,
-        targets: Any,
+        targets: Targets,
         explanation: Explanation,
     ) -> float:
         """Mean of one metric. Raises ValueError if it cannot measure this."""
