@@ -16,7 +16,9 @@ from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.support import Layer, Structure, Tensor
 
-LayerChoice: TypeAlias = "str | int | Layer | None"
+LayerChoice: TypeAlias = (
+    int | str | Layer | None
+)  # not as text: settings on the command line are read by their types
 """A layer by its path, its name, its index in model.layers, or itself; None for the default."""
 
 
