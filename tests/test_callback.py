@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import tfxai
 from tfxai.model import tracing
-from tfxai.stats.similarity import ranks
+from tfxai.stats.correlation import ranks
 
 L = keras.layers
 

@@ -294,7 +294,7 @@ ERRORS = {
     "predict {f}/a.png --model {f}/lambda.h5": "does not load .* If you trust its author, add --unsafe",
     "predict {f}/a.png --model {f}/pair.keras": "pair.keras takes 2 inputs, not photos",
     "predict {f}/a.png --model {f}/rows.keras": r"rows.keras takes arrays of shape \(N, 7\)",
-    "predict {f}/a.png --model {f}": "is no SavedModel: it has no saved_model.pb",
+    "predict {f}/a.png --model {f}": "is not a SavedModel: it has no saved_model.pb",
     f"{PREDICT} --top 0": "--top is 0",
     f"{PREDICT} --labels {{f}}/no.txt": "no.txt cannot be read as class names",
     f"{PREDICT} --labels {{f}}/four.json": "has 4 names, the model has 5 classes",

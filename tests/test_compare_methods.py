@@ -216,7 +216,7 @@ def test_wrong_use(net: Any) -> None:
         ("data has no examples", (gradient, net, X[:0])),
         ("metrics is empty", (gradient, net, X, [])),
         ("methods is empty", ([], net, X)),
-        ("needs explanation, regions", (gradient, net, X, "localisation")),
+        ("needs regions", (gradient, net, X, "localisation")),
         ("needs explanations", (gradient, net, X, "consistency")),
         ("higher_is_better", (gradient, net, X, {"mine": lambda model, explanation: 1})),
         ("same name", (gradient, net, X, ["deletion", partial(metrics.deletion, step=3)])),

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from tfxai.support.files import whole_file, writable
@@ -32,6 +35,26 @@ def test_a_link_keeps_pointing_to_the_file_that_is_written(tmp_path):
         part.write_text("new")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "o.png").read_text() == "new"
+
+
+def test_a_missing_folder_is_named_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught, whole_file(Path("no/o.png")) as part:
+        part.write_text("new")
+    assert caught.value.filename == str(Path("no/o.png"))
+
+
+def test_errors_of_other_files_stay_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "o.png"):
+        (tmp_path / "other.png").read_text()
+    assert caught.value.filename == str(tmp_path / "other.png")
+
+
+def test_a_device_is_written_to_and_stays_a_device():
+    with whole_file(Path(os.devnull)) as part:
+        assert part == Path(os.devnull)
+        part.write_text("gone")
+    assert not Path(os.devnull).is_file()
 
 
 def test_a_writable_path_comes_back_and_leaves_no_trace(tmp_path):

@@ -643,7 +643,7 @@ def test_what_is_not_there(saved, net, tmp_path: Path) -> None:
         "There is no model .*nowhere": {"source": tmp_path / "nowhere"},
         "no saved_model.pb": {"source": tmp_path / "empty"},
         "no signature to call": {"source": tmp_path / "bare"},
-        "text.pb is no frozen graph": {"source": tmp_path / "text.pb"},
+        "text.pb is not a frozen graph": {"source": tmp_path / "text.pb"},
         "broken does not load as a SavedModel": {"source": tmp_path / "broken"},
         "no signature 'image_clasification'. Nearest: image_classification": {
             "source": tf1,

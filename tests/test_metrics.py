@@ -21,7 +21,7 @@ from scipy.stats import pearsonr, spearmanr
 
 import tfxai
 from tfxai import metrics
-from tfxai.metrics.segment_curves import imputed
+from tfxai.metrics.road import imputed
 
 SIZE = 10
 L = keras.layers

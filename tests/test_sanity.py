@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 import tfxai
 from tfxai import sanity
 from tfxai.cli import main
+from tfxai.model import weights_kept
 from tfxai.model.tracing import traces
 from tfxai.model.weights import Weight, weighted_layers
 from tfxai.stats.similarity import Reference
@@ -115,7 +116,7 @@ def test_a_module_has_the_same_steps(name: str, tmp_path: Path) -> None:
 def test_weights_are_drawn_as_the_layer_first_drew_them(net) -> None:
     steps = {layer.path: layer for layer in weighted_layers(net, X)}
     before = bits(net)
-    with sanity.kept(list(steps.values())):
+    with weights_kept(list(steps.values())):
         steps["one"].redraw("layer", [0, 0])
         kernel = np.array(net.get_layer("one").kernel)
         limit = np.sqrt(6 / (3 * 9 + 6 * 9))  # Glorot's
@@ -422,7 +423,7 @@ def test_smooth_averages_over_noisy_copies(net) -> None:
     noisy = [X + width * generator.normal(size=(1, SIZE, SIZE, 3)).astype(np.float32) for _ in range(3)]
     wanted = np.mean([tfxai.Gradient()(net, x, report.targets).values for x in noisy], axis=0)
     np.testing.assert_allclose(report.explanations["it"][0].values, wanted, rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="samples=0"):
+    with pytest.raises(ValueError, match="samples is 0"):
         sanity.smooth(tfxai.Gradient(), net, X, samples=0)
 
 
@@ -550,7 +551,7 @@ def test_wrong_calls_are_told(net, tmp_path: Path) -> None:
         (r"order is \[\]", lambda: run(gradient, net, X, order=[])),
         ("order is 3", lambda: run(gradient, net, X, order=3)),
         ("seed is -1", lambda: run(gradient, net, X, seed=-1)),
-        ("samples='a'", lambda: sanity.smooth(gradient, net, X, samples="a")),
+        ("samples is 'a'", lambda: sanity.smooth(gradient, net, X, samples="a")),
         ("bins is 0", lambda: sanity.efficient(gradient, net, X, bins=0)),
         ("build is a function", lambda: sanity.randomize_labels(None, gradient, X, [0, 1, 0])),
         ("gave a int", lambda: run(lambda model, inputs, targets: 3, net, X)),

@@ -10,31 +10,56 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.svm import SVC
 
 Classifier = Literal["logistic", "sgd", "svm", "mean_difference"]
-
-
 CLASSIFIERS = ("logistic", "sgd", "svm", "mean_difference")
+PENALTY = 10.0  # C of scikit-learn
 
 
 def concept_vector(
-    ours: NDArray, others: NDArray, classifier: Classifier, generator: np.random.Generator
+    positives: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    classifier: Classifier,
+    generator: np.random.Generator,
 ) -> tuple[NDArray[np.float32], float]:
     """The unit vector (D,) that points towards the concept, and the classifier's balanced accuracy on held-out rows.
 
     A random half of each kind is learnt from, the other half is held out.
 
-    ours, others: float32 (n, D), (m, D): activations of the concept's images, and of others.
+    positives, negatives: (n, D), (m, D): activations of the concept's images, and of others.
+
+    Raises ValueError if all rows that are learnt from are identical.
+    """
+    halves = [_halves(rows, generator) for rows in (positives, negatives)]
+    (positives, held_positives), (negatives, held_negatives) = halves
+    rows = np.concatenate([positives, negatives])
+    of_concept = np.arange(len(rows)) < len(positives)
+    centre = (positives.mean(axis=0) + negatives.mean(axis=0)) / 2
+    rows = rows - centre
+    largest = np.abs(rows).max()
+    unit = largest if largest > 0 else 1.0  # squares of very large or small activations are out of range
+    direction, intercept = _direction(rows / unit, of_concept, classifier, generator)
+    right = [
+        np.mean((held_positives - centre) / unit @ direction + intercept > 0),
+        np.mean((held_negatives - centre) / unit @ direction + intercept <= 0),
+    ]
+    length = np.linalg.norm(direction)
+    vector = direction / length if length else direction
+    return vector.astype(np.float32, copy=False), float(np.mean(right))
+
+
+def _halves(rows: NDArray, generator: np.random.Generator) -> tuple[NDArray, NDArray]:
+    order = generator.permutation(len(rows))
+    half = (len(rows) + 1) // 2
+    return rows[order[:half]], rows[order[half:]]
+
+
+def _direction(
+    rows: NDArray, of_concept: NDArray[np.bool_], classifier: Classifier, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], float]:
+    """Weights (D,) and intercept of a linear classifier of rows (n, D).
 
     Classifiers with a quadratic penalty find a weighted sum of the rows they learn from. So they are fitted in the few
     coordinates that these rows span, with the same answer as in all D, which may be millions.
     """
-    (taught, held), (taught_other, held_other) = (_halves(rows, generator) for rows in (ours, others))
-    rows = np.concatenate([taught, taught_other])
-    of_concept = np.arange(len(rows)) < len(taught)
-    centre = (taught.mean(axis=0) + taught_other.mean(axis=0)) / 2
-    rows = rows - centre
-    largest = np.abs(rows).max()
-    if largest > 0:  # squares of very large or small activations are out of range
-        rows = rows / largest
     gram = (rows @ rows.T).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
     kept = values > values.max() * 1e-6
@@ -44,27 +69,14 @@ def concept_vector(
     coordinates = vectors[:, kept] * root
     scale = np.sqrt(np.mean(gram.diagonal()))  # the penalty then means the same in every layer
     weights, intercept = _fitted(coordinates / scale, of_concept, classifier, generator)
-    weights = weights / scale
-    combination = vectors[:, kept] @ (weights / root)
-    direction = (combination.astype(np.float32) @ rows).astype(np.float32)
-    unit = largest if largest > 0 else 1.0
-    right = [
-        np.mean((held - centre) / unit @ direction + intercept > 0),
-        np.mean((held_other - centre) / unit @ direction + intercept <= 0),
-    ]
-    length = np.linalg.norm(direction)
-    return (direction / length if length else direction), float(np.mean(right))
-
-
-def _halves(rows: NDArray, generator: np.random.Generator) -> tuple[NDArray, NDArray]:
-    order = generator.permutation(len(rows))
-    half = (len(rows) + 1) // 2
-    return rows[order[:half]], rows[order[half:]]
+    combination = vectors[:, kept] @ (weights / scale / root)
+    return (combination.astype(np.float32) @ rows).astype(np.float32), intercept
 
 
 def _fitted(
-    rows: NDArray, of_concept: NDArray, classifier: Classifier, generator: np.random.Generator
+    rows: NDArray, of_concept: NDArray[np.bool_], classifier: Classifier, generator: np.random.Generator
 ) -> tuple[NDArray, float]:
+    """Weights and intercept in the coordinates of the rows."""
     if classifier == "mean_difference":  # rows are centred between both means already
         return rows[of_concept].mean(axis=0) - rows[~of_concept].mean(axis=0), 0.0
     state = int(generator.integers(2**31))
@@ -77,6 +89,3 @@ def _fitted(
     }[classifier]()
     model.fit(rows, of_concept)
     return model.coef_[0], float(model.intercept_[0])
-
-
-PENALTY = 10.0  # C of scikit-learn

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.colors import hsv_to_rgb, is_color_like, rgb_to_hsv, to_rgb
 from numpy.typing import NDArray
 
-from tfxai.concepts.folders import checked_size, scaled_to
+from tfxai.concepts.pixels import checked_size, scaled_to
+from tfxai.support import whole_number
 
 DRAWN = ("striped", "dotted", "checked", "zigzag")
+SHARPER = 3  # textures are drawn larger and made smaller, for smooth edges
 
 
 def patterns(
@@ -24,52 +26,50 @@ def patterns(
 
     kind: "striped", "dotted", "checked", "zigzag", or the name of a colour as matplotlib knows it ("red", "#ff8800").
 
-    Raises ValueError for any other kind.
+    Raises ValueError for any other kind, and for numbers that do not fit.
     """
     if kind not in DRAWN and not is_color_like(kind):
         raise ValueError(f"There is no pattern {kind!r}. Give {', '.join(DRAWN)}, or the name of a colour.")
-    if not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"count is {count!r}. Give a whole number, 1 or more.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}. Give a whole number, 0 or more.")
+    count, seed = whole_number("count", count, 1), whole_number("seed", seed, 0)
+    height, width = checked_size(size)
     # Each picture has its own seed, so that a longer series begins with the shorter one.
-    drawn = [
-        _drawn(kind, checked_size(size), np.random.default_rng([seed, number])) for number in range(count)
-    ]
-    return scaled_to(np.stack(drawn), scale)
+    generators = [np.random.default_rng([seed, number]) for number in range(count)]
+    return scaled_to(np.stack([_picture(kind, height, width, each) for each in generators]), scale)
 
 
-SHARPER = 3  # pictures are drawn larger and made smaller, for smooth edges
-
-
-def _drawn(kind: str, size: tuple[int, int], generator: np.random.Generator) -> NDArray:
-    """(H, W, 3), 0 to 1."""
-    height, width = size
-    if kind not in DRAWN:
-        hue, saturation, value = rgb_to_hsv(to_rgb(kind))
-        moved = [
-            (hue + generator.normal(0, 0.012)) % 1,
-            saturation * generator.uniform(0.8, 1),
-            np.clip(value * generator.uniform(0.75, 1.1) + generator.uniform(0, 0.08), 0, 1),
-        ]
-        picture = np.broadcast_to(hsv_to_rgb(moved), (height, width, 3))
-    else:
-        rows, columns = np.mgrid[: height * SHARPER, : width * SHARPER] / SHARPER
-        angle = generator.uniform(0, np.pi)
-        period = min(size) * generator.uniform(0.08, 0.25)
-        across = (columns * np.cos(angle) + rows * np.sin(angle)) / period + generator.uniform(0, 1)
-        along = (rows * np.cos(angle) - columns * np.sin(angle)) / period + generator.uniform(0, 1)
-        inked = _inked(kind, across, along, generator)
-        ink, paper = _two_colours(generator)
-        large = np.where(inked[..., None], ink, paper)
-        picture = large.reshape(height, SHARPER, width, SHARPER, 3).mean(axis=(1, 3))
+def _picture(kind: str, height: int, width: int, generator: np.random.Generator) -> NDArray:
+    """(height, width, 3), 0 to 1."""
+    draw = _texture if kind in DRAWN else _colour
+    picture = draw(kind, height, width, generator)
     light = np.linspace(-1, 1, width) * generator.normal(0, 0.08)
     light = 1 + light + np.linspace(-1, 1, height)[:, None] * generator.normal(0, 0.08)
     noise = generator.normal(0, 0.02, (height, width, 3))
     return np.clip(picture * light[..., None] + noise, 0, 1)
 
 
-def _inked(kind: str, across: NDArray, along: NDArray, generator: np.random.Generator) -> NDArray:
+def _colour(name: str, height: int, width: int, generator: np.random.Generator) -> NDArray:
+    hue, saturation, value = rgb_to_hsv(to_rgb(name))
+    moved = [
+        (hue + generator.normal(0, 0.012)) % 1,
+        saturation * generator.uniform(0.8, 1),
+        np.clip(value * generator.uniform(0.75, 1.1) + generator.uniform(0, 0.08), 0, 1),
+    ]
+    return np.broadcast_to(hsv_to_rgb(moved), (height, width, 3))
+
+
+def _texture(kind: str, height: int, width: int, generator: np.random.Generator) -> NDArray:
+    rows, columns = np.mgrid[: height * SHARPER, : width * SHARPER] / SHARPER
+    angle = generator.uniform(0, np.pi)
+    period = min(height, width) * generator.uniform(0.08, 0.25)
+    across = (columns * np.cos(angle) + rows * np.sin(angle)) / period + generator.uniform(0, 1)
+    along = (rows * np.cos(angle) - columns * np.sin(angle)) / period + generator.uniform(0, 1)
+    inked = _inked(kind, across, along, generator)
+    ink, paper = _two_colours(generator)
+    large = np.where(inked[..., None], ink, paper)
+    return large.reshape(height, SHARPER, width, SHARPER, 3).mean(axis=(1, 3))
+
+
+def _inked(kind: str, across: NDArray, along: NDArray, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Which places have ink; one period of the pattern is 1 long."""
     share = generator.uniform(0.35, 0.65)
     if kind == "striped":

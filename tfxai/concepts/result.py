@@ -1,4 +1,4 @@
-"""What TCAV found."""
+"""The result of TCAV: scores, tests and vectors, as a table and in a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tfxai.stats import Correction, corrected, paired
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TCAVResult(Stored):
-    """How much classes lean on concepts, layer by layer. T targets, C concepts, L layers, R runs.
+    """How much do classes lean on concepts, layer by layer? T targets, C concepts, L layers, R runs.
 
     targets, concepts, layers: their names.
-    scores:        float32 (T, C, L, R): part of the class images for which more of the concept raises the class, 0 to 1;
+    scores:        float32 (T, C, L, R): share of the class images for which more of the concept raises the class, 0 to 1;
                    a derivative of exactly zero does not raise it.
-    magnitudes:    float32 (T, C, L, R): by how much, on the mean over images: score units for a step of length 1 in the
+    magnitudes:    float32 (T, C, L, R): by how much, as a mean over images: score units for a step of length 1 in the
                    layer towards the concept.
     random_scores: float32 (T, L, R): `scores` of random sets in the place of a concept.
     accuracies:    float32 (C, L, R): balanced accuracy of the linear classifier on held-out images, 0 to 1.
@@ -29,7 +29,7 @@ class TCAVResult(Stored):
                    correction for all concepts and layers of a target; NaN where the concept is not learned.
     p_permutation: the same by a permutation test, without correction.
     cavs:          (concept, layer) -> float32 (R, *shape of the layer): unit vectors towards the concept.
-    overlaps:      float64 (C,): variance that a concept's runs share, over that between them; see tfxai.significance.
+    overlaps:      float64 (C,): variance that a concept's runs share, over that between them; see `tfxai.stats.significance.welch`.
     alpha, correction, seed: as they were asked for.
     """
 
@@ -54,7 +54,7 @@ class TCAVResult(Stored):
 
     @property
     def significant(self) -> NDArray[np.bool_]:
-        """(T, C, L): whether a concept's score is other than chance."""
+        """(T, C, L): whether a concept's score differs from chance, at `alpha`."""
         return np.nan_to_num(self.p_value, nan=1.0) < self.alpha
 
     @property
@@ -65,82 +65,81 @@ class TCAVResult(Stored):
         p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
         """
         return [
-            {
-                "target": target,
-                "concept": concept,
-                "layer": layer,
-                "score": float(self.scores[t, c, k].mean()) if self.learned[c, k] else math.nan,
-                "std": float(self.scores[t, c, k].std(ddof=1)),
-                "magnitude": float(self.magnitudes[t, c, k].mean()),
-                "p_raw": float(self.p_raw[t, c, k]),
-                "p_permutation": float(self.p_permutation[t, c, k]),
-                "p_value": float(self.p_value[t, c, k]),
-                "significant": bool(self.significant[t, c, k]),
-                "accuracy": float(self.accuracies[c, k].mean()),
-                "learned": bool(self.learned[c, k]),
-                "runs": self.scores.shape[-1],
-            }
-            for t, target in enumerate(self.targets)
-            for k, layer in enumerate(self.layers)
-            for c, concept in enumerate(self.concepts)
+            self._row(t, c, k)
+            for t in range(len(self.targets))
+            for k in range(len(self.layers))
+            for c in range(len(self.concepts))
         ]
 
+    def _row(self, t: int, c: int, k: int) -> dict[str, Any]:
+        """Target t, concept c, layer k."""
+        scores, p_value = self.scores[t, c, k], float(self.p_value[t, c, k])
+        return {
+            "target": self.targets[t],
+            "concept": self.concepts[c],
+            "layer": self.layers[k],
+            "score": float(scores.mean()) if self.learned[c, k] else math.nan,
+            "std": float(scores.std(ddof=1)),
+            "magnitude": float(self.magnitudes[t, c, k].mean()),
+            "p_raw": float(self.p_raw[t, c, k]),
+            "p_permutation": float(self.p_permutation[t, c, k]),
+            "p_value": p_value,
+            "significant": p_value < self.alpha,  # NaN, where the concept is not learned, is not
+            "accuracy": float(self.accuracies[c, k].mean()),
+            "learned": bool(self.learned[c, k]),
+            "runs": len(scores),
+        }
+
     def compare(self, concept: str, other: str) -> list[dict[str, Any]]:
-        """Does a class lean more on one concept than on another? As for apron, between women and men.
+        """Does a class lean on one concept more than on another? Such as an apron, on women or on men.
 
-        A row for every target and layer: score and other_score (means over runs), difference, p_raw of "there is no
-        difference" run by run, p_value (corrected over targets and layers), significant; alike: cosine of their
-        vectors, -1 to 1, for two concepts with the same direction cannot be told apart.
+        A row for every target and each layer in which both are learned: score and other_score (means over runs),
+        difference, p_raw of "there is no difference" run by run, p_value (corrected over targets and layers),
+        significant; alike: cosine of their vectors, -1 to 1, because two concepts with the same direction cannot be told
+        apart.
 
-        Raises ValueError if there is no such concept, or one of the two is learned in no layer that the other is.
+        Raises ValueError if a concept does not exist, or no layer has learned both.
         """
         for name in (concept, other):
             if name not in self.concepts:
                 raise ValueError(f"There is no concept {name!r}. There are: {', '.join(self.concepts)}.")
-        one, two = self.concepts.index(concept), self.concepts.index(other)
-        both = [k for k in range(len(self.layers)) if self.learned[one, k] and self.learned[two, k]]
-        if not both:
+        both = self.learned[[self.concepts.index(name) for name in (concept, other)]].all(axis=0)
+        if not both.any():
             raise ValueError(
                 f"No layer has learned both {concept!r} and {other!r}, so they cannot be compared."
             )
-        rows = []
-        for t, target in enumerate(self.targets):
-            for k in both:
-                ours, theirs = self.scores[t, one, k], self.scores[t, two, k]
-                vectors = [
-                    self.cavs[name, self.layers[k]].reshape(len(ours), -1).mean(axis=0)
-                    for name in (concept, other)
-                ]
-                lengths = [np.linalg.norm(vector) for vector in vectors]
-                rows.append(
-                    {
-                        "target": target,
-                        "layer": self.layers[k],
-                        "score": float(ours.mean()),
-                        "other_score": float(theirs.mean()),
-                        "difference": float(ours.mean() - theirs.mean()),
-                        # Both are told from the same random images: what is left is half shared between runs.
-                        "p_raw": paired(ours, theirs, 1.0, self.seed),
-                        "alike": float(vectors[0] @ vectors[1] / max(np.prod(lengths), 1e-30)),
-                    }
-                )
-        for row, p_value in zip(
-            rows, corrected([row["p_raw"] for row in rows], self.correction), strict=True
-        ):
-            row |= {"p_value": float(p_value), "significant": bool(p_value < self.alpha)}
-        return rows
+        rows = [
+            self._compared(concept, other, t, k)
+            for t in range(len(self.targets))
+            for k in np.flatnonzero(both).tolist()
+        ]
+        p_values = corrected([row["p_raw"] for row in rows], self.correction)
+        return [
+            {**row, "p_value": float(p_value), "significant": bool(p_value < self.alpha)}
+            for row, p_value in zip(rows, p_values, strict=True)
+        ]
+
+    def _compared(self, concept: str, other: str, t: int, k: int) -> dict[str, Any]:
+        """Both concepts' scores for target t in layer k."""
+        names, layer = (concept, other), self.layers[k]
+        first, second = (self.scores[t, self.concepts.index(name), k] for name in names)
+        vectors = [self.cavs[name, layer].reshape(len(first), -1).mean(axis=0) for name in names]
+        lengths = [np.linalg.norm(vector) for vector in vectors]
+        return {
+            "target": self.targets[t],
+            "layer": layer,
+            "score": float(first.mean()),
+            "other_score": float(second.mean()),
+            "difference": float(first.mean() - second.mean()),
+            # Both are told from the same random images: what is left is half shared between runs.
+            "p_raw": paired(first, second, 1.0, self.seed),
+            "alike": float(vectors[0] @ vectors[1] / max(np.prod(lengths), 1e-30)),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The table and what led to it, as lists and numbers for JSON (NaN as None); without the vectors."""
-        rows = [
-            {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in row.items()
-            }
-            for row in self.table
-        ]
         return {
-            "table": rows,
+            "table": [{key: _without_nan(value) for key, value in row.items()} for row in self.table],
             "scores": self.scores.tolist(),
             "random_scores": self.random_scores.tolist(),
             "alpha": self.alpha,
@@ -156,20 +155,28 @@ class TCAVResult(Stored):
         return notebook.inlined(plots.tcav(self), repr(self))
 
     def __repr__(self) -> str:
-        concepts, layers = (
-            max(map(len, [*names, what]))
-            for names, what in ((self.concepts, "concept"), (self.layers, "layer"))
-        )
+        concepts = max(map(len, [*self.concepts, "concept"]))
+        layers = max(map(len, [*self.layers, "layer"]))
         lines = [
             f"TCAVResult({self.scores.shape[-1]} runs, {self.correction} at {self.alpha:g})",
             f"  {'class':>5}  {'layer':{layers}}  {'concept':{concepts}}  score  std   p        accuracy",
         ]
-        for row in self.table:
-            told = (
-                f"{row['score']:5.2f}  {row['std']:4.2f}  {row['p_value']:<7.2g}  {row['accuracy']:8.2f}"
-                f"  {'significant' if row['significant'] else 'not significant'}"
-                if row["learned"]
-                else f"{'':21}  {row['accuracy']:8.2f}  not learned in this layer"
-            )
-            lines.append(f"  {row['target']:5}  {row['layer']:{layers}}  {row['concept']:{concepts}}  {told}")
+        lines += [
+            f"  {row['target']:5}  {row['layer']:{layers}}  {row['concept']:{concepts}}  {_numbers(row)}"
+            for row in self.table
+        ]
         return "\n".join(lines)
+
+
+def _without_nan(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _numbers(row: dict[str, Any]) -> str:
+    """The right part of a printed row."""
+    if not row["learned"]:
+        return f"{'':21}  {row['accuracy']:8.2f}  not learned in this layer"
+    verdict = "significant" if row["significant"] else "not significant"
+    return (
+        f"{row['score']:5.2f}  {row['std']:4.2f}  {row['p_value']:<7.2g}  {row['accuracy']:8.2f}  {verdict}"
+    )

@@ -5,43 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tfxai.concepts.image_sets import batches_of_sets, image_set, length_of, taken
+from tfxai.concepts.image_sets import image_set
+from tfxai.concepts.set_batches import batches_of_sets, length_of, taken
 from tfxai.engines import layer_activations
 from tfxai.model import LayerChoice
-from tfxai.support import progress_bar
+from tfxai.support import Model, progress_bar, whole_number
 
 
 def sort_by_concept(
-    model: Any, layer: LayerChoice, images: Any, cav: NDArray, *, batch_size: int = 32, progress: bool = False
+    model: Model,
+    layer: LayerChoice,
+    images: Any,
+    cav: ArrayLike,
+    *,
+    batch_size: int = 32,
+    progress: bool = False,
 ) -> NDArray[np.int64]:
-    """Indices (N,) of images, those with most of the concept first: by the cosine of their activations with its vector.
+    """Which images have most of a concept? Indices (N,), by the cosine of their activations with the concept's vector.
 
-    cav: one vector, of the shape of the layer, or those of all runs, whose mean is taken.
+    images: (N, ...), a list of images, or a folder. The first index is that of the image with most of the concept.
+    cav:    one vector, of the shape of the layer, or those of all runs (R, ...), whose mean is taken.
 
-    Raises ValueError if the vector is of another shape than the layer. Cost: a forward pass for each image.
+    Raises ValueError if there are no images, or the vector has another shape than the layer.
+    Cost: a forward pass for each image.
     Kim et al., 2018. arXiv:1711.11279, section 4.1.1
     """
     images = image_set(images, model, "images")
-    if length_of(images) == 0 or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(
-            f"{length_of(images)} images, batch_size={batch_size!r}. Give at least one image, and 1 or more."
-        )
-    vector = np.asarray(cav)
-    if vector.dtype.kind not in "fiu":
-        raise ValueError(f"cav has type {vector.dtype}. Give a vector, such as result.cavs[concept, layer].")
-    found = []
+    batch_size = whole_number("batch_size", batch_size, 1)
+    if length_of(images) == 0:
+        raise ValueError("There are 0 images. Give at least one.")
+    vectors = np.asarray(cav)
+    if vectors.dtype.kind not in "fiu":
+        raise ValueError(f"cav has type {vectors.dtype}. Give a vector, such as result.cavs[concept, layer].")
+    cosines = []
     with progress_bar(progress, "sort_by_concept", length_of(images)) as advance:
         for [(_, rows)] in batches_of_sets({"images": images}, batch_size):
-            (acts,) = layer_activations(model, [layer], taken(images, rows), "sort_by_concept")
-            vector = vector.mean(axis=0) if vector.ndim == acts.ndim else vector
-            if vector.shape != acts.shape[1:]:
-                raise ValueError(
-                    f"cav has shape {np.shape(cav)}, layer {layer!r} puts out {acts.shape[1:]}. Give a "
-                    "vector of that layer, such as result.cavs[concept, layer]."
-                )
-            flat = acts.reshape(len(acts), -1)
-            found.append(flat @ vector.reshape(-1) / np.maximum(np.linalg.norm(flat, axis=1), 1e-30))
-            advance(len(acts))
-    return np.argsort(-np.concatenate(found), kind="stable")
+            (activations,) = layer_activations(model, [layer], taken(images, rows), "sort_by_concept")
+            flat = activations.reshape(len(activations), -1)
+            vector = _vector(vectors, activations.shape[1:], layer)
+            cosines.append(flat @ vector / np.maximum(np.linalg.norm(flat, axis=1), 1e-30))
+            advance(len(activations))
+    return np.argsort(-np.concatenate(cosines), kind="stable")
+
+
+def _vector(vectors: NDArray, shape: tuple[int, ...], layer: LayerChoice) -> NDArray:
+    """One flat vector for a layer of that shape."""
+    vector = vectors.mean(axis=0) if vectors.ndim == len(shape) + 1 else vectors
+    if vector.shape != shape:
+        raise ValueError(
+            f"cav has shape {vectors.shape}, layer {layer!r} puts out {shape}. Give a vector of that layer, such as "
+            "result.cavs[concept, layer]."
+        )
+    return vector.reshape(-1)

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
+from tfxai.concepts import scoring
 from tfxai.concepts.activation_cache import ActivationCache
-from tfxai.concepts.cav import CLASSIFIERS, Classifier, concept_vector
-from tfxai.concepts.folders import from_folder, images_from
-from tfxai.concepts.image_sets import (
-    FEWEST,
-    batches_of_sets,
-    check_sets,
-    checked_finite,
-    concept_sets,
-    image_set,
-    inputs_by_target,
-    is_pool,
-    joined,
-    length_of,
-    size_of,
-    taken,
-)
+from tfxai.concepts.activations import set_activations
+from tfxai.concepts.cav import CLASSIFIERS, Classifier
+from tfxai.concepts.image_sets import ImageSets, check_sets, class_sets, concept_sets
+from tfxai.concepts.random_sets import random_sets
 from tfxai.concepts.result import TCAVResult
-from tfxai.engines import Request, layer_activations, layer_paths, slopes
-from tfxai.inputs import specs_of
+from tfxai.concepts.runs import Runs
+from tfxai.concepts.set_batches import length_of, taken
+from tfxai.engines import Request, layer_paths, slopes
 from tfxai.model import LayerChoice, Network
-from tfxai.stats import CORRECTIONS, Correction, corrected, permutation, smallest, welch
-from tfxai.support import progress_bar, warn
+from tfxai.scores import Score
+from tfxai.stats import CORRECTIONS, Correction, corrected
+from tfxai.support import Inputs, Model, check_real, check_whole, progress_bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +44,7 @@ class TCAV:
     Every run learns from a random half of the concept's images and a random half of a random set's, and is tested on the
     other halves. Runs on all images of a concept would lean the same way by chance, and concepts that have nothing to do
     with the class would be called significant: in a simulation one in three at alpha 0.05. For what the halves still
-    share, the test's variance is corrected (see tfxai.significance); 5 to 9 in 100 such concepts remain before the
+    share, the test's variance is corrected (see `tfxai.stats.significance.welch`); 5 to 9 in 100 such concepts remain before the
     correction for many tests, and up to 12 with ten images and scores that are all 0 or 1, as in front of a linear layer.
     Scores are compared with those of random sets told from other random sets; these pairs share nothing.
 
@@ -69,7 +58,7 @@ class TCAV:
     Kim et al.: Interpretability Beyond Feature Attribution, 2018. arXiv:1711.11279
     """
 
-    layers: Any
+    layers: LayerChoice | Sequence[LayerChoice]
     classifier: Classifier = "logistic"
     random_runs: int = 10
     alpha: float = 0.05
@@ -86,18 +75,9 @@ class TCAV:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"TCAV({name}={getattr(self, name)!r}): give one of {', '.join(known)}.")
-        for name, least in (("random_runs", 2), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-                raise ValueError(f"TCAV({name}={value!r}): give a whole number, {least} or more.")
-        if not isinstance(self.alpha, (int, float, np.floating)) or not 0 < self.alpha < 1:
-            raise ValueError(f"TCAV(alpha={self.alpha!r}): give a number between 0 and 1, such as 0.05.")
-        odd = [
-            each
-            for each in self._layers
-            if not isinstance(each, (str, int, np.integer)) and not hasattr(each, "name")
-        ]
-        if not self._layers or odd:
+        check_whole(self, random_runs=2, seed=0)
+        check_real(self, "alpha", lambda alpha: 0 < alpha < 1, "a number between 0 and 1, such as 0.05")
+        if not self._layers or not all(map(_names_a_layer, self._layers)):
             raise ValueError(
                 f"TCAV(layers={self.layers!r}): name one layer or more in a list, see tfxai.layers(model)."
             )
@@ -110,13 +90,13 @@ class TCAV:
 
     def __call__(
         self,
-        model: Any,
-        inputs: Any,
+        model: Model,
+        inputs: Inputs | Mapping[int, Inputs],
         target: int | Sequence[int],
         concepts: Mapping[str, Any],
         random: Any,
         *,
-        score: Any = "logit",
+        score: str | Score = "logit",
         batch_size: int = 32,
         progress: bool = False,
     ) -> TCAVResult:
@@ -134,215 +114,100 @@ class TCAV:
         takes, or there are too few random sets. Warns if there are fewer than asked for, if there are fewer than 10
         class images, and if sets have numbers of very different size.
         """
-        sets = concept_sets(concepts, model)
-        if self.against == "concepts" and len(sets) < 2:
-            raise ValueError("Relative TCAV tells concepts from each other: give two or more.")
-        pairs, runs = self._random_sets(random, model)
-        by_target = {
-            one: image_set(images, model, "inputs")
-            for one, images in inputs_by_target(inputs, target).items()
-        }
+        sets = self._sets(model, inputs, target, concepts, random)
         questions = {
-            one: Request.of(Network(model, images), int(one), score, "TCAV", batch_size=batch_size)
-            for one, images in by_target.items()
+            number: Request.of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
+            for number, images in sets.classes.items()
         }
-        everything = {**{f"concept {name!r}": images for name, images in sets.items()}, **pairs}
-        check_sets(model, everything, by_target)
-        found_at = layer_paths(
-            model, self._layers, taken(next(iter(everything.values())), slice(0, 1)), "TCAV"
-        )
-        if len({*found_at}) < len(found_at):
-            raise ValueError(f"layers names one twice: {', '.join(found_at)}.")
-        names = [
-            layer if isinstance(layer, str) else at for layer, at in zip(self._layers, found_at, strict=True)
-        ]
-        fits = len(names) * (len(sets) + 1) * runs
-        steps = sum(map(length_of, everything.values())) + fits + sum(q.rows for q in questions.values())
+        examples = {**sets.named_concepts, **sets.named_random}
+        paths = layer_paths(model, self._layers, taken(next(iter(examples.values())), slice(0, 1)), "TCAV")
+        names = self._layer_names(paths)
+        fits = len(names) * (len(sets.concepts) + 1) * (len(sets.random) // 2)
+        steps = sum(map(length_of, examples.values())) + fits + sum(q.rows for q in questions.values())
         with progress_bar(progress, "TCAV", steps) as advance:
-            acts = self._activations(model, everything, found_at, batch_size, advance)
-            ours = {name: acts[f"concept {name!r}"] for name in sets}
-            theirs = [acts[name] for name in pairs]
-            vectors, accuracies = self._fitted(names, ours, theirs, runs, advance)
-            found = {}
-            for one, request in questions.items():
-                found[one] = slopes(request, self._layers, vectors)
+            activations = self._activations(model, examples, paths, batch_size, advance)
+            of_concepts = dict(
+                zip(sets.concepts, (activations[name] for name in sets.named_concepts), strict=True)
+            )
+            of_random = [activations[name] for name in sets.named_random]
+            runs = Runs(names, of_concepts, of_random, self.against)
+            vectors, accuracies = runs.vectors(self.classifier, self.seed, advance)
+            slopes_of = {}
+            for number, request in questions.items():
+                slopes_of[number] = slopes(request, self._layers, vectors)
                 advance(request.rows)
-        return self._result(names, list(sets), ours, theirs, runs, vectors, accuracies, found)
+        return self._result(runs, vectors, accuracies, slopes_of)
 
-    # Random images
+    def _sets(
+        self,
+        model: Model,
+        inputs: Inputs | Mapping[int, Inputs],
+        target: int | Sequence[int],
+        concepts: Mapping[str, Any],
+        random: Any,
+    ) -> ImageSets:
+        """All images of the call, checked."""
+        of_concepts = concept_sets(concepts, model)
+        if self.against == "concepts" and len(of_concepts) < 2:
+            raise ValueError("Relative TCAV tells concepts from each other: give two or more.")
+        of_random = random_sets(random, model, runs=self.random_runs, alpha=self.alpha, seed=self.seed)
+        sets = ImageSets(of_concepts, of_random, class_sets(inputs, target, model))
+        check_sets(sets, model)
+        return sets
 
-    def _random_sets(self, random: Any, model: Any) -> tuple[dict[str, Any], int]:
-        """Two sets for each run, by what messages call them."""
-        inputs = specs_of(model)
-        if isinstance(random, (str, Path)):
-            inner = Path(random).is_dir() and any(
-                each.is_dir() and each.name[0] != "." for each in Path(random).iterdir()
-            )
-            size = size_of(model, "random")
-            random = from_folder(random, size) if inner else images_from(random, size)
-        if isinstance(random, Mapping) and (len(inputs) < 2 or set(random) != {spec.name for spec in inputs}):
-            random = list(random.values())
-        if isinstance(random, (list, tuple)) and is_pool(random, inputs):
-            random = np.asarray([np.asarray(each) for each in random])
-        if isinstance(random, np.ndarray) and len(inputs) == 1 and random.ndim == len(inputs[0].shape) + 1:
-            random = list(random)
-        if isinstance(random, (list, tuple)):
-            given = [image_set(each, model, f"random set {i}") for i, each in enumerate(random)]
-            few = [i for i, each in enumerate(given) if length_of(each) < FEWEST]
-            if few:
-                raise ValueError(
-                    f"Random set {few[0]} has {length_of(given[few[0]])} images. Give at least {FEWEST} in each, better 50."
-                )
-            runs = min(self.random_runs, len(given) // 2)
-            had = f"{len(given)} random sets"
-        else:
-            pool = image_set(random, model, "random")
-            count = length_of(pool)
-            runs = min(self.random_runs, count // (2 * FEWEST))
-            order = np.random.default_rng([self.seed, count]).permutation(count)
-            given = [taken(pool, part) for part in np.array_split(order, max(2 * runs, 1))]
-            had = f"{count} random images"
-        if runs < 2:
-            raise ValueError(
-                f"TCAV got {had}. Two runs are the least: 4 random sets of at least {FEWEST} images, or {4 * FEWEST} "
-                f"images in one array; {self.random_runs} runs want {2 * self.random_runs} sets, or "
-                f"{2 * FEWEST * self.random_runs} images."
-            )
-        if runs < self.random_runs or smallest(runs) >= self.alpha:
-            runs = min(runs, self.random_runs)
-            enough = "" if runs == self.random_runs else f", not {self.random_runs}"
-            warn(
-                f"TCAV got {had}, enough for {runs} runs{enough}. The smallest p-value is then "
-                f"{smallest(runs):.2g} before correction"
-                + (", so nothing can be significant." if smallest(runs) >= self.alpha else ".")
-            )
-        return {f"random set {i}": each for i, each in enumerate(given[: 2 * runs])}, runs
-
-    # Activations
+    def _layer_names(self, paths: Sequence[str]) -> list[str]:
+        """Each layer's name as it was given, or its path."""
+        if len({*paths}) < len(paths):
+            raise ValueError(f"layers names one twice: {', '.join(paths)}.")
+        chosen = zip(self._layers, paths, strict=True)
+        return [layer if isinstance(layer, str) else path for layer, path in chosen]
 
     def _activations(
         self,
-        model: Any,
-        sets: Mapping[str, Any],
-        found_at: Sequence[str],
+        model: Model,
+        sets: Mapping[str, Inputs],
+        paths: Sequence[str],
         batch_size: int,
         advance: Callable[[float], None],
     ) -> dict[str, list[NDArray[np.float32]]]:
-        """For each set the activations (n, *shape) in each layer."""
-        kept = (
-            None
-            if self.cache_dir is None
-            else ActivationCache(self.cache_dir, model, self._layers, found_at, sets)
-        )
-        found = {} if kept is None else kept.read()
-        missing = {name: images for name, images in sets.items() if name not in found}
-        advance(sum(length_of(sets[name]) for name in found))
-        parts: dict[str, list[Any]] = {name: [] for name in missing}
-        for batch in batches_of_sets(missing, batch_size):
-            together = joined([taken(missing[name], rows) for name, rows in batch])
-            outputs = layer_activations(model, self._layers, together, "TCAV")
-            start = 0
-            for name, rows in batch:
-                stop = start + rows.stop - rows.start
-                parts[name].append([output[start:stop] for output in outputs])
-                start = stop
-            advance(start)
-        computed = {
-            name: [checked_finite(np.concatenate(layer), name) for layer in zip(*pieces, strict=True)]
-            for name, pieces in parts.items()
-        }
-        if kept is not None:
-            kept.write(computed)
-        return found | computed
-
-    # Vectors
-
-    def _fitted(
-        self,
-        names: Sequence[str],
-        concepts: Mapping[str, list[NDArray]],
-        random: Sequence[list[NDArray]],
-        runs: int,
-        advance: Callable[[float], None],
-    ) -> tuple[list[NDArray], NDArray]:
-        """For each layer the vectors ((C + 1) * runs, *shape), random ones last; and accuracies (C + 1, L, runs)."""
-        vectors: list[list[NDArray]] = [[] for _ in names]
-        accuracies = np.zeros((len(concepts) + 1, len(names), runs), np.float32)
-        for c, concept in enumerate([*concepts, None]):
-            for k, layer in enumerate(names):
-                for run in range(runs):
-                    # By name: a concept's numbers are the same whatever else is asked for.
-                    drawn = [self.seed, run, zlib.crc32(repr(concept).encode())]
-                    generator = np.random.default_rng(drawn)
-                    ours = random[runs + run][k] if concept is None else concepts[concept][k]
-                    others = random[run][k]
-                    if concept is not None and self.against == "concepts":
-                        others = np.concatenate(
-                            [acts[k] for name, acts in concepts.items() if name != concept]
-                        )
-                    if np.ptp(ours, axis=0).max() == 0:
-                        what = "A random set" if concept is None else f"The concept {concept!r}"
-                        raise ValueError(
-                            f"{what} looks the same in all its images to layer {layer!r}. Give different images, or "
-                            "another layer."
-                        )
-                    flat = [rows.reshape(len(rows), -1) for rows in (ours, others)]
-                    vector, accuracies[c, k, run] = concept_vector(*flat, self.classifier, generator)
-                    vectors[k].append(vector.reshape(ours.shape[1:]))
-                    advance(1)
-        return [np.stack(each) for each in vectors], accuracies
-
-    # Tests
+        """For each set the activations (n, *shape of the layer) in each layer, from the cache where they are kept."""
+        if self.cache_dir is None:
+            return set_activations(model, self._layers, sets, batch_size, advance)
+        cache = ActivationCache(self.cache_dir, model, self._layers, paths, sets)
+        kept = cache.read()
+        advance(sum(length_of(sets[name]) for name in kept))
+        missing = {name: images for name, images in sets.items() if name not in kept}
+        computed = set_activations(model, self._layers, missing, batch_size, advance)
+        cache.write(computed)
+        return kept | computed
 
     def _result(
         self,
-        names: list[str],
-        concepts: list[str],
-        ours: Mapping[str, list[NDArray]],
-        theirs: Sequence[list[NDArray]],
-        runs: int,
-        vectors: list[NDArray],
-        accuracies: NDArray,
-        found: Mapping[int, list[NDArray]],
+        runs: Runs,
+        vectors: Sequence[NDArray[np.float32]],
+        accuracies: NDArray[np.float32],
+        slopes_of: Mapping[int, Sequence[NDArray]],
     ) -> TCAVResult:
-        counts = np.array([len(acts[0]) for acts in ours.values()])
-        negatives = np.full(len(counts), min(len(acts[0]) for acts in theirs))
-        if self.against == "concepts":
-            negatives = counts.sum() - counts
-        # What a run is tested on, when guessing is measured: as many of each kind as of the smaller.
-        tested = 2 * (np.minimum(counts, negatives) // 2)
-        beyond = binom.ppf(CHANCE, tested, 0.5) / tested
-        learned = accuracies[:-1].mean(axis=-1) > beyond[:, None]
-        # Variance of a mean of n images is 1 / n, that of a random half of them 1 / n more; random sets are new each run.
-        shared = 1 / counts + (1 / negatives if self.against == "concepts" else 0)
-        between = 1 / counts + (1 if self.against == "concepts" else 2) / negatives
-        overlaps = shared / between
-        # (T, L, N, C + 1, R)
-        all_slopes = [[each.reshape(len(each), -1, runs) for each in found[target]] for target in found]
-        scores = np.array([[(each > 0).mean(axis=0) for each in layers] for layers in all_slopes], np.float32)
-        sizes = np.array([[each.mean(axis=0) for each in layers] for layers in all_slopes], np.float32)
-        scores, sizes = (np.moveaxis(each, 1, 2) for each in (scores, sizes))  # (T, C + 1, L, R)
-        p_raw, p_permutation = (np.full(scores[:, :-1].shape[:3], np.nan) for _ in range(2))
-        for t, c, k in np.ndindex(p_raw.shape):
-            if learned[c, k]:
-                p_raw[t, c, k] = welch(scores[t, c, k], scores[t, -1, k], float(overlaps[c]), self.seed)
-                p_permutation[t, c, k] = permutation(scores[t, c, k], scores[t, -1, k], self.seed)
+        """Scores and tests. Random vectors are the last ones, of vectors, accuracies and slopes."""
+        scores, magnitudes = scoring.scores_and_magnitudes(list(slopes_of.values()), runs)
+        learned, overlaps = scoring.learned(accuracies[:-1], runs), scoring.overlaps(runs)
+        p_raw, p_permutation = scoring.p_values(scores, learned, overlaps, self.seed)
         return TCAVResult(
-            targets=list(map(int, found)),
-            concepts=concepts,
-            layers=names,
+            targets=list(slopes_of),
+            concepts=list(runs.concepts),
+            layers=runs.layers,
             scores=scores[:, :-1],
-            magnitudes=sizes[:, :-1],
+            magnitudes=magnitudes[:, :-1],
             random_scores=scores[:, -1],
             accuracies=accuracies[:-1],
             learned=learned,
             p_raw=p_raw,
             p_permutation=p_permutation,
-            p_value=np.stack([corrected(each, self.correction) for each in p_raw]),
+            p_value=np.stack([corrected(of_target, self.correction) for of_target in p_raw]),
             cavs={
-                (concept, layer): vectors[k][c * runs : (c + 1) * runs]
-                for c, concept in enumerate(concepts)
-                for k, layer in enumerate(names)
+                (concept, layer): vectors[k][c * runs.count : (c + 1) * runs.count]
+                for c, concept in enumerate(runs.concepts)
+                for k, layer in enumerate(runs.layers)
             },
             overlaps=overlaps,
             alpha=float(self.alpha),
@@ -351,4 +216,5 @@ class TCAV:
         )
 
 
-CHANCE = 0.95  # quantile of the accuracy of guessing that a concept's must exceed
+def _names_a_layer(layer: LayerChoice) -> bool:
+    return isinstance(layer, (str, int, np.integer)) or hasattr(layer, "name")

@@ -4,7 +4,7 @@
     module.signatures, module.inputs, module.outputs, module.endpoints, module.variables
     tfxai.GradCAM(layer="InceptionV3/Mixed_7c")(module, images, targets=341)
 
-Whatever it was saved as, the module is laid out as one flat graph on its variables (see tfxai.graphs), so that methods
+Whatever it was saved as, the module is laid out as one flat graph on its variables (see `flat_graph`), so that methods
 find its layers, its logits and its nonlinearities, and see every later change of a weight.
 """
 

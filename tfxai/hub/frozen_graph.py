@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from tfxai.hub.flat_graph import flat, full, op_name
-from tfxai.hub.module import Module, Store, first_sentence, nearest_names, some_of
+from tfxai.hub.flat_graph import flat
+from tfxai.hub.messages import first_sentence, nearest_names, some_of
+from tfxai.hub.module import Module, Store
+from tfxai.hub.tensor_names import full, op_name
+
+_VARIABLES = ("VariableV2", "VarHandleOp", "Variable")
+_NOT_RESULTS = ("Placeholder", "NoOp", "Assert", "Const")  # what nothing reads, and nobody asks for
 
 
 def frozen_module(
@@ -18,62 +25,89 @@ def frozen_module(
     outputs: str | Sequence[str] | None,
     how: Mapping[str, Any],
 ) -> Module:
+    """The module in a frozen graph; the arguments are those of `load`, which `how` holds all.
+
+    Raises ValueError if it is not a frozen graph, or has no such tensors, or several that are not chosen from.
+    """
+    graph = _graph_in(path)
+    nodes = {node.name: node for node in graph.node}
+    starts, ends = _starts(path, inputs, nodes), _ends(path, outputs, nodes)
+    with tf.Graph().as_default() as whole:
+        tf.graph_util.import_graph_def(graph, name="")
+        specs = {op_name(name): tf.TensorSpec.from_tensor(whole.get_tensor_by_name(name)) for name in starts}
+    for name, spec in specs.items():
+        _begin_at(nodes[name], spec)
+    named = {op_name(tensor): tensor for tensor in ends}
+    laid_out = flat(graph, {name: name for name in specs}, named, {})
+    return Module(str(path), None, (), laid_out, specs, {}, Store(), how)
+
+
+def _graph_in(path: Path) -> GraphDef:
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(path.read_bytes())
     except Exception as error:
-        raise ValueError(f"{path} is no frozen graph: {first_sentence(error)}") from error
-    nodes = {node.name: node for node in graph.node}
-    if not nodes:
+        raise ValueError(f"{path} is not a frozen graph: {first_sentence(error)}") from error
+    if not graph.node:
         raise ValueError(
-            f"{path} is no frozen graph: it holds no operations. A SavedModel is given by its folder."
+            f"{path} is not a frozen graph: it holds no operations. A SavedModel is given by its folder."
         )
-    held = [node.name for node in graph.node if node.op in ("VariableV2", "VarHandleOp", "Variable")]
+    held = [node.name for node in graph.node if node.op in _VARIABLES]
     if held:
         raise ValueError(
-            f"{path} is no frozen graph: its variables ({', '.join(held[:3])} ...) have no values in it. Freeze it, or load the SavedModel."
+            f"{path} is not a frozen graph: its variables ({', '.join(held[:3])} ...) have no values in it. Freeze it, or "
+            "load the SavedModel."
         )
-    starts = _tensors(path, inputs, nodes, "inputs") or [
-        f"{node.name}:0" for node in graph.node if node.op == "Placeholder"
-    ]
-    used = {op_name(tensor) for node in graph.node for tensor in node.input}
-    ends = _tensors(path, outputs, nodes, "outputs") or [
-        f"{node.name}:0"
-        for node in graph.node
-        if node.name not in used and node.op not in ("Placeholder", "NoOp", "Assert", "Const")
-    ]
-    if inputs is None and len(starts) != 1:
+    return graph
+
+
+def _starts(path: Path, inputs: str | Sequence[str] | None, nodes: Mapping[str, NodeDef]) -> list[str]:
+    """The tensors to start at; unless given, the only placeholder."""
+    if chosen := _tensors(path, inputs, nodes, "inputs"):
+        return chosen
+    starts = [f"{node.name}:0" for node in nodes.values() if node.op == "Placeholder"]
+    if len(starts) != 1:
         raise ValueError(f"{path} has {len(starts)} placeholders: {some_of(starts)}. Say which with inputs=.")
-    if outputs is None and len(ends) != 1:
+    return starts
+
+
+def _ends(path: Path, outputs: str | Sequence[str] | None, nodes: Mapping[str, NodeDef]) -> list[str]:
+    """The tensors to end at; unless given, the only one that nothing reads."""
+    if chosen := _tensors(path, outputs, nodes, "outputs"):
+        return chosen
+    used = {op_name(tensor) for node in nodes.values() for tensor in node.input}
+    last = [node for node in nodes.values() if node.name not in used and node.op not in _NOT_RESULTS]
+    ends = [f"{node.name}:0" for node in last]
+    if len(ends) != 1:
         raise ValueError(
             f"{path} has {len(ends)} tensors that nothing reads: {some_of(ends)}. Say which with outputs=."
         )
-    with tf.Graph().as_default() as whole:
-        tf.graph_util.import_graph_def(graph, name="")
-        specs = {op_name(name): tf.TensorSpec.from_tensor(whole.get_tensor_by_name(name)) for name in starts}
-    for name in starts:  # a tensor to start at becomes a placeholder
-        node = nodes[op_name(name)]
-        if node.op != "Placeholder":
-            node.op = "Placeholder"
-            del node.input[:]
-            node.attr.clear()
-            node.attr["dtype"].type = specs[op_name(name)].dtype.as_datatype_enum
-    named = {op_name(tensor): tensor for tensor in ends}
-    laid = flat(graph, {name: name for name in specs}, named, {})
-    return Module(str(path), None, (), laid, specs, {}, Store(), how)
+    return ends
 
 
-def _tensors(path: Path, names: str | Sequence[str] | None, nodes: Mapping[str, Any], what: str) -> list[str]:
-    found = []
+def _tensors(
+    path: Path, names: str | Sequence[str] | None, nodes: Mapping[str, NodeDef], argument: str
+) -> list[str]:
+    """The full names of tensors that were asked for."""
+    tensors = []
     for name in [names] if isinstance(names, str) else names or []:
         if op_name(name) not in nodes:
             raise ValueError(
-                f"{path} has no tensor {name!r} for {what}=.{nearest_names(op_name(name), nodes)}"
+                f"{path} has no tensor {name!r} for {argument}=.{nearest_names(op_name(name), nodes)}"
             )
         number = full(name).rpartition(":")[2]
         if not number.isdigit():
             raise ValueError(
-                f"{path} has no tensor {name!r} for {what}=. Give a name such as {op_name(name)}:0."
+                f"{path} has no tensor {name!r} for {argument}=. Give a name such as {op_name(name)}:0."
             )
-        found.append(full(name))
-    return found
+        tensors.append(full(name))
+    return tensors
+
+
+def _begin_at(node: NodeDef, spec: tf.TensorSpec) -> None:
+    """Turns an operation into a placeholder for its tensor."""
+    if node.op != "Placeholder":
+        node.op = "Placeholder"
+        del node.input[:]
+        node.attr.clear()
+        node.attr["dtype"].type = spec.dtype.as_datatype_enum

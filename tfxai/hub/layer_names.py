@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from tfxai.hub.flat_graph import Flat, op_name, without_calls
+from tfxai.hub.flat_graph import Flat
+from tfxai.hub.tensor_names import op_name, without_calls
 
-Variables = Mapping[Any, str]
+Variables: TypeAlias = Mapping[Hashable, str]
 """Key of a variable, as in Flat.values -> its name."""
 
+Groups: TypeAlias = dict[str, tuple[list[str], list[Hashable]]]
+"""Path of a layer -> its operations that take weights, keys of the weights."""
 
 _SHAPES = ("Shape", "ShapeN", "Size", "Rank", "NoOp", "Assert")  # what no number of the inputs comes through
-
-
 _HANDING_ON = ("Identity", "StopGradient", "CheckNumerics", "PreventGradient")
-
-
 _FLOATS = {dtype.as_datatype_enum for dtype in (tf.float16, tf.bfloat16, tf.float32, tf.float64)}
 
 
-def endpoint_names(found: Flat, own: Mapping[str, str], variables: Variables) -> dict[str, str]:
+def endpoint_names(graph: Flat, own: Mapping[str, str], variables: Variables) -> dict[str, str]:
     """Every inner tensor that a person would name: name -> tensor, in the order in which they run.
 
     A scope stands for the last tensor in it: the bare name of a layer for what the layer puts out.
@@ -34,12 +34,8 @@ def endpoint_names(found: Flat, own: Mapping[str, str], variables: Variables) ->
     given: dict[str, list[str]] = collections.defaultdict(list)
     for name, tensor in own.items():
         given[tensor].append(name)
-    paths = _paths(found, variables)
-    last: dict[str, str] = {}  # scope -> the operation that ends it
-    for operation, path in paths.items():
-        parts = path.split("/")
-        for i in range(1, len(parts)):
-            last["/".join(parts[:i])] = operation
+    paths = _paths(graph, variables)
+    last = {scope: operation for operation, path in paths.items() for scope in _scopes(path)}
     names: dict[str, str] = {}
     taken = set(paths.values())
     for operation, path in paths.items():
@@ -47,19 +43,23 @@ def endpoint_names(found: Flat, own: Mapping[str, str], variables: Variables) ->
         if tensor in given:
             names |= dict.fromkeys(given[tensor], tensor)
             continue
-        parts = path.split("/")
-        scopes = ["/".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
-        ended = [scope for scope in scopes if last[scope] == operation and scope not in taken]
+        ended = [scope for scope in _scopes(path) if last[scope] == operation and scope not in taken]
         for name in (*ended[:1], path, *ended[1:]):  # a layer's name before its last operation's
             names.setdefault(name, tensor)
     return names
 
 
-def weighted_scopes(found: Flat, variables: Variables) -> dict[str, tuple[list[str], list[Any]]]:
-    """Path of a layer with weights -> its operations that take weights, keys of the weights; in the order of running."""
-    paths, taken = _paths(found, variables), set()
-    groups: dict[str, tuple[list[str], list[Any]]] = {}
-    for operation, keys in _uses(found).items():
+def _scopes(path: str) -> list[str]:
+    """The scopes around an operation, inmost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
+
+
+def weighted_scopes(graph: Flat, variables: Variables) -> Groups:
+    """The layers that have weights, in the order of running; each weight belongs to the first layer that takes it."""
+    paths, taken = _paths(graph, variables), set()
+    groups: Groups = {}
+    for operation, keys in _uses(graph).items():
         if operation not in paths:
             continue
         scope = paths[operation].rpartition("/")[0] or paths[operation]
@@ -67,68 +67,73 @@ def weighted_scopes(found: Flat, variables: Variables) -> dict[str, tuple[list[s
         operations.append(operation)
         held.extend(key for key in keys if key not in taken)
         taken.update(keys)
-    merged: dict[str, tuple[list[str], list[Any]]] = {}
-    for scope, (
-        operations,
-        held,
-    ) in groups.items():  # a layer's own operations may lie deeper: dense/Tensordot
-        around = next((other for other in groups if scope.startswith(f"{other}/")), scope)
-        into = merged.setdefault(around, ([], []))
-        into[0].extend(operations)
-        into[1].extend(held)
-    return {scope: group for scope, group in merged.items() if group[1]}
+    return {scope: group for scope, group in _merged(groups).items() if group[1]}
 
 
-def feeder(found: Flat, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
-    """What is known of the operation, of those that come right before these, that runs last."""
-    hits, seen = [], set()
-    waiting = [op_name(tensor) for name in operations for tensor in found.nodes[name].input]
+def _merged(groups: Groups) -> Groups:
+    """A layer's own operations may lie deeper (dense/Tensordot): they join those of the scope around them."""
+    merged: Groups = {}
+    for scope, (operations, held) in groups.items():
+        around = next((outer for outer in groups if scope.startswith(f"{outer}/")), scope)
+        all_operations, all_held = merged.setdefault(around, ([], []))
+        all_operations.extend(operations)
+        all_held.extend(held)
+    return merged
+
+
+def feeder(graph: Flat, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
+    """Which known operation feeds these: of those that come right before them, the one that runs last.
+
+    made: operation -> what it is known as. None if no known operation comes before.
+    """
+    known, seen = [], set()
+    waiting = [op_name(tensor) for name in operations for tensor in graph.nodes[name].input]
     while waiting:
         name = waiting.pop()
         if name in seen or name in operations:
             continue
         seen.add(name)
         if name in made:
-            hits.append(name)
+            known.append(name)
         else:
-            waiting += [op_name(tensor) for tensor in found.nodes[name].input]
-    order = list(found.nodes)
-    return made[max(hits, key=order.index)] if hits else None
+            waiting += [op_name(tensor) for tensor in graph.nodes[name].input]
+    order = list(graph.nodes)
+    return made[max(known, key=order.index)] if known else None
 
 
-def moving(found: Flat) -> Iterator[Any]:
+def moving(graph: Flat) -> Iterator[NodeDef]:
     """The operations that depend on numbers of the inputs, in the order in which they run."""
-    reached = set(found.inputs.values())
-    for node in found.graph.node:
+    reached = set(graph.inputs.values())
+    for node in graph.graph.node:
         if node.op not in _SHAPES and any(op_name(tensor) in reached for tensor in node.input):
             reached.add(node.name)
             yield node
 
 
-def _uses(found: Flat) -> dict[str, list[Any]]:
+def _uses(graph: Flat) -> dict[str, list[Hashable]]:
     """Moving operation -> keys of the weights that it takes; in a frozen graph these are constant arrays."""
-    sources = {**found.values, **found.handles}
+    sources = {**graph.values, **graph.handles}
     if not sources:
-        arrays = (n for n in found.graph.node if n.op == "Const" and n.attr["dtype"].type in _FLOATS)
-        sources = {node.name: node.name for node in arrays if node.attr["value"].tensor.tensor_shape.dim}
-    carried = {name: [key] for name, key in sources.items()}
-    on_the_way = {node.name for node in moving(found)}
-    uses: dict[str, list[Any]] = {}
-    for node in found.graph.node:
+        floats = [n for n in graph.graph.node if n.op == "Const" and n.attr["dtype"].type in _FLOATS]
+        sources = {node.name: node.name for node in floats if node.attr["value"].tensor.tensor_shape.dim}
+    carried: dict[str, list[Hashable]] = {name: [key] for name, key in sources.items()}
+    on_the_way = {node.name for node in moving(graph)}
+    uses: dict[str, list[Hashable]] = {}
+    for node in graph.graph.node:
         keys = [key for tensor in node.input for key in carried.get(op_name(tensor), ())]
         if keys and node.op not in _SHAPES:
             (uses if node.name in on_the_way else carried).setdefault(node.name, list(dict.fromkeys(keys)))
     return uses
 
 
-def _paths(found: Flat, variables: Variables) -> dict[str, str]:
+def _paths(graph: Flat, variables: Variables) -> dict[str, str]:
     """Operation -> its path without calls, without the model around everything, and without a second scope's number.
 
     Only operations on the way from the inputs that do more than hand numbers on.
     """
-    operations = [node.name for node in moving(found) if node.op not in _HANDING_ON]
+    operations = [node.name for node in moving(graph) if node.op not in _HANDING_ON]
     split = {operation: without_calls(operation).split("/") for operation in operations}
-    uses = {operation: keys for operation, keys in _uses(found).items() if operation in split}
+    uses = {operation: keys for operation, keys in _uses(graph).items() if operation in split}
     numbered = _numbered([split[operation] for operation in uses], variables)
     while uses and len({split[o][0] for o in uses}) == 1 and all(len(split[o]) > 2 for o in uses):
         around = split[next(iter(uses))][0]
@@ -147,7 +152,10 @@ def _paths(found: Flat, variables: Variables) -> dict[str, str]:
 
 
 def _written(
-    scopes: Sequence[str], layers: Mapping[tuple[str, ...], list[str]], known: set[Any], numbered: bool
+    scopes: Sequence[str],
+    layers: Mapping[tuple[str, ...], list[str]],
+    known: set[tuple[str, ...]],
+    numbered: bool,
 ) -> Iterator[Sequence[str]]:
     """Ways to write scopes, best first."""
     for i in range(len(scopes), 0, -1):
@@ -161,7 +169,7 @@ def _written(
 
 
 def _layers(
-    split: Mapping[str, Sequence[str]], uses: Mapping[str, Sequence[Any]], variables: Variables
+    split: Mapping[str, Sequence[str]], uses: Mapping[str, Sequence[Hashable]], variables: Variables
 ) -> dict[tuple[str, ...], list[str]]:
     """Scopes of a layer with weights -> its path, which the names of its variables prove; later calls get #2, #3 ..."""
     layers: dict[tuple[str, ...], list[str]] = {}
@@ -172,9 +180,7 @@ def _layers(
         if not proved or tuple(scopes[: proved[-1]]) in layers:
             continue
         path = [_plain(scope) for scope in scopes[: proved[-1]]]
-        calls = sum(
-            other[:-1] == path[:-1] and other[-1].split("#")[0] == path[-1] for other in layers.values()
-        )
+        calls = sum((*earlier[:-1], earlier[-1].split("#")[0]) == tuple(path) for earlier in layers.values())
         layers[tuple(scopes[: proved[-1]])] = path if not calls else [*path[:-1], f"{path[-1]}#{calls + 1}"]
     return layers
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfxai.hub.frozen_graph import frozen_module
-from tfxai.hub.module import Module, first_sentence
+from tfxai.hub.messages import first_sentence
+from tfxai.hub.module import Module
 from tfxai.hub.saved_model import saved_module
 
 
@@ -31,36 +32,40 @@ def load(
 
     Raises ValueError if there is no such model, signature, variant or tensor; it lists those that there are.
     """
+    how = {"source": source, "signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}
+    _check(**how)
+    how["source"] = str(source)
+    path = _resolved(source)
+    if path.is_dir():
+        if inputs is not None or outputs is not None:
+            raise ValueError(
+                f"{path} is a SavedModel, which names its inputs and outputs. Choose with signature=."
+            )
+        return saved_module(path, signature, tags, how)
+    if signature is not None or tags is not None:
+        raise ValueError(
+            f"{path} is a frozen graph, without signatures and tags. Give inputs= and outputs=, tensor names."
+        )
+    return frozen_module(path, inputs, outputs, how)
+
+
+def _check(source: object, **names: object) -> None:
+    """Raises ValueError if the source is not a path, or a name is neither a string nor, for most, a list of strings."""
     if not isinstance(source, (str, Path)):
         raise ValueError(
             f"source is a {type(source).__name__}. Give the path of a folder or file, or a handle (https://...)."
         )
-    for name, value in {"signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}.items():
-        many = (
-            name != "signature"
-            and isinstance(value, (list, tuple))
-            and all(isinstance(one, str) for one in value)
-        )
-        if not (value is None or isinstance(value, str) or many) or (many and not value and name != "tags"):
-            raise ValueError(
-                f"{name} is {value!r}. Give a name{'' if name == 'signature' else ' or a list of names'}."
-            )
-    how = {"source": str(source), "signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}
-    path = _resolved(source)
-    if not path.is_dir():
-        if signature is not None or tags is not None:
-            raise ValueError(
-                f"{path} is a frozen graph, without signatures and tags. Give inputs= and outputs=, tensor names."
-            )
-        return frozen_module(path, inputs, outputs, how)
-    if inputs is not None or outputs is not None:
-        raise ValueError(
-            f"{path} is a SavedModel, which names its inputs and outputs. Choose with signature=."
-        )
-    return saved_module(path, signature, tags, how)
+    for name, value in names.items():
+        if value is None or isinstance(value, str):
+            continue
+        many = name != "signature"
+        listed = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+        if not (many and listed and (value or name == "tags")):
+            raise ValueError(f"{name} is {value!r}. Give a name{' or a list of names' if many else ''}.")
 
 
 def _resolved(source: str | Path) -> Path:
+    """The folder or file of a model, after a handle is fetched."""
     path = Path(str(source).removeprefix("file://")).expanduser()
     if path.name == "saved_model.pb" and path.exists():
         return path.parent
@@ -72,15 +77,21 @@ def _resolved(source: str | Path) -> Path:
         return path
     if "://" not in str(source):
         raise ValueError(
-            f"There is no model {source}. Give a SavedModel or module folder, a frozen graph (.pb), or a handle (https://...)."
+            f"There is no model {source}. Give a SavedModel or module folder, a frozen graph (.pb), or a handle "
+            "(https://...)."
         )
+    return _fetched(str(source))
+
+
+def _fetched(handle: str) -> Path:
     try:
         import tensorflow_hub  # only here: nothing else needs it
     except ImportError as error:
         raise ValueError(
-            f"{source} is a handle, for which tensorflow-hub is needed: {error}. With setuptools 82 or later it does not load: pip install 'setuptools<82'."
+            f"{handle} is a handle, for which tensorflow-hub is needed: {error}. With setuptools 82 or later it does not "
+            "load: pip install 'setuptools<82'."
         ) from error
     try:
-        return Path(tensorflow_hub.resolve(str(source)))
+        return Path(tensorflow_hub.resolve(handle))
     except Exception as error:
-        raise ValueError(f"tensorflow-hub cannot get {source}: {first_sentence(error)}") from error
+        raise ValueError(f"tensorflow-hub cannot get {handle}: {first_sentence(error)}") from error

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfxai.hub.flat_graph import Flat, fresh, full, op_name, without_calls
+from tfxai.hub.flat_graph import Flat
 from tfxai.hub.layer_names import endpoint_names, feeder, moving, weighted_scopes, without_numbers
+from tfxai.hub.library import fresh
+from tfxai.hub.messages import nearest_names, shape_text
+from tfxai.hub.tensor_names import full, op_name, without_calls
+from tfxai.support import Inputs, Structure, Tensor, Variable
 
 DEFAULT = "default"  # the output that a module of many names as its answer
-
-
 _LOOKUPS = ("GatherV2", "Gather")
-
-
-_SHOWN = 12  # names in an error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Endpoint:
     """An inner tensor by its name, in the place of a Keras layer.
 
-    kind: type of the operation that makes it.
+    kind:   type of the operation that makes it.
     tensor: its name in the flat graph.
-    ids: for a lookup in a table of weights, the tensor that is looked up.
+    ids:    for a lookup in a table of weights, the tensor of numbers that are looked up.
     """
 
     name: str
@@ -65,14 +63,14 @@ class Module:
         self._graph, self._own, self._store, self.how = graph, dict(own), store, dict(how)
         names = list(graph.outputs)
         self.output = names[0] if len(names) == 1 else DEFAULT if DEFAULT in names else None
-        self._functions: dict[Any, Any] = {}  # compiled, by the shapes that they take
+        self._functions: dict[Hashable, Callable[..., Any]] = {}  # compiled, by the shapes that they take
 
-    def __call__(self, batch: Any) -> Any:
+    def __call__(self, batch: Inputs) -> Structure:
         """The output (N, ...); a dict of all outputs where there are several and none is named `default`.
 
         batch: (N, ...), or a dict of arrays for a signature with several inputs.
 
-        Raises ValueError if the inputs are others.
+        Raises ValueError if the batch does not fit the inputs of the signature.
         """
         given = self.named_inputs(batch)
         shapes = tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in given.values())
@@ -85,16 +83,13 @@ class Module:
 
     def __repr__(self) -> str:
         signature = "" if self.signature is None else f", signature {self.signature!r}"
-        outputs = ", ".join(f"{name} {shape_text(spec)}" for name, spec in self.outputs.items())
+        inputs, outputs = _listed(self.inputs), _listed(self.outputs)
         if self.output is not None and len(self.outputs) > 1:
-            outputs = (
-                f"{self.output} {shape_text(self.outputs[self.output])} and {len(self.outputs) - 1} more"
-            )
-        inputs = ", ".join(f"{name} {shape_text(spec)}" for name, spec in self.inputs.items())
+            outputs = f"{_listed({self.output: self.outputs[self.output]})} and {len(self.outputs) - 1} more"
         return f"<tfxai.hub.Module {self.source}{signature}: {inputs} -> {outputs}>"
 
     @property
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> dict[str, Variable]:
         """Name, as in the module, without `:0` -> variable. What is assigned to one, the next call sees."""
         return dict(self._store.variables)
 
@@ -111,7 +106,7 @@ class Module:
     def use(self, signature: str) -> Module:
         """Another signature on the same variables.
 
-        Raises ValueError if there is none of this name.
+        Raises ValueError if there is no signature of this name.
         """
         if self._store.open is None:
             raise ValueError(
@@ -119,26 +114,26 @@ class Module:
             )
         return self._store.open(signature)
 
-    # What tfxai.network and as_layer need
+    # What tfxai.model and as_layer need
 
     @functools.cached_property
     def layers(self) -> list[tuple[str, Endpoint]]:
-        """Every endpoint by its name."""
-        graph, found = self._graph, []
+        """Every endpoint with its name, in the order in which they run."""
+        graph, endpoints = self._graph, []
         on_the_way = {node.name for node in moving(graph)}
         for name, tensor in endpoint_names(graph, self._own, self._store.names).items():
             node = graph.nodes[op_name(tensor)]
             lookup = node.op in _LOOKUPS and op_name(node.input[0]) not in on_the_way
-            found.append((name, Endpoint(name, node.op, tensor, node.input[1] if lookup else None)))
-        return found
+            endpoints.append((name, Endpoint(name, node.op, tensor, node.input[1] if lookup else None)))
+        return endpoints
 
     @functools.cached_property
-    def read(self) -> list[Any]:
+    def read(self) -> list[Variable]:
         """The variables whose values the signature reads."""
         return [self._store.by_key[key] for key in dict.fromkeys(self._graph.values.values())]
 
     @functools.cached_property
-    def weighted(self) -> dict[str, tuple[list[str], list[Any]]]:
+    def weighted(self) -> dict[str, tuple[list[str], list[Variable]]]:
         """Path of a layer with weights -> its operations that take them, its variables; in the order of running."""
         names, by_key = self._store.names, self._store.by_key
         scopes = weighted_scopes(self._graph, names)
@@ -148,7 +143,10 @@ class Module:
         }
 
     def feeder(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
-        """See tfxai.scopes.feeder."""
+        """Which known operation runs last before these; see tfxai.hub.layer_names.
+
+        made: operation -> what it is known as.
+        """
         return feeder(self._graph, operations, made)
 
     @property
@@ -166,128 +164,113 @@ class Module:
         """
         name = name.removesuffix(":0")
         known = dict(self.layers)
-        found = [known[name]] if name in known else [e for key, e in self.layers if key.endswith(f"/{name}")]
-        found = (
-            found
-            or [e for e in known.values() if without_calls(op_name(e.tensor)) == without_calls(name)][:1]
-        )
-        found = found or [e for key, e in self.layers if without_numbers(key) == name]
-        if not found:
+        named = [known[name]] if name in known else self._named_by_its_end(name)
+        if not named:
             raise ValueError(f"{self.source} has no endpoint {name!r}.{nearest_names(name, known)}")
-        if len({endpoint.tensor for endpoint in found}) > 1:
-            names = ", ".join(endpoint.name for endpoint in found)
+        if len({endpoint.tensor for endpoint in named}) > 1:
+            names = ", ".join(endpoint.name for endpoint in named)
             raise ValueError(
-                f"There are {len(found)} endpoints that end in {name!r}: {names}. Give the whole name."
+                f"There are {len(named)} endpoints that end in {name!r}: {names}. Give the whole name."
             )
-        return found[0]
+        return named[0]
 
-    @property
-    def _explained(self) -> str:
-        if self.output is None:
-            raise ValueError(f"{self.source} has the outputs {', '.join(self.outputs)}. Choose one.")
-        return self.output
+    def _named_by_its_end(self, name: str) -> list[Endpoint]:
+        """Endpoints that may be meant: by the end of their name, by their tensor, or without numbers of scopes."""
+        plain = without_calls(name)
+        return (
+            [endpoint for path, endpoint in self.layers if path.endswith(f"/{name}")]
+            or [end for _, end in self.layers if without_calls(op_name(end.tensor)) == plain][:1]
+            or [endpoint for path, endpoint in self.layers if without_numbers(path) == name]
+        )
 
     def until(self, name: str | None) -> Module:
-        """The part of the graph that an endpoint (or the output) needs, as a module with this one output."""
-        if name is None:
-            name = self._explained
-            tensor = self._graph.outputs[name]
-        else:
-            tensor = self.endpoint(name).tensor
-        ends = {name: tensor}
+        """The part of the graph that an endpoint (or the output) needs, as a module with this one output.
+
+        Raises ValueError if there is no such endpoint, or no output to choose.
+        """
+        if name is None and self.output is None:
+            raise ValueError(f"{self.source} has the outputs {', '.join(self.outputs)}. Choose one.")
+        tensor = self._graph.outputs[str(self.output)] if name is None else self.endpoint(name).tensor
+        graph = self._graph.until({str(name or self.output): tensor})
         return Module(
-            self.source,
-            self.signature,
-            self.signatures,
-            self._graph.until(ends),
-            self.inputs,
-            {},
-            self._store,
-            self.how,
+            self.source, self.signature, self.signatures, graph, self.inputs, {}, self._store, self.how
         )
 
     def laid_out(
         self,
-        tensors: Mapping[str, Any],
-        values: Mapping[int, Any] | None = None,
-        replaced: Mapping[Endpoint, Any] | None = None,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[int, Tensor] | None = None,
+        replaced: Mapping[Endpoint, Tensor] | None = None,
         wanted: Sequence[Endpoint] = (),
-    ) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
+    ) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
         """In a graph that is being traced: all outputs by name, and (what it is made of, itself) of wanted endpoints.
 
         values:   instead of a variable's value: {id of the variable: tensor}.
         replaced: what endpoints put out instead of their own.
         """
-        graph, by_key = self._graph, self._store.by_key
-        given: dict[str, Any] = {}
-        for name, placeholder in graph.inputs.items():
-            spec = self.inputs[name]
-            tensor = tf.convert_to_tensor(tensors[name])
-            # A tensor from outside of a loop is captured by operations alone, not by an import.
-            given[f"{placeholder}:0"] = tf.cast(tf.identity(tensor), spec.dtype)
-        found: dict[Any, Any] = {}  # each variable is read once
-        for placeholder, key in graph.values.items():
-            if key not in found:
-                variable = by_key[key]
-                known = (values or {}).get(id(variable))
-                found[key] = variable.read_value() if known is None else known
-            given[f"{placeholder}:0"] = found[key]
-        for placeholder, key in graph.handles.items():
-            given[f"{placeholder}:0"] = tf.identity(getattr(by_key[key], "handle", by_key[key]))
+        graph = self._graph
+        given = self._inputs_of_graph(tensors) | self._weights_of_graph(values or {})
         given |= {endpoint.tensor: tensor for endpoint, tensor in (replaced or {}).items()}
-        inner = [
-            endpoint.ids or f"{self._graph.nodes[op_name(endpoint.tensor)].input[0]}" for endpoint in wanted
-        ]
+        inner = [end.ids or graph.nodes[op_name(end.tensor)].input[0] for end in wanted]
         names = [*graph.outputs.values(), *inner, *(endpoint.tensor for endpoint in wanted)]
-        distinct = {name: i for i, name in enumerate(dict.fromkeys(map(full, names)))}
+        distinct = list(dict.fromkeys(map(full, names)))
         # Under a name of its own: a name scope that is open would be added to every operation otherwise.
-        tensors_found = tf.graph_util.import_graph_def(
-            fresh(graph.graph), input_map=given, return_elements=list(distinct), name="module"
+        imported = tf.graph_util.import_graph_def(
+            fresh(graph.graph), input_map=given, return_elements=distinct, name="module"
         )
         # What has been put in place of a tensor is what it is from there on.
-        at = {name: given.get(name, tensors_found[i]) for name, i in distinct.items()}
+        at = dict(zip(distinct, imported, strict=True))
+        at |= {name: tensor for name, tensor in given.items() if name in at}
         outputs = {name: at[full(tensor)] for name, tensor in graph.outputs.items()}
-        return outputs, [
-            (at[full(i)], at[endpoint.tensor]) for i, endpoint in zip(inner, wanted, strict=True)
-        ]
+        return outputs, [(at[full(i)], at[end.tensor]) for i, end in zip(inner, wanted, strict=True)]
+
+    def _inputs_of_graph(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Placeholder's tensor -> the tensor of an input."""
+        given = {}
+        for name, placeholder in self._graph.inputs.items():
+            # A tensor from outside of a loop is captured by operations alone, not by an import.
+            tensor = tf.identity(tf.convert_to_tensor(tensors[name]))
+            given[f"{placeholder}:0"] = tf.cast(tensor, self.inputs[name].dtype)
+        return given
+
+    def _weights_of_graph(self, values: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """Placeholder's tensor -> the value of a variable, or its handle."""
+        by_key = self._store.by_key
+        read: dict[Hashable, Tensor] = {}  # each variable is read once
+        for key in self._graph.values.values():
+            if key not in read:
+                value = values.get(id(by_key[key]))
+                read[key] = by_key[key].read_value() if value is None else value
+        given = {f"{placeholder}:0": read[key] for placeholder, key in self._graph.values.items()}
+        for placeholder, key in self._graph.handles.items():
+            given[f"{placeholder}:0"] = tf.identity(getattr(by_key[key], "handle", by_key[key]))
+        return given
 
     @functools.cached_property
     def _described(self) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
+        """What is known of outputs and of endpoints once the graph is traced."""
         endpoints = [endpoint for _, endpoint in self.layers]
+        traced: list[dict[str, tf.TensorSpec]] = []
 
-        def trace(tensors: Any) -> Any:
+        def trace(tensors: Mapping[str, Tensor]) -> Structure:
             outputs, inner = self.laid_out(tensors, wanted=endpoints)
-            found.extend(
-                _specs(each)
-                for each in (
-                    outputs,
-                    dict(zip((e.name for e in endpoints), [t for _, t in inner], strict=True)),
-                )
-            )
+            ends = {end.name: tensor for end, (_, tensor) in zip(endpoints, inner, strict=True)}
+            traced.extend([_specs(outputs), _specs(ends)])
             return outputs
 
-        found: list[dict[str, tf.TensorSpec]] = []
-        tf.function(trace, autograph=False).get_concrete_function(
-            {name: tf.TensorSpec(_any_batch(spec.shape), spec.dtype) for name, spec in self.inputs.items()}
-        )
-        outputs, inner = found
-        return outputs, {name: spec for name, spec in inner.items() if is_endpoint(spec)}
+        specs = {
+            name: tf.TensorSpec(_any_batch(spec.shape), spec.dtype) for name, spec in self.inputs.items()
+        }
+        tf.function(trace, autograph=False).get_concrete_function(specs)
+        outputs, ends = traced
+        return outputs, {name: spec for name, spec in ends.items() if is_endpoint(spec)}
 
-    def named_inputs(self, batch: Any) -> dict[str, Any]:
-        """A batch as tensors by name. Raises ValueError if it is not what the module takes."""
-        given: dict[str, Any]
-        if isinstance(batch, Mapping):
-            given = dict(batch)
-        elif len(self.inputs) == 1:
-            given = dict.fromkeys(self.inputs, batch)
-        else:
-            raise ValueError(
-                f"{self.source} takes {len(self.inputs)} inputs. Give a dict with the keys {list(self.inputs)}."
-            )
-        if set(given) != set(self.inputs):
-            raise ValueError(
-                f"The inputs have the keys {list(given)}, {self.source} takes {list(self.inputs)}. Give just those."
-            )
+    def named_inputs(self, batch: Inputs) -> dict[str, Tensor]:
+        """A batch as tensors by name.
+
+        Raises ValueError if it is not what the module takes.
+        """
+        given = self._by_name(batch)
         tensors = {}
         for name, spec in self.inputs.items():
             try:
@@ -302,29 +285,43 @@ class Module:
                 )
         return tensors
 
+    def _by_name(self, batch: Inputs) -> dict[str, Any]:
+        if not isinstance(batch, Mapping):
+            if len(self.inputs) != 1:
+                raise ValueError(
+                    f"{self.source} takes {len(self.inputs)} inputs. Give a dict with the keys {list(self.inputs)}."
+                )
+            return dict.fromkeys(self.inputs, batch)
+        if set(batch) != set(self.inputs):
+            raise ValueError(
+                f"The inputs have the keys {list(batch)}, {self.source} takes {list(self.inputs)}. Give just those."
+            )
+        return dict(batch)
+
 
 @dataclasses.dataclass
 class Store:
     """What the signatures of one module share.
 
-    variables: by name. by_key: everything a graph can stand on: variables and tables.
-    open:      makes the module of another signature; None if there are none.
+    variables: by name.
+    by_key:    everything that a graph can stand on: variables and tables.
+    open:      makes the module of another signature; None if there are no signatures.
     alive:     what must not be forgotten while a signature can be called.
     """
 
-    variables: dict[str, Any] = dataclasses.field(default_factory=dict)
-    by_key: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    variables: dict[str, Variable] = dataclasses.field(default_factory=dict)
+    by_key: dict[Hashable, Any] = dataclasses.field(default_factory=dict)
     open: Callable[[str], Module] | None = None
     alive: Any = None
 
     @property
-    def names(self) -> dict[Any, str]:
+    def names(self) -> dict[Hashable, str]:
         """Key of a variable -> its name."""
         by_id = {id(variable): name for name, variable in self.variables.items()}
         return {key: by_id[id(held)] for key, held in self.by_key.items() if id(held) in by_id}
 
 
-def is_endpoint(tensor: Any) -> bool:
+def is_endpoint(tensor: Tensor | tf.TensorSpec) -> bool:
     """Whether a person would name it: numbers with one entry per example."""
     return tensor.dtype.is_floating and (
         tensor.shape.rank is None or (tensor.shape.rank > 0 and tensor.shape[0] is None)
@@ -335,26 +332,9 @@ def _any_batch(shape: tf.TensorShape) -> tf.TensorShape:
     return tf.TensorShape([None, *shape[1:]]) if shape.rank else shape
 
 
-def _specs(tensors: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
+def _specs(tensors: Mapping[str, Tensor]) -> dict[str, tf.TensorSpec]:
     return {name: tf.TensorSpec(tensor.shape, tensor.dtype, name) for name, tensor in tensors.items()}
 
 
-def shape_text(spec: tf.TensorSpec) -> str:
-    if spec.shape.rank is None:
-        return "(any)"
-    return "(" + ", ".join("N" if i == 0 else str(n or "any") for i, n in enumerate(spec.shape)) + ")"
-
-
-def nearest_names(name: str, there: Iterable[str]) -> str:
-    names = list(there)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return (f" Nearest: {', '.join(near)}." if near else "") + f" It has: {some_of(names)}."
-
-
-def some_of(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-
-
-def first_sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0].rstrip(".")[:300] + "."
+def _listed(specs: Mapping[str, tf.TensorSpec]) -> str:
+    return ", ".join(f"{name} {shape_text(spec)}" for name, spec in specs.items())

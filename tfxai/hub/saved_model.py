@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfxai.hub.flat_graph import REFERENCES, Flat, flat, without_calls
-from tfxai.hub.module import DEFAULT, Module, Store, first_sentence, nearest_names
+from tfxai.hub.flat_graph import REFERENCES, Flat, flat
+from tfxai.hub.messages import first_sentence, nearest_names
+from tfxai.hub.module import DEFAULT, Module, Store
+from tfxai.hub.tensor_names import without_calls
+from tfxai.support import Structure, Tensor, Variable
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first
+
+Function: TypeAlias = Any
+"""A ConcreteFunction of TensorFlow: what a signature is once a SavedModel is loaded."""
 
 
 def saved_module(
     path: Path, signature: str | None, tags: Sequence[str] | str | None, how: Mapping[str, Any]
 ) -> Module:
+    """The module in the folder of a SavedModel; the arguments are those of `load`, which `how` holds all.
+
+    Raises ValueError if it does not load, or has no such variant or signature, or several that are not chosen from.
+    """
     chosen = _tags(path, tags)
     try:
         loaded: Any = tf.saved_model.load(str(path), tags=chosen)
@@ -27,12 +37,7 @@ def saved_module(
     if not functions:
         raise ValueError(f"{path} has no signature to call. Export it with model.export(folder).")
     store = Store(alive=loaded)
-    known = {
-        id(v): v
-        for f in functions.values()
-        for v in (*getattr(f.graph, "variables", ()), *getattr(loaded, "variables", ()))
-    }
-    for variable in known.values():
+    for variable in _variables(loaded, functions.values()):
         store.variables[_free(_without_number(variable.name), store.variables)] = variable
         store.by_key[id(variable)] = variable
 
@@ -46,11 +51,12 @@ def saved_module(
 
 
 def _tags(path: Path, tags: Sequence[str] | str | None) -> list[str]:
+    """Of the variant that is asked for; unless given, of the one for inference."""
     file = path / "saved_model.pb"
     if not file.exists():
-        raise ValueError(f"{path} is no SavedModel: it has no saved_model.pb.")
+        raise ValueError(f"{path} is not a SavedModel: it has no saved_model.pb.")
     try:
-        found = [
+        variants = [
             sorted(meta.meta_info_def.tags)
             for meta in saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
         ]
@@ -58,18 +64,28 @@ def _tags(path: Path, tags: Sequence[str] | str | None) -> list[str]:
         raise ValueError(f"{path} does not load as a SavedModel: {first_sentence(error)}") from error
     if tags is not None:
         wanted = sorted([tags] if isinstance(tags, str) else tags)
-        if wanted not in found:
-            raise ValueError(f"{path} has no variant with tags {wanted}. It has: {found}.")
+        if wanted not in variants:
+            raise ValueError(f"{path} has no variant with tags {wanted}. It has: {variants}.")
         return wanted
     for inference in ([], ["serve"]):
-        if inference in found:
+        if inference in variants:
             return inference
-    if len(found) == 1:
-        return found[0]
-    raise ValueError(f"{path} has variants with the tags {found}. Choose one with tags=.")
+    if len(variants) == 1:
+        return variants[0]
+    raise ValueError(f"{path} has variants with the tags {variants}. Choose one with tags=.")
 
 
-def _chosen(path: Path, signature: str | None, functions: Mapping[str, Any]) -> str:
+def _variables(loaded: Any, functions: Iterable[Function]) -> list[Variable]:
+    """Each variable once, those of the signatures first."""
+    known = {}
+    for function in functions:
+        for variable in (*getattr(function.graph, "variables", ()), *getattr(loaded, "variables", ())):
+            known[id(variable)] = variable
+    return list(known.values())
+
+
+def _chosen(path: Path, signature: str | None, functions: Mapping[str, Function]) -> str:
+    """The name of the signature that is asked for; unless given, of the only one or the preferred one."""
     if signature is not None:
         return signature
     if len(functions) == 1:
@@ -83,45 +99,49 @@ def _chosen(path: Path, signature: str | None, functions: Mapping[str, Any]) -> 
 
 
 def _signature(
-    path: Path, name: str, functions: Mapping[str, Any], store: Store, how: Mapping[str, Any]
+    path: Path, name: str, functions: Mapping[str, Function], store: Store, how: Mapping[str, Any]
 ) -> Module:
+    """The module of one signature."""
     function = functions[name]
     specs: dict[str, tf.TensorSpec] = dict(sorted(function.structured_input_signature[1].items()))
     placeholders: dict[str, str] = {}
     outputs: dict[str, str] = {}
 
-    def call(given: Mapping[str, Any]) -> Any:
+    def call(given: Mapping[str, Tensor]) -> Structure:
         placeholders.update({key: tensor.op.name for key, tensor in given.items()})
-        found = function(**given)
-        outputs.update({key: found[key].name for key in sorted(found)})
-        return found
+        results = function(**given)
+        outputs.update({key: results[key].name for key in sorted(results)})
+        return results
 
     traced = tf.function(call, autograph=False).get_concrete_function(specs)
-    graph = traced.graph.as_graph_def()
+    sources = _captured(traced, store) | _with_references(path, function, store)
+    laid_out = flat(traced.graph.as_graph_def(), placeholders, outputs, sources)
+    own = _own_names(laid_out, functions)
+    return Module(str(path), name, list(functions), laid_out, specs, own, store, how)
+
+
+def _captured(traced: Function, store: Store) -> dict[str, Hashable]:
+    """Operations that stand for variables and tables from outside of the graph: {name: key}."""
     captured = traced.captured_inputs
-    handles = {id(v.handle): id(v) for v in store.by_key.values() if hasattr(v, "handle")}
-    sources: dict[str, Any] = {}
+    handles = {id(held.handle): id(held) for held in store.by_key.values() if hasattr(held, "handle")}
+    sources: dict[str, Hashable] = {}
     for outer, inner in zip(captured, traced.inputs[len(traced.inputs) - len(captured) :], strict=True):
         key = handles.get(id(outer), id(outer))
         store.by_key.setdefault(key, outer)
         sources[inner.op.name] = key
-    laid = flat(graph, placeholders, outputs, sources | _with_references(path, function, store))
-    return Module(str(path), name, list(functions), laid, specs, _own_names(laid, functions), store, how)
+    return sources
 
 
-def _with_references(path: Path, function: Any, store: Store) -> dict[str, Any]:
+def _with_references(path: Path, function: Function, store: Store) -> dict[str, Hashable]:
     """Variables of TensorFlow 1's first kind, which live inside a graph: made anew from the module's checkpoint.
 
     Gives the operations that hold them: {name: key of the variable}.
     """
     checkpoint = str(path / "variables" / "variables")
-    held = [node for node in function.graph.as_graph_def().node if node.op in REFERENCES]
-    collections = function.graph.collections
-    trained = (
-        {v.op.name for v in function.graph.get_collection("trainable_variables")}
-        if "trainable_variables" in collections
-        else None
-    )
+    graph = function.graph
+    held = [node for node in graph.as_graph_def().node if node.op in REFERENCES]
+    trained = {variable.op.name for variable in graph.get_collection("trainable_variables")}
+    says = "trainable_variables" in graph.collections
     for node in held:
         if node.name not in store.variables:
             try:
@@ -130,25 +150,25 @@ def _with_references(path: Path, function: Any, store: Store) -> dict[str, Any]:
                 raise ValueError(
                     f"The variable {node.name} has no value in {path}: {first_sentence(error)}"
                 ) from error
-            store.variables[node.name] = tf.Variable(value, trainable=trained is None or node.name in trained)
+            store.variables[node.name] = tf.Variable(value, trainable=not says or node.name in trained)
             store.by_key[node.name] = store.variables[node.name]
     return {node.name: node.name for node in held}
 
 
-def _own_names(laid: Flat, functions: Mapping[str, Any]) -> dict[str, str]:
+def _own_names(graph: Flat, functions: Mapping[str, Function]) -> dict[str, str]:
     """The names that a module gives to inner tensors by making them outputs of a signature.
 
     Signatures of a TensorFlow 1 module are views of one graph, so an output of another may lie inside this one.
     """
-    plain = {without_calls(name): name for name in laid.nodes}
+    plain = {without_calls(name): name for name in graph.nodes}
     own = {}
     for function in functions.values():
         for name, tensor in function.structured_outputs.items():
             operation, _, number = tensor.name.partition(":")
             if number and operation in plain and name != DEFAULT:
                 own[name] = f"{plain[operation]}:{number}"
-    if len(laid.outputs) > 1:
-        own |= {name: tensor for name, tensor in laid.outputs.items() if name != DEFAULT}
+    if len(graph.outputs) > 1:
+        own |= {name: tensor for name, tensor in graph.outputs.items() if name != DEFAULT}
     return own
 
 
@@ -157,7 +177,7 @@ def _without_number(name: str) -> str:
 
 
 def _free(name: str, taken: Iterable[str]) -> str:
-    number, found = 1, name
-    while found in taken:
-        found, number = f"{name}_{number}", number + 1
-    return found
+    number, free = 1, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free

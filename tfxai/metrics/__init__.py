@@ -8,29 +8,17 @@ A metric is a plain function; functools.partial sets its options, and `function.
 
 from tfxai.metrics.compare import compare_methods
 from tfxai.metrics.completeness import completeness
+from tfxai.metrics.complexity import complexity, entropy, sparseness
+from tfxai.metrics.consistency import ConsistencyResult, consistency
 from tfxai.metrics.curves import deletion, insertion
 from tfxai.metrics.drops import average_drop, average_gain, average_increase
-from tfxai.metrics.faithfulness import (
-    faithfulness_correlation,
-    monotonicity,
-    mu_fidelity,
-)
+from tfxai.metrics.faithfulness import faithfulness_correlation, monotonicity, mu_fidelity
 from tfxai.metrics.infidelity import infidelity
-from tfxai.metrics.maps import (
-    ConsistencyResult,
-    LocalisationResult,
-    complexity,
-    consistency,
-    entropy,
-    localisation,
-    masks_of,
-    pointing_game,
-    share_inside,
-    sparseness,
-)
-from tfxai.metrics.registry import checked_metrics, measured
-from tfxai.metrics.result import MetricResult, unwrapped
-from tfxai.metrics.segment_curves import RoadResult, irof, road
+from tfxai.metrics.irof import irof
+from tfxai.metrics.localisation import LocalisationResult, localisation, masks_of, pointing_game, share_inside
+from tfxai.metrics.registry import checked_metrics, measured, reads_model
+from tfxai.metrics.result import METRICS, MetricResult, unwrapped
+from tfxai.metrics.road import RoadResult, road
 from tfxai.metrics.sensitivity import max_sensitivity
 from tfxai.metrics.stability import Stability, stability
 from tfxai.metrics.table import MethodTable

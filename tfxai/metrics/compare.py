@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.inputs import flatten, pack
 from tfxai.methods import called, named_methods
-from tfxai.metrics.controls import CONTROLS, Control
-from tfxai.metrics.registry import checked_metrics, control_for, measured
+from tfxai.metrics.batches import Classes, batches_of, classes_of
+from tfxai.metrics.controls import CONTROLS, Control, control_for
+from tfxai.metrics.registry import Metrics, checked_metrics, measured
 from tfxai.metrics.result import unwrapped
 from tfxai.metrics.table import MethodTable
-from tfxai.predictions import probabilities
-from tfxai.support import progress_bar
+from tfxai.results import Explanation
+from tfxai.support import Inputs, Model, progress_bar, whole_number
 
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
 
+Explainer = Callable[..., Explanation]
+"""A method, or a function called as method(model, inputs, targets)."""
+
 
 def compare_methods(
-    methods: Any,
-    model: Any,
+    methods: Explainer | Sequence[Explainer] | Mapping[str, Explainer],
+    model: Model,
     data: Any,
-    metrics: Any = DEFAULT,
-    targets: Any = None,
+    metrics: Metrics = DEFAULT,
+    targets: Classes = None,
     *,
     seed: int = 0,
     batch_size: int = 32,
@@ -41,129 +44,107 @@ def compare_methods(
     targets: an int, (N,) ints for arrays, or None: then the y of the data (ints or one-hot), or the predicted classes.
 
     The controls are rows like others: "random" (noise) and "edges" (Sobel's filter, for images and series). A method that
-    is no better than they are does not tell what the model does.
+    is not better than they are does not tell what the model does.
 
-    Raises ValueError if there is no data, no method or metric, or a metric needs more than an explanation.
+    Raises ValueError if data, methods or metrics are missing, or a metric needs more than an explanation.
     Cost: the methods', and the metrics' for methods + 2 rows.
     """
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
-    named = dict(named_methods(methods))
-    columns = checked_metrics(metrics)
+    batch_size = whole_number("batch_size", batch_size, 1)
+    comparison = Comparison(model, _rows(methods, seed), checked_metrics(metrics), batch_size)
+    batches, total = batches_of(data, targets, batch_size)
+    steps = total * len(comparison.rows) * (len(comparison.columns) + 1)
+    with progress_bar(progress, "compare_methods", steps) as advance:
+        for number, (inputs, given) in enumerate(batches):
+            comparison.add(number, inputs, classes_of(model, inputs, given, batch_size), advance)
+    return comparison.table()
+
+
+def _rows(methods: Any, seed: int) -> dict[str, Any]:
+    """Methods and controls by name. Raises ValueError if a method is called like a control."""
+    named = named_methods(methods)
     if taken := [name for name in CONTROLS if name in named]:
         raise ValueError(f"A method is called {taken[0]!r}, as one of the controls. Give it another name.")
-    rows: dict[str, Any] = {**named, **{name: Control(name, seed) for name in CONTROLS}}
-    found: dict[str, dict[str, list[NDArray]]] = {column: {name: [] for name in rows} for column in columns}
-    seconds: dict[str, list[tuple[int, float]]] = {name: [] for name in rows}
-    batches, total = _batches(data, targets, batch_size)
-    with progress_bar(progress, "compare_methods", total * len(rows) * (len(columns) + 1)) as advance:
-        for number, (inputs, asked) in enumerate(batches):
-            asked = _classes(model, inputs, asked, batch_size)
-            for name, method in [*rows.items()]:
-                start = time.perf_counter()
-                explanation = _explained(method, model, inputs, asked, batch_size, number)
-                if explanation is None:  # edges of what has no neighbours
-                    del rows[name]
-                    continue
-                if explanation.targets.ndim > 1:
-                    raise ValueError(
-                        "One target for each input, please: several cannot be told apart in a table."
-                    )
-                seconds[name].append((len(explanation.targets), time.perf_counter() - start))
+    return {**named, **{name: Control(name, seed) for name in CONTROLS}}
+
+
+@dataclasses.dataclass
+class Comparison:
+    """A table in the making, batch by batch.
+
+    rows:    methods and controls by name.
+    columns: metrics by name.
+    values:  (metric, method) -> an array for each batch.
+    seconds: method -> (examples, seconds) for each batch.
+    """
+
+    model: Model
+    rows: dict[str, Any]
+    columns: Mapping[str, Callable[..., Any]]
+    batch_size: int
+    values: dict[tuple[str, str], list[NDArray[np.float32]]] = dataclasses.field(default_factory=dict)
+    seconds: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
+
+    def add(self, number: int, inputs: Inputs, targets: Classes, advance: Callable[[float], None]) -> None:
+        """Explains and measures one more batch. A row that cannot explain these inputs goes.
+
+        Raises ValueError if a method explains several targets of an input, or a metric does not give one value for each.
+        """
+        for name, method in [*self.rows.items()]:
+            start = time.perf_counter()
+            explanation = self._explained(method, number, inputs, targets)
+            if explanation is None:  # edges of what has no neighbours
+                del self.rows[name]
+                continue
+            if explanation.targets.ndim > 1:
+                raise ValueError(
+                    "One target for each input, please: several cannot be told apart in a table."
+                )
+            seconds = time.perf_counter() - start
+            self.seconds.setdefault(name, []).append((len(explanation), seconds))
+            advance(1)
+            for column, function in self.columns.items():
+                bound = _bound(method, number)
+                result = measured(function, bound, self.model, inputs, targets, explanation, self.batch_size)
+                self.values.setdefault((column, name), []).append(_values(column, result, len(explanation)))
                 advance(1)
-                for column, function in columns.items():
-                    bound = control_for(method, number) if isinstance(method, Control) else method
-                    result = measured(function, bound, model, inputs, asked, explanation, batch_size)
-                    values = np.asarray(getattr(result, "values", np.nan), np.float32)
-                    if values.shape != explanation.targets.shape:
-                        raise ValueError(
-                            f"The metric {column!r} gave {type(result).__name__} with values {values.shape} for "
-                            f"{len(explanation.targets)} inputs. Give a MetricResult with one value for each."
-                        )
-                    found[column][name].append(values)
-                    advance(1)
-    if not any(seconds.values()):
-        raise ValueError("data has no examples. Give at least one batch.")
-    return MethodTable(
-        list(rows),
-        list(columns),
-        {column: bool(unwrapped(function).higher_is_better) for column, function in columns.items()},
-        {column: np.stack([np.concatenate(each[name]) for name in rows]) for column, each in found.items()},
-        np.array([_per_example(seconds[name]) for name in rows]),
-    )
+
+    def _explained(self, method: Any, number: int, inputs: Inputs, targets: Classes) -> Explanation | None:
+        if isinstance(method, Control):
+            return method(self.model, inputs, targets, number)
+        return called(method, self.model, inputs, targets, self.batch_size)
+
+    def table(self) -> MethodTable:
+        """All batches together. Raises ValueError if there were none."""
+        if not self.seconds:
+            raise ValueError("data has no examples. Give at least one batch.")
+        directions = {
+            column: bool(unwrapped(function).higher_is_better) for column, function in self.columns.items()
+        }
+        values = {
+            column: np.stack([np.concatenate(self.values[column, name]) for name in self.rows])
+            for column in self.columns
+        }
+        seconds = np.array([_seconds_each(self.seconds[name]) for name in self.rows])
+        return MethodTable(list(self.rows), list(self.columns), directions, values, seconds)
 
 
-def _explained(method: Any, model: Any, inputs: Any, targets: Any, batch_size: int, number: int) -> Any:
-    if isinstance(method, Control):
-        return method(model, inputs, targets, number)
-    return called(method, model, inputs, targets, batch_size)
+def _bound(method: Any, number: int) -> Any:
+    """A method as it is; of a control what it draws for one batch, from the start."""
+    return control_for(method, number) if isinstance(method, Control) else method
 
 
-def _batches(data: Any, targets: Any, batch_size: int) -> tuple[Iterator[tuple[Any, Any]], float]:
-    """(inputs, targets or None) of every batch, and how many there are, as far as is known."""
-    if hasattr(data, "element_spec"):
-        if targets is not None and np.ndim(targets) > 0:
-            raise ValueError("targets of a stream are an int, or its own y: give a dataset of (x, y).")
-        count = int(data.cardinality()) if hasattr(data, "cardinality") else 0
-        if count == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("data repeats without end. Give a dataset that ends, such as data.take(10).")
-        return _streamed(data, targets), max(count, 0)
-    arrays = [np.asarray(each) for each in flatten(data)[0]]
-    if len({np.shape(each)[:1] for each in arrays}) > 1:
+def _values(column: str, result: Any, count: int) -> NDArray[np.float32]:
+    """The values of a metric's result. Raises ValueError unless there is one for each of `count` examples."""
+    values = np.asarray(getattr(result, "values", np.nan), np.float32)
+    if values.shape != (count,):
         raise ValueError(
-            f"The inputs have {[len(each) for each in arrays]} examples. Give the same number for each."
+            f"The metric {column!r} gave {type(result).__name__} with values {values.shape} for {count} inputs. Give a "
+            "MetricResult with one value for each."
         )
-    count = len(arrays[0]) if arrays and arrays[0].ndim else 0
-    if count == 0:
-        raise ValueError("data has no examples. Give inputs (N, ...), or a tf.data.Dataset of batches.")
-    if targets is not None and np.ndim(targets) > 0 and np.shape(targets) != (count,):
-        raise ValueError(
-            f"targets has shape {np.shape(targets)} for {count} inputs. Give (N,) ints, an int, or None."
-        )
-
-    def sliced() -> Iterator[tuple[Any, Any]]:
-        for start in range(0, count, batch_size):
-            rows = slice(start, start + batch_size)
-            asked = targets if targets is None or np.ndim(targets) == 0 else np.asarray(targets)[rows]
-            yield pack(data, [each[rows] for each in arrays]), asked
-
-    return sliced(), -(-count // batch_size)
+    return values
 
 
-def _streamed(data: Any, targets: Any) -> Iterator[tuple[Any, Any]]:
-    for batch in data.as_numpy_iterator():
-        # As Keras takes them: x, (x, y), or (x, y, weights of the examples).
-        x, y = (batch[0], batch[1]) if isinstance(batch, tuple) and len(batch) in (2, 3) else (batch, None)
-        yield x, targets if targets is not None or y is None else _labels(y)
-
-
-def _labels(y: Any) -> NDArray:
-    """Classes (N,) of ints, whole floats or one-hot rows. Raises ValueError for anything else."""
-    array = np.asarray(y)
-    one_hot = array.ndim == 2 and array.shape[1] > 1
-    fits = array.dtype.kind in "iufb" and np.isfinite(array).all()
-    if fits and one_hot:
-        fits = bool((array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-3))
-        array = array.argmax(axis=1)
-    elif fits:
-        fits = array.ndim <= 2 and bool((array == np.round(array)).all())
-    if not fits:
-        raise ValueError(
-            f"The y of the data has shape {np.shape(y)} and is neither classes nor one-hot. Give (x, class), or targets=."
-        )
-    return array.reshape(-1).astype(np.int64)
-
-
-def _classes(model: Any, inputs: Any, targets: Any, batch_size: int) -> Any:
-    """The classes to explain, the same for all methods; None where the model has none."""
-    if targets is not None:
-        return targets
-    try:
-        return probabilities(model, inputs, batch_size=batch_size).argmax(axis=1)
-    except ValueError:
-        return None
-
-
-def _per_example(parts: Sequence[tuple[int, float]]) -> float:
-    counted = parts[1:] or parts
+def _seconds_each(batches: Sequence[tuple[int, float]]) -> float:
+    """Seconds for each example; without the first batch, in which models are traced, where there are more."""
+    counted = batches[1:] or batches
     return sum(seconds for _, seconds in counted) / sum(count for count, _ in counted)

@@ -1,4 +1,4 @@
-"""How far values are from adding up to the change of the score."""
+"""Completeness: how far values are from adding up to the change of the score."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from tfxai.engines import Perturbed, Tracer, at_inputs
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
-from tfxai.support import Tensor
+from tfxai.scores import Score
+from tfxai.support import Model, Tensor
 
 
 @metric(higher_is_better=False)
 def completeness(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     baseline: Baseline = 0.0,
-    score: Any = None,
+    score: str | Score | None = None,
     input: str | int | None = None,
     batch_size: int = 32,
     progress: bool = False,
@@ -36,18 +37,15 @@ def completeness(
     Defaults: the paper's black image is 0 here. quantus asks whether both are equal to the bit, which rounding
     decides.
 
+    Raises ValueError if the explanation does not fit the model, or is of a score that is a function and has to be given.
     Cost: 2 forward passes for each target.
     Criticism: only methods that promise a sum can be measured, and a sum says nothing about the parts.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365
     """
-    score = explanation_score(explanation) if score is None else score
+    score = _explained_score(explanation) if score is None else score
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    keys: list[Any] = [input]
-    if input is None and not isinstance(explanation.inputs, np.ndarray):
-        given = explanation.inputs
-        names = list(given) if isinstance(given, dict) else range(len(given))
-        keys = [key for key in names if explanation.values[key] is not None]
+    keys = _explained_keys(explanation) if input is None else [input]
     several = [rows_of(model, explanation, score, batch_size, False, key) for key in keys]
     gone = [each.hidden(baseline) for each in several]
     _, whole = at_inputs(rows.request)
@@ -60,6 +58,24 @@ def completeness(
     nothing = np.array([perturbed.scores[0, 0] for _, perturbed in at_baseline])
     sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)
     return rows.result(completeness, np.abs(sums - (whole[:, 0] - nothing)))
+
+
+def _explained_score(explanation: Explanation) -> str:
+    """The score by its name. Raises ValueError if it was a function."""
+    if explanation.score not in ("logit", "probability", "output"):
+        raise ValueError(
+            f"The explanation is of the score {explanation.score}. Give it: completeness(..., score=...)."
+        )
+    return explanation.score
+
+
+def _explained_keys(explanation: Explanation) -> list[Any]:
+    """Keys of all inputs that were explained; None for a single array."""
+    inputs = explanation.inputs
+    if isinstance(inputs, np.ndarray):
+        return [None]
+    keys = list(inputs) if isinstance(inputs, dict) else range(len(inputs))
+    return [key for key in keys if explanation.values[key] is not None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +91,3 @@ class _Baselines:
         for number, baseline in zip(self.which, fixed, strict=True):
             tensors[number] = baseline
         return Perturbed(tensors)
-
-
-def explanation_score(explanation: Explanation) -> Any:
-    """The score by its name. Raises ValueError if it was a function."""
-    found = explanation.score
-    if found in ("logit", "probability", "output"):
-        return found
-    raise ValueError(f"The explanation is of the score {found}. Give it: completeness(..., score=...).")

@@ -1,10 +1,9 @@
-"""What happens to the score when the input is taken away, or given back, in the order of the evidence."""
+"""Deletion and insertion: the score while the input is taken away, or given back, in the order of the evidence."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,17 +16,18 @@ from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, ranks_of, rows_of
 from tfxai.results import Explanation
-from tfxai.support import Tensor, whole_number
+from tfxai.scores import Score
+from tfxai.support import Model, Tensor, whole_number
 
 
 @metric(higher_is_better=False)
 def deletion(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     step: int | None = None,
     baseline: Baseline = 0.0,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
@@ -60,12 +60,12 @@ def deletion(
 
 @metric(higher_is_better=True)
 def insertion(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     step: int | None = None,
     baseline: Baseline | None = None,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
@@ -78,7 +78,7 @@ def insertion(
     baseline: what is there before. Unless given, the input blurred by a Gaussian of 11 pixels and sigma 5; for tables
               and token ids 0.
 
-    Everything else as for `deletion`. Defaults: those of the paper's code; xplique starts from zeros, in 10 steps.
+    Everything else as for `deletion`, errors too. Defaults: those of the paper's code; xplique starts from zeros, in 10 steps.
     Cost: as for `deletion`. Criticism: a blurred image may keep its class.
 
     Petsiuk, Das, Saenko: RISE, 2018. arXiv:1806.07421
@@ -90,9 +90,14 @@ def insertion(
 
 
 def _curve(
-    function: Any, rows: Rows, hidden: NDArray, step: int | None, seed: int, keep: bool
+    function: Callable[..., MetricResult],
+    rows: Rows,
+    hidden: NDArray,
+    step: int | None,
+    seed: int,
+    keep: bool,
 ) -> MetricResult:
-    """keep: the first places are those that are seen, not those that are hidden."""
+    """Area under the curve. keep: the first places are those that are seen, not those that are hidden."""
     curves, fractions = stepwise(rows, hidden, step, keep, seed, rows.heat)
     return rows.result(function, trapezoid(curves, fractions, axis=1), curves=curves, fractions=fractions)
 
@@ -102,7 +107,10 @@ def stepwise(
 ) -> tuple[NDArray, NDArray]:
     """Scores (rows, steps + 1) while places are hidden, or shown if `keep`, and the fractions (steps + 1,) that are.
 
-    order: (rows, *space): the places with the largest numbers come first.
+    hidden: (rows, ...), what hidden places become. step: places at a time; an image row, one column or time step if None.
+    order:  (rows, *space): the places with the largest numbers come first. seed: of the order of equal ones.
+
+    Raises ValueError if step is not a whole number above 0.
     """
     if step is None:
         step = rows.part.space[-1] if len(rows.part.space) > 1 else 1

@@ -1,34 +1,34 @@
-"""Does what is hidden take away as much of the score as the map says?"""
+"""Faithfulness correlation, mu-fidelity, monotonicity: does the score follow the evidence that is hidden or added?"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from tfxai.baselines import Baseline
 from tfxai.engines import Perturbed, Tracer, shown, visible
 from tfxai.metrics.curves import stepwise
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import Rows, correlation, rows_of
+from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
-from tfxai.support import Tensor, whole_number
+from tfxai.scores import Score
+from tfxai.stats import pearson, spearman
+from tfxai.support import Model, Tensor, whole_number
 
 
 @metric(higher_is_better=True)
 def faithfulness_correlation(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     samples: int = 100,
     share: float = 0.2,
     baseline: Baseline = 0.0,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
@@ -50,12 +50,12 @@ def faithfulness_correlation(
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     cells = np.arange(rows.places, dtype=np.int32).reshape(rows.part.space)
-    return _correlated(faithfulness_correlation, rows, cells, samples, share, baseline, seed, correlation)
+    return _correlated(faithfulness_correlation, rows, cells, samples, share, baseline, seed, pearson)
 
 
 @metric(higher_is_better=True)
 def mu_fidelity(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     samples: int = 200,
@@ -63,13 +63,13 @@ def mu_fidelity(
     grid: int | None = 9,
     rank: bool = True,
     baseline: Baseline = 0.0,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
 ) -> MetricResult:
-    """The same of whole cells of a grid, by rank: does the evidence of hidden cells tell how far the score falls?
+    """Does the evidence of hidden cells of a grid tell how far the score falls? As the correlation above, by rank.
 
     Higher is better.
 
@@ -84,90 +84,32 @@ def mu_fidelity(
     arXiv:2111.04138
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    space = rows.part.space
     if grid is None or rows.part.array.ndim < 3:
-        cells = np.arange(rows.places, dtype=np.int32).reshape(space)
+        cells = np.arange(rows.places, dtype=np.int32).reshape(rows.part.space)
     else:
-        grid = whole_number("grid", grid, 2)
-        axes = [np.arange(side) * min(grid, side) // side for side in space]
-        cells = np.zeros(space, np.int64)
-        for axis, (numbers, side) in enumerate(zip(axes, space, strict=True)):
-            shape = [-1 if i == axis else 1 for i in range(len(space))]
-            cells = cells * min(grid, side) + numbers.reshape(shape)
-        cells = cells.astype(np.int32)
-    return _correlated(
-        mu_fidelity, rows, cells, samples, share, baseline, seed, _spearman if rank else correlation
-    )
+        cells = _grid_cells(rows.part.space, whole_number("grid", grid, 2))
+    measure = spearman if rank else pearson
+    return _correlated(mu_fidelity, rows, cells, samples, share, baseline, seed, measure)
 
 
-def _correlated(
-    function: Any,
-    rows: Rows,
-    cells: NDArray[np.int32],
-    samples: int,
-    share: float,
-    baseline: Baseline,
-    seed: int,
-    measure: Callable[[NDArray, NDArray], float],
-) -> MetricResult:
-    samples = whole_number("samples", samples, 3)
-    count = int(cells.max()) + 1
-    size = round(share * count) if 0 < share < 1 else 0
-    if not 0 < size < count:
-        raise ValueError(
-            f"share is {share}, of {count} parts. Give a share between 0 and 1 that is one part or more."
-        )
-    hidden, part = rows.hidden(baseline), rows.part
-    values = []
-
-    def plan(row: int) -> list[NDArray]:
-        generator = np.random.default_rng([seed, row])
-        return [random_sets(samples, count, size, generator)]
-
-    def fixed(row: int) -> list[NDArray]:
-        return [cells[None], hidden[row : row + 1]]
-
-    for example, seen in rows.perturbed(_Sets(part.which), plan, fixed):
-        sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
-        values.append(measure(plan(example.number)[0] @ sums, example.scores[0] - seen.scores[:, 0]))
-    return rows.result(function, values)
-
-
-def random_sets(samples: int, count: int, size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """(samples, count): in each row `size` are true."""
-    found = np.zeros((samples, count), bool)
-    for row in found:
-        row[generator.choice(count, size, replace=False)] = True
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sets:
-    """Sets of cells, hidden together: the plan tells which (B, cells), fixed are the cells' map and what hides."""
-
-    which: int
-
-    def __call__(
-        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
-    ) -> Perturbed:
-        hidden = tf.gather(plan[0], fixed[0][0], axis=1)
-        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[1], ~hidden)))
-
-
-def _spearman(ones: NDArray, others: NDArray) -> float:
-    if np.ptp(ones) == 0 or np.ptp(others) == 0:
-        return 0.0
-    return float(np.asarray(spearmanr(ones, others))[0])
+def _grid_cells(space: tuple[int, ...], grid: int) -> NDArray[np.int32]:
+    """(*space) number of the cell of each place, with `grid` cells along each axis, or as many as it has places."""
+    cells = np.zeros(space, np.int32)
+    for axis, side in enumerate(space):
+        count = min(grid, side)
+        along = np.arange(side, dtype=np.int32) * count // side
+        cells = cells * count + along.reshape([-1 if i == axis else 1 for i in range(len(space))])
+    return cells
 
 
 @metric(higher_is_better=True)
 def monotonicity(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     step: int | None = None,
     baseline: Baseline = 0.0,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
@@ -190,3 +132,62 @@ def monotonicity(
     curves, fractions = stepwise(rows, rows.hidden(baseline), step, True, seed, -rows.heat)
     values = (np.diff(curves[:, 1:], axis=1) >= 0).all(axis=1)
     return rows.result(monotonicity, values, curves=curves, fractions=fractions)
+
+
+def _correlated(
+    function: Callable[..., MetricResult],
+    rows: Rows,
+    cells: NDArray[np.int32],
+    samples: int,
+    share: float,
+    baseline: Baseline,
+    seed: int,
+    measure: Callable[[NDArray, NDArray], float],
+) -> MetricResult:
+    """How the evidence of random sets of cells goes with the fall of the score when they are hidden; 0 if constant.
+
+    cells: (*space) number of the cell of each place. measure: a correlation.
+    """
+    samples = whole_number("samples", samples, 3)
+    count = int(cells.max()) + 1
+    size = round(share * count) if 0 < share < 1 else 0
+    if not 0 < size < count:
+        raise ValueError(
+            f"share is {share}, of {count} parts. Give a share between 0 and 1 that is one part or more."
+        )
+    hidden, part = rows.hidden(baseline), rows.part
+    values = []
+
+    def plan(row: int) -> list[NDArray]:
+        generator = np.random.default_rng([seed, row])
+        return [_random_sets(samples, count, size, generator)]
+
+    def fixed(row: int) -> list[NDArray]:
+        return [cells[None], hidden[row : row + 1]]
+
+    for example, perturbed in rows.perturbed(_Sets(part.which), plan, fixed):
+        sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
+        falls = example.scores[0] - perturbed.scores[:, 0]
+        values.append(measure(plan(example.number)[0] @ sums, falls))
+    return rows.result(function, np.nan_to_num(values))
+
+
+def _random_sets(samples: int, count: int, size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """(samples, count): in each row `size` are true."""
+    sets = np.zeros((samples, count), bool)
+    for row in sets:
+        row[generator.choice(count, size, replace=False)] = True
+    return sets
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sets:
+    """Sets of cells, hidden together: the plan tells which (B, cells), fixed are the cells' map and what hides."""
+
+    which: int
+
+    def __call__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
+    ) -> Perturbed:
+        hidden = tf.gather(plan[0], fixed[0][0], axis=1)
+        return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[1], ~hidden)))

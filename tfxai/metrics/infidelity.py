@@ -1,9 +1,9 @@
-"""How well values forecast what a perturbation does to the score."""
+"""Infidelity: how well values forecast what a perturbation does to the score."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,16 +11,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, Tracer, shown, space_of, visible
+from tfxai.engines import Example, Perturbed, PerturbedScores, Tracer, shown, space_of, visible
 from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import rows_of
+from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
-from tfxai.support import Tensor, at_least_zero, whole_number
+from tfxai.scores import Score
+from tfxai.support import Model, Tensor, at_least_zero, whole_number
 
 
 @metric(higher_is_better=False)
 def infidelity(
-    model: Any,
+    model: Model,
     explanation: Explanation,
     *,
     reads: Literal["weights", "contributions"] = "contributions",
@@ -29,13 +30,13 @@ def infidelity(
     noise: float = 0.2,
     scaled: bool = False,
     baseline: Baseline = 0.0,
-    score: Any = "probability",
+    score: str | Score = "probability",
     input: str | int | None = None,
     seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
 ) -> MetricResult:
-    """Mean squared error of the values as a forecast of what perturbations do to the score: E[(I.map - change)^2].
+    """How far off are the values as a forecast of what perturbations do to the score? E[(I.map - change)^2].
 
     reads:        "weights": the values are a slope, such as a gradient, and forecast the sum of values times the step
                   from the perturbed to the original input; "contributions": they are parts of the score, and what is
@@ -58,42 +59,66 @@ def infidelity(
     Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019. arXiv:1901.09392
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
+    part, squares = rows.part, perturbation == "square"
+    _check(reads, perturbation, part.array)
+    samples, noise = whole_number("samples", samples, 2), at_least_zero("noise", noise)
+
+    plan = _plans(part.space, samples, seed) if squares else _keys(samples, seed)
+    fixed = _fixed(rows, rows.hidden(baseline), noise)
+    forecasts = rows.perturbed(_Forecast(part.which, squares, reads == "weights"), plan, fixed, notes=1)
+    return rows.result(infidelity, [_error(example, perturbed, scaled) for example, perturbed in forecasts])
+
+
+def _check(reads: str, perturbation: str, array: NDArray) -> None:
+    """Raises ValueError unless the settings are known and fit the input."""
     if reads not in ("weights", "contributions") or perturbation not in ("square", "noise"):
         raise ValueError(
             f'reads={reads!r}, perturbation={perturbation!r}. Give "weights" or "contributions", "square" or "noise".'
         )
-    samples, noise = whole_number("samples", samples, 2), at_least_zero("noise", noise)
-    part, hidden = rows.part, rows.hidden(baseline)
-    if perturbation == "noise" and part.array.dtype.kind != "f":
+    if perturbation == "noise" and array.dtype.kind != "f":
         raise ValueError('perturbation="noise" needs inputs of numbers, not token ids. Use "square".')
-    if reads == "weights" and part.array.dtype.kind != "f":
+    if reads == "weights" and array.dtype.kind != "f":
         raise ValueError('reads="weights" needs inputs of numbers, not token ids. Use "contributions".')
-    squares = perturbation == "square"
-    one = [1] * len(part.space)
 
-    def plan(row: int) -> list[NDArray]:
-        generator = np.random.default_rng([seed, row])
-        if squares:
-            return [random_squares(samples, part.space, generator)]
-        return [generator.integers(0, 2**31, (samples, 2)).astype(np.int32)]
+
+def _plans(space: tuple[int, ...], samples: int, seed: int) -> Callable[[int], list[NDArray]]:
+    """row -> its random squares."""
+    return lambda row: [_random_squares(samples, space, np.random.default_rng([seed, row]))]
+
+
+def _random_squares(
+    samples: int, space: tuple[int, ...], generator: np.random.Generator
+) -> NDArray[np.int32]:
+    """(samples, axes, 2): first place and the one after the last, along each axis; sides up to the half of the axis."""
+    sides = generator.integers(1, max(min(space) // 2, 1) + 1, samples)
+    starts = [generator.integers(0, length - np.minimum(sides, length) + 1) for length in space]
+    return np.stack([np.stack([start, start + sides], axis=1) for start in starts], axis=1).astype(np.int32)
+
+
+def _keys(samples: int, seed: int) -> Callable[[int], list[NDArray]]:
+    """row -> keys (samples, 2) of noise that is drawn in the trace."""
+    return lambda row: [np.random.default_rng([seed, row]).integers(0, 2**31, (samples, 2)).astype(np.int32)]
+
+
+def _fixed(rows: Rows, hidden: NDArray, noise: float) -> Callable[[int], list[NDArray]]:
+    """row -> its values, its baseline, and the standard deviation of its noise."""
+    array = rows.part.array
 
     def fixed(row: int) -> list[NDArray]:
-        x = part.array[row].astype(np.float32)
-        width = np.full(
-            (1, *one, *[1] * (part.array.ndim - 1 - len(one))), noise * float(x.max() - x.min()), np.float32
-        )
+        x = array[row].astype(np.float32)
+        width = np.full([1] * array.ndim, noise * float(x.max() - x.min()), np.float32)
         return [rows.full[row : row + 1], hidden[row : row + 1], width]
 
-    values = []
-    for example, seen in rows.perturbed(
-        _Forecast(part.which, squares, reads == "weights"), plan, fixed, notes=1
-    ):
-        change = (example.scores[0] - seen.scores[:, 0]).astype(np.float64)
-        forecast = seen.notes[:, 0].astype(np.float64)
-        if scaled:
-            forecast = forecast * (forecast @ change) / max(forecast @ forecast, 1e-30)
-        values.append(np.mean((forecast - change) ** 2))
-    return rows.result(infidelity, values)
+    return fixed
+
+
+def _error(example: Example, perturbed: PerturbedScores, scaled: bool) -> float:
+    """Mean squared error of the forecasts, which are the notes of the passes."""
+    change = (example.scores[0] - perturbed.scores[:, 0]).astype(np.float64)
+    forecast = perturbed.notes[:, 0].astype(np.float64)
+    if scaled:
+        forecast = forecast * (forecast @ change) / max(forecast @ forecast, 1e-30)
+    return float(np.mean((forecast - change) ** 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,14 +163,7 @@ class _Forecast:
         return Perturbed(shown(inputs, self.which, tf.cast(y, x.dtype)), notes=forecast)
 
 
-def random_squares(samples: int, space: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.int32]:
-    """(samples, axes, 2): first place and the one after the last, along each axis; sides up to the half of the axis."""
-    sides = generator.integers(1, max(min(space) // 2, 1) + 1, samples)
-    starts = [generator.integers(0, length - np.minimum(sides, length) + 1) for length in space]
-    return np.stack([np.stack([start, start + sides], axis=1) for start in starts], axis=1).astype(np.int32)
-
-
-def _inside(squares: Any, space: tuple[int, ...]) -> Any:
+def _inside(squares: Tensor, space: tuple[int, ...]) -> Tensor:
     """(B, *space): which places lie in a square (B, axes, 2)."""
     inside: Any = True
     for axis, length in enumerate(space):

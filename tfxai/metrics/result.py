@@ -1,4 +1,4 @@
-"""What a metric finds, and how sure it is."""
+"""What a metric declares, and what it finds: one number for each explained input, and how sure their mean is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,53 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tfxai.stats import interval
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-METRICS: dict[str, Callable[..., Any]] = {}  # every metric by its name
+
+METRICS: dict[str, Callable[..., Any]] = {}
+"""Every metric of the library by its name; `metric` enters them."""
 
 
-def metric(higher_is_better: bool, explains_again: bool = False) -> Callable[[Function], Function]:
-    """Says of a metric's function which direction is better, and whether it takes a method instead of an explanation."""
+def metric(
+    *,
+    higher_is_better: bool,
+    explains_again: bool = False,
+    reads_model: bool = True,
+    needs: tuple[str, ...] = (),
+) -> Callable[[Function], Function]:
+    """Enters a function into METRICS, and keeps on it, under the same names, what it declares.
 
-    def marked(function: Function) -> Function:
-        vars(function).update(higher_is_better=higher_is_better, explains_again=explains_again)
+    higher_is_better: which direction is better.
+    explains_again:   it is called as metric(method, model, inputs, targets, batch_size=...), and explains by itself.
+    reads_model:      it is called as metric(model, explanation, batch_size=...); otherwise as metric(explanation).
+    needs:            what only a user can give it, such as regions. A table cannot call it unless functools.partial has
+                      set that.
+
+    A user's function has to declare `higher_is_better` alone: how it is called is read from its parameters.
+    """
+    declared = {
+        "higher_is_better": higher_is_better,
+        "explains_again": explains_again,
+        "reads_model": reads_model or explains_again,
+        "needs": needs,
+    }
+
+    def entered(function: Function) -> Function:
+        vars(function).update(declared)
         METRICS[function.__name__] = function
         return function
 
-    return marked
+    return entered
+
+
+def unwrapped(function: Callable[..., Any]) -> Any:
+    """The metric itself, from under functools.partial."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,13 +86,13 @@ class MetricResult:
         return interval(self._known)
 
     @property
-    def _known(self) -> NDArray:
-        # Several targets of one input are no independent examples.
+    def _known(self) -> NDArray[np.float64]:
+        """One value for each example that has any: several targets of one input are not independent examples."""
         values = np.asarray(self.values, np.float64)
         if values.ndim > 1:
-            there = np.isfinite(values)
-            count = there.sum(axis=1)
-            values = np.where(there, values, 0).sum(axis=1)[count > 0] / count[count > 0]
+            known = np.isfinite(values)
+            count = known.sum(axis=1)
+            values = np.where(known, values, 0).sum(axis=1)[count > 0] / count[count > 0]
         return values[np.isfinite(values)]
 
     def __repr__(self) -> str:
@@ -71,8 +101,9 @@ class MetricResult:
         return f"{self.name}: {self.mean:.4g} [{low:.4g}, {high:.4g}], {self.values.size} values, {better} is better"
 
 
-def unwrapped(function: Callable[..., Any]) -> Any:
-    """The metric itself, from under functools.partial."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
+def metric_result(
+    function: Callable[..., Any], values: ArrayLike, kind: type[MetricResult] = MetricResult, **more: Any
+) -> Any:
+    """What one of our metrics gives back, a `kind`. more: further fields of it."""
+    own = unwrapped(function)
+    return kind(own.__name__, np.asarray(values, np.float32), own.higher_is_better, **more)

@@ -1,23 +1,27 @@
-"""How much an explanation moves when the input hardly does."""
+"""Max-sensitivity: how far a map moves, at most, when the input moves a little."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxai.inputs import pack
-from tfxai.metrics.result import MetricResult, metric
-from tfxai.metrics.rows import checked_heat, result
-from tfxai.support import at_least_zero, progress_bar, whole_number
+from tfxai.metrics.result import MetricResult, metric, metric_result
+from tfxai.metrics.rows import checked_heat
+from tfxai.results import Explanation
+from tfxai.scores import Targets
+from tfxai.support import Inputs, Model, at_least_zero, progress_bar, whole_number
 
 
 @metric(higher_is_better=False, explains_again=True)
 def max_sensitivity(
-    method: Any,
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
+    method: Callable[..., Explanation],
+    model: Model,
+    inputs: Inputs,
+    targets: Targets = None,
     *,
     samples: int = 10,
     radius: float = 0.02,
@@ -35,10 +39,10 @@ def max_sensitivity(
 
     samples: inputs that are tried; more can only raise the value.
 
-    Defaults: captum's, where the radius is no part of a range. The paper's code tries 50 within 0.2 (MNIST), quantus
+    Defaults: captum's, where the radius is not a part of the range. The paper's code tries 50 within 0.2 (MNIST), quantus
     200 within 0.2.
 
-    Raises ValueError if the input is no array of numbers. Cost: samples + 1 explanations.
+    Raises ValueError if the input is not an array of numbers. Cost: samples + 1 explanations.
     Criticism: a method that always gives the same map is perfect.
 
     Yeh et al., 2019. arXiv:1901.09392
@@ -46,29 +50,36 @@ def max_sensitivity(
     samples, radius = whole_number("samples", samples, 1), at_least_zero("radius", radius)
     first = method(model, inputs, targets, batch_size=batch_size, **call)
     key, heat = checked_heat(first, input)
-    flat = (
-        [np.asarray(x) for x in (first.inputs.values() if isinstance(first.inputs, dict) else first.inputs)]
-        if (key is not None)
-        else [np.asarray(first.inputs)]
-    )
-    names: list[Any] = list(first.inputs) if isinstance(first.inputs, dict) else list(range(len(flat)))
-    which = 0 if key is None else names.index(key)
-    moved = flat[which]
-    if moved.dtype.kind != "f":
+    arrays, position = _arrays(first.inputs, key)
+    still = arrays[position]
+    if still.dtype.kind != "f":
         raise ValueError("max_sensitivity moves numbers a little; this input holds ids or texts.")
-    axes = tuple(range(1, moved.ndim))
-    width = radius * (moved.max(axis=axes, keepdims=True) - moved.min(axis=axes, keepdims=True))
-    fixed = None if (first.targets < 0).all() else first.targets
-    start = np.asarray(first.one(input)[0], np.float64).reshape(len(heat), -1)
-    size = np.linalg.norm(start, axis=1)
+    axes = tuple(range(1, still.ndim))
+    width = radius * (still.max(axis=axes, keepdims=True) - still.min(axis=axes, keepdims=True))
+    classes = None if (first.targets < 0).all() else first.targets
+    values = _flat_values(first, input, len(heat))
     worst = np.zeros(len(heat))
     with progress_bar(progress, "max_sensitivity", samples) as advance:
         for sample in range(samples):
-            draw = np.random.default_rng([seed, sample]).uniform(-1, 1, (1, *moved.shape[1:]))
-            flat[which] = (moved + width * draw).astype(np.float32)
-            again = method(model, pack(first.inputs, flat), fixed, batch_size=batch_size, **call)
-            values = np.asarray(again.one(input)[0], np.float64).reshape(len(heat), -1)
-            worst = np.maximum(worst, np.linalg.norm(values - start, axis=1))
+            step = np.random.default_rng([seed, sample]).uniform(-1, 1, (1, *still.shape[1:]))
+            arrays[position] = (still + width * step).astype(np.float32)
+            again = method(model, pack(first.inputs, arrays), classes, batch_size=batch_size, **call)
+            moved = np.linalg.norm(_flat_values(again, input, len(heat)) - values, axis=1)
+            worst = np.maximum(worst, moved)
             advance(1)
-    worst = np.divide(worst, size, out=np.full(len(worst), np.nan), where=size > 0)
-    return result(max_sensitivity, worst.reshape(first.targets.shape))
+    size = np.linalg.norm(values, axis=1)
+    relative = np.divide(worst, size, out=np.full(len(worst), np.nan), where=size > 0)
+    return metric_result(max_sensitivity, relative.reshape(first.targets.shape))
+
+
+def _arrays(inputs: Inputs, key: str | int | None) -> tuple[list[NDArray], int]:
+    """The arrays of all inputs, and the position of the explained one."""
+    if key is None:
+        return [np.asarray(inputs)], 0
+    keys: list[Any] = list(inputs) if isinstance(inputs, dict) else list(range(len(inputs)))
+    return [np.asarray(inputs[name]) for name in keys], keys.index(key)
+
+
+def _flat_values(explanation: Explanation, input: str | int | None, rows: int) -> NDArray[np.float64]:
+    """(rows, numbers of one map)."""
+    return np.asarray(explanation.one(input)[0], np.float64).reshape(rows, -1)

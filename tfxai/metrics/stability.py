@@ -1,22 +1,24 @@
-"""How much an answer moves between seeds and segmenters."""
+"""Stability: how much a method's answer moves between seeds and segmenters."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from tfxai.results import Explanation
+from tfxai.scores import Targets
+from tfxai.stats import spearman_of_pairs
+from tfxai.support import Inputs, Model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stability:
-    """Explanations of the same inputs under changed settings, and how far they agree.
+    """How far do explanations of the same inputs agree under changed settings?
 
     explanations: by the name of the change, such as "seed=1".
     agreement:    float32, targets.shape + (R, R): Spearman's rank correlation of each pair of the R maps, -1 to 1; NaN
@@ -35,28 +37,27 @@ class Stability:
     def _repr_html_(self) -> str:
         """The maps side by side where there are maps, and the table; for notebooks."""
         from tfxai import plots  # only when it is looked at: they load matplotlib
-        from tfxai.plots import notebook, parts
+        from tfxai.plots import notebook, reading
 
-        one = next(iter(self.explanations.values()))
-        maps = not parts.has_words(one, None) and not parts.has_columns(one, None)
+        first = next(iter(self.explanations.values()))
+        maps = not reading.has_words(first, None) and not reading.has_columns(first, None)
         return notebook.inlined(plots.compare(self.explanations) if maps else None, repr(self))
 
     def __repr__(self) -> str:
-        each = _mean(self.agreement.reshape(-1, *self.agreement.shape[-2:]), axis=0)
+        means = _mean(self.agreement.reshape(-1, *self.agreement.shape[-2:]), axis=0)
+        mean = _mean(self.mean.reshape(-1), axis=0)
         lines = [
-            f"  {one:>24} {other:24} {each[i, j]:6.2f}"
-            for (i, one), (j, other) in itertools.combinations(enumerate(self.explanations), 2)
+            f"  {first:>24} {second:24} {means[i, j]:6.2f}"
+            for (i, first), (j, second) in itertools.combinations(enumerate(self.explanations), 2)
         ]
-        return "\n".join(
-            [f"Stability(mean rank correlation {_mean(self.mean.reshape(-1), axis=0):.2f})", *lines]
-        )
+        return "\n".join([f"Stability(mean rank correlation {mean:.2f})", *lines])
 
 
 def stability(
-    method: Any,
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
+    method: Callable[..., Explanation],
+    model: Model,
+    inputs: Inputs,
+    targets: Targets = None,
     *,
     seeds: int | Iterable[int] = 3,
     segmenters: str | Iterable[Any] = (),
@@ -79,7 +80,25 @@ def stability(
     Slack, Hilgard, Singh, Lakkaraju: Reliable Post hoc Explanations, 2021. arXiv:2008.05030; Schallner, Rabold, Scholz,
     Schmid: Effect of Superpixel Aggregation on Explanations in LIME, 2019. arXiv:1910.07856
     """
-    segmenters = [segmenters] if isinstance(segmenters, str) else list(segmenters)
+    changes = _changes(method, seeds, [segmenters] if isinstance(segmenters, str) else list(segmenters))
+    explanations = {
+        f"{name}={value if isinstance(value, (int, str)) else f'#{number}'}": _changed(method, name, value)(
+            model, inputs, targets, **call
+        )
+        for number, (name, value) in enumerate(changes)
+    }
+    maps = [explanation.heatmap(input) for explanation in explanations.values()]
+    lead = next(iter(explanations.values())).targets.shape
+    by_row = np.stack([heat.reshape(int(np.prod(lead)), -1) for heat in maps], axis=1)  # (rows, R, places)
+    agreement = np.array([spearman_of_pairs(of_row) for of_row in by_row], np.float32)
+    return Stability(explanations, agreement.reshape(*lead, len(maps), len(maps)))
+
+
+def _changes(method: Any, seeds: int | Iterable[int], segmenters: list[Any]) -> list[tuple[str, Any]]:
+    """The settings that are changed, each with its value.
+
+    Raises ValueError if the method lacks one of them, or there are fewer than two changes.
+    """
     settings = getattr(method, "__dataclass_fields__", {})
     for name, asked in (("seed", seeds != 1), ("segmenter", bool(segmenters))):
         if asked and name not in settings:
@@ -88,22 +107,16 @@ def stability(
                 "tfxai.LIME()."
             )
     drawn = range(method.seed, method.seed + seeds) if isinstance(seeds, int) else list(seeds)
-    changes = [("seed", seed) for seed in drawn] + [("segmenter", each) for each in segmenters]
+    changes = [("seed", seed) for seed in drawn] + [("segmenter", segmenter) for segmenter in segmenters]
     if len(changes) < 2 or len({str(change) for change in changes}) < len(changes):
         raise ValueError(
             f"{len(changes)} explanations cannot be compared. Give two or more different seeds or segmenters."
         )
-    found = {
-        f"{name}={value if isinstance(value, (int, str)) else f'#{i}'}": dataclasses.replace(
-            method, **{name: value}
-        )(model, inputs, targets, **call)
-        for i, (name, value) in enumerate(changes)
-    }
-    maps = [each.heatmap(input) for each in found.values()]
-    lead = next(iter(found.values())).targets.shape
-    rows = np.stack([each.reshape(int(np.prod(lead)), -1) for each in maps], axis=1)  # (rows, R, places)
-    agreement = np.stack([_agreement(row) for row in rows])
-    return Stability(found, agreement.reshape(*lead, len(maps), len(maps)).astype(np.float32))
+    return changes
+
+
+def _changed(method: Any, name: str, value: Any) -> Callable[..., Explanation]:
+    return dataclasses.replace(method, **{name: value})
 
 
 def _mean(values: NDArray, axis: int) -> Any:
@@ -111,14 +124,3 @@ def _mean(values: NDArray, axis: int) -> Any:
     there = np.isfinite(values)
     count = there.sum(axis)
     return np.where(count, np.where(there, values, 0).sum(axis) / np.maximum(count, 1), np.nan)
-
-
-def _agreement(maps: NDArray) -> NDArray:
-    """(R, R) rank correlations of maps (R, places), where all of them have values."""
-    there = np.isfinite(maps).all(0)
-    result: Any = np.eye(len(maps))
-    for i, j in itertools.combinations(range(len(maps)), 2):
-        one, other = maps[i, there], maps[j, there]
-        varied = np.ptp(one) > 0 and np.ptp(other) > 0
-        result[i, j] = result[j, i] = float(np.asarray(spearmanr(one, other))[0]) if varied else np.nan
-    return result

@@ -1,4 +1,4 @@
-"""A table of methods by metrics: means, intervals, the best."""
+"""A table of methods by metrics: means, intervals, the best; to print, and to write as CSV or Markdown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tfxai.stats import interval, paired
 
-ALPHA = 0.05
+ALPHA = 0.05  # below which a difference counts as significant
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MethodTable:
-    """Methods by metrics, over the same N examples.
+    """Which method is best by which metric? Methods by metrics, over the same N examples.
 
     methods:          names of the rows; the last ones are the controls "random" and, for images and series, "edges".
     metrics:          names of the columns.
@@ -34,11 +34,14 @@ class MethodTable:
     seconds: NDArray[np.float64]
 
     def mean(self, method: str, metric: str) -> float:
-        """Over all examples that have a value."""
+        """Over all examples that have a value. Raises ValueError if there is no such row or column."""
         return _mean(self._row(method, metric))
 
     def interval(self, method: str, metric: str) -> tuple[float, float]:
-        """95 % bootstrap interval of the mean."""
+        """Low and high end of the 95 % bootstrap interval of the mean.
+
+        Raises ValueError if there is no such row or column.
+        """
         if (method, metric) not in self._intervals:
             row = self._row(method, metric)
             self._intervals[method, metric] = interval(row[np.isfinite(row)].astype(np.float64))
@@ -52,26 +55,23 @@ class MethodTable:
     def best(self) -> dict[str, str | None]:
         """metric -> the method with the best mean, if it is better than the next one at p < 0.05 (paired t-test).
 
-        Which two are tested is seen in the same numbers, and columns are not corrected for: a hint, no proof.
+        Which two are tested is seen in the same numbers, and columns are not corrected for: a hint, not a proof.
         """
-        found: dict[str, str | None] = {}
-        for metric in self.metrics:
-            rows = self.values[metric].astype(np.float64)
-            sign = 1 if self.higher_is_better[metric] else -1
-            means = np.array([_mean(row) for row in rows]) * sign
-            order = [
-                i
-                for i in np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")
-                if np.isfinite(means[i])
-            ]
-            found[metric] = None
-            if len(order) > 1:
-                both = np.isfinite(rows[order[0]]) & np.isfinite(rows[order[1]])
-                ours, theirs = (rows[i][both] for i in order[:2])
-                ahead = both.sum() > 2 and (ours - theirs).mean() * sign > 0
-                if ahead and paired(ours, theirs) < ALPHA:
-                    found[metric] = self.methods[order[0]]
-        return found
+        return {metric: self._best(metric) for metric in self.metrics}
+
+    def _best(self, metric: str) -> str | None:
+        """The method that is ahead of all others in one column."""
+        gains = self.values[metric].astype(np.float64) * (1 if self.higher_is_better[metric] else -1)
+        means = np.array([_mean(row) for row in gains])
+        order = [
+            i for i in np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable") if np.isfinite(means[i])
+        ]
+        if len(order) < 2:
+            return None
+        both = np.isfinite(gains[order[:2]]).all(axis=0)
+        first, second = gains[order[:2]][:, both]
+        ahead = both.sum() > 2 and (first - second).mean() > 0 and paired(first, second) < ALPHA
+        return self.methods[order[0]] if ahead else None
 
     def to_csv(self, path: str | Path) -> Path:
         """Writes mean, low and high of every metric, and seconds, a line for each method; returns the path."""
@@ -114,21 +114,25 @@ class MethodTable:
         return "\n".join([*lines, note])
 
     def _cells(self, marked: str = "{} *") -> tuple[list[str], list[list[str]]]:
-        heads = [
-            "method",
-            *(f"{m} {'↑' if self.higher_is_better[m] else '↓'}" for m in self.metrics),
-            "seconds",
-        ]
-        best, rows = self.best, []
+        """Heads, and a list of texts for each method; `marked` is put around the best."""
+        arrows = {metric: "↑" if self.higher_is_better[metric] else "↓" for metric in self.metrics}
+        heads = ["method", *(f"{metric} {arrow}" for metric, arrow in arrows.items()), "seconds"]
+        best = self.best
+        rows = []
         for method, seconds in zip(self.methods, self.seconds, strict=True):
-            cells = []
-            for metric in self.metrics:
-                low, high = self.interval(method, metric)
-                span = "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
-                cell = f"{self.mean(method, metric):.3g}{span}"
-                cells.append(marked.format(cell) if best[metric] == method else cell)
+            cells = [
+                marked.format(self._cell(method, metric))
+                if best[metric] == method
+                else self._cell(method, metric)
+                for metric in self.metrics
+            ]
             rows.append([method, *cells, f"{seconds:.3g}"])
         return heads, rows
+
+    def _cell(self, method: str, metric: str) -> str:
+        low, high = self.interval(method, metric)
+        span = "" if np.isnan(low) else f" ({low:.3g} to {high:.3g})"
+        return f"{self.mean(method, metric):.3g}{span}"
 
     def _row(self, method: str, metric: str) -> NDArray:
         if method not in self.methods or metric not in self.metrics:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from tfxai.plots.by_column import bars
 from tfxai.plots.by_segment import segments
 from tfxai.plots.by_word import text
-from tfxai.plots.canvas import Labels, pixels, title
+from tfxai.plots.canvas import pixels
 from tfxai.plots.concept_scores import tcav
-from tfxai.plots.maps import compare, heatmap, show
+from tfxai.plots.maps import compare, show
 from tfxai.plots.method_table import leaderboard
 from tfxai.plots.metric_curves import curves
 from tfxai.plots.over_time import series
+from tfxai.plots.single_map import heatmap
+from tfxai.plots.titles import Labels, title
 from tfxai.plots.weight_randomization import sanity
 
 __all__ = [

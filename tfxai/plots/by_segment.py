@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tfxai.plots import canvas
-from tfxai.plots.canvas import BLUE, GREY, INK, MARGIN, RED, TEXT, Labels
-from tfxai.plots.parts import per_target, target_name
+from tfxai.plots import canvas, titles
+from tfxai.plots.canvas import GREY, INK, MARGIN, TEXT
+from tfxai.plots.colours import BLUE, RED
 from tfxai.plots.protocol import Explained
+from tfxai.plots.reading import heading, origin, per_target
+from tfxai.plots.rgb import rgb
+from tfxai.plots.titles import Labels
 
 
 def segments(
@@ -45,26 +47,20 @@ def segments(
         raise ValueError(
             f"top is {top!r}. Give the number of segments to show, 1 or more; class names as labels=."
         )
-    canvas.check_one_each(true_labels, len(images))
-    weights, targets, scores = (per_target(explanation, name) for name in ("weights", "targets", "scores"))
-    fits = None if getattr(explanation, "r2", None) is None else per_target(explanation, "r2")
-    pictures = canvas.pictures(images[:limit])
-    figure, grid = canvas.sheet(len(pictures), 1 + targets.shape[1], pictures, width=2.2, right=MARGIN)
+    titles.check_one_each(true_labels, len(images))
+    weights, pictures = per_target(explanation, "weights"), rgb(images[:limit])
+    figure, grid = canvas.sheet(len(pictures), 1 + weights.shape[1], pictures, width=2.2, right=MARGIN)
     for row, (first, *others) in enumerate(grid):
         first.imshow(pictures[row])
         first.set_axis_off()
-        truth = "" if true_labels is None else canvas.class_name(true_labels[row], labels)
-        canvas.title(first, truth, "true class" if truth else "")
+        truth = "" if true_labels is None else titles.class_name(true_labels[row], labels)
+        titles.title(first, truth, "true class" if truth else "")
         for k, ax in enumerate(others):
             _draw_segments(ax, pictures[row], cut[row], weights[row, k], top, against)
-            note = canvas.score_text(scores[row, k], explanation.score)
-            fit = "" if fits is None else f" · R² {canvas.number(float(fits[row, k]), '.2f')}"
-            canvas.title(ax, target_name(targets[row, k], labels, explanation), note + fit)
-    shown = f"red: {_up_to(top)} most for the class"
-    shown += f", blue: {_up_to(top)} most against it" if against else ""
-    canvas.footnote(
-        figure, canvas.drawn(images, limit), shown, explanation.method, f"score: {explanation.score}"
-    )
+            name, score = heading(explanation, row, k, labels)
+            titles.title(ax, name, titles.joined(score, _fit(explanation, row, k)))
+    drawn = titles.first_of(limit, len(images))
+    titles.footnote(figure, drawn, _key(top, against), *origin(explanation))
     return figure
 
 
@@ -95,9 +91,9 @@ def _draw_segments(
             LineCollection(list(_borders(cut, chosen)), colors=colour, linewidths=1.6, capstyle="projecting")
         )
     if not len(best):
-        style = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.5}
-        ax.text(0.5, 0.5, "no segment\nsupports this class", transform=ax.transAxes, size=TEXT, color=INK, bbox=style,
-                ha="center", va="center")  # fmt: skip
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.5}
+        style = {"size": TEXT, "color": INK, "bbox": box, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, "no segment\nsupports this class", transform=ax.transAxes, **style)
     ax.set_axis_off()
 
 
@@ -107,7 +103,7 @@ def _strongest(weights: NDArray, top: int) -> NDArray:
     return order[weights[order] > 0]
 
 
-def _borders(cut: NDArray, chosen: Any) -> NDArray:
+def _borders(cut: NDArray, chosen: ArrayLike) -> NDArray:
     """Lines ((x, y), (x, y)) along the edges of pixels, wherever a chosen segment meets another one or the rim."""
     member = np.pad(np.where(np.isin(cut, chosen), cut, -1), 1, constant_values=-1)
     y, x = np.nonzero(member[1:] != member[:-1])
@@ -117,5 +113,13 @@ def _borders(cut: NDArray, chosen: Any) -> NDArray:
     return np.concatenate([level, upright]).reshape(-1, 2, 2)
 
 
-def _up_to(top: int) -> str:
-    return "the segment" if top == 1 else f"up to {top} segments"
+def _fit(explanation: Explained, row: int, k: int) -> str:
+    """R2 of a linear model, where one was fitted."""
+    if getattr(explanation, "r2", None) is None:
+        return ""
+    return f"R² {titles.number(float(per_target(explanation, 'r2')[row, k]), '.2f')}"
+
+
+def _key(top: int, against: bool) -> str:
+    most = "the segment" if top == 1 else f"up to {top} segments"
+    return f"red: {most} most for the class" + (f", blue: {most} most against it" if against else "")

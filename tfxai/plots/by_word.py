@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
-from tfxai.plots import canvas
-from tfxai.plots.canvas import BLUE, GAP, INK, MARGIN, RED, TITLE, Labels
-from tfxai.plots.parts import KEY_OF_COLOURS, WIDE, how_many_drawn, per_target, target_name
+from tfxai.plots import canvas, titles
+from tfxai.plots.canvas import GAP, INK, MARGIN, TITLE, WIDE
+from tfxai.plots.colours import BLUE, RED
 from tfxai.plots.protocol import Explained
+from tfxai.plots.reading import heading, per_target
+from tfxai.plots.titles import KEY_OF_COLOURS, Labels, joined
+
+WORD, SPACE, LINE = 9, 5.5, 18  # points: letters, between words, from line to line
 
 
 def text(
@@ -35,70 +40,89 @@ def text(
 
     Raises ValueError if the explanation has no words, or if labels or true_labels do not fit.
     """
+    tokens = _words_of_texts(explanation)
+    titles.check_one_each(true_labels, len(tokens))
+    blocks = []
+    for row, words in enumerate(tokens[:limit]):
+        truth = titles.true_class(true_labels, row, labels)
+        blocks += _blocks(explanation, row, words, labels, truth)
+    heights = [TITLE + LINE * (1 + max(piece.line for piece in block.pieces)) / 72 for block in blocks]
+    figure = canvas.blank(WIDE + 2 * MARGIN, sum(heights) + GAP * len(blocks) + TITLE + 2 * MARGIN)
+    y = MARGIN
+    for block, height in zip(blocks, heights, strict=True):
+        ax = canvas.placed(figure, MARGIN, y + TITLE, WIDE, height - TITLE)
+        _draw_words(ax, block)
+        titles.title(ax, block.name, block.note)
+        y += height + GAP
+    method = f"{explanation.method} of the {explanation.score}" if explanation.method else explanation.score
+    titles.footnote(figure, titles.first_of(limit, len(tokens), "texts"), KEY_OF_COLOURS, method)
+    return figure
+
+
+def _words_of_texts(explanation: Explained) -> list[list[str]]:
     tokens = getattr(explanation, "tokens", None)
     if tokens is None:
         raise ValueError(
             f"{explanation.method or 'The explanation'} has no words. Give an explanation of texts, such as LIME, "
             "KernelSHAP and PartitionSHAP make it, or draw it with plots.show."
         )
-    canvas.check_one_each(true_labels, len(tokens))
-    weights, targets, scores = (per_target(explanation, name) for name in ("weights", "targets", "scores"))
-    blocks = []
-    for row, words in enumerate(tokens[:limit]):
-        pieces = _wrapped(words, 72 * WIDE)
-        scale = float(np.abs(weights[row, :, : len(words)]).max())
-        truth = "" if true_labels is None else f"true class {canvas.class_name(true_labels[row], labels)}"
-        for k in range(targets.shape[1]):
-            ends = (
-                f"colours end at ±{canvas.number(scale, '.2g')}"
-                if weights[row, k, : len(words)].any()
-                else "no evidence"
-            )
-            score = canvas.score_text(scores[row, k], explanation.score)
-            note = " · ".join(filter(None, (truth, score, ends)))
-            name = target_name(targets[row, k], labels, explanation)
-            blocks.append((pieces, weights[row, k] / (scale or 1), name, note))
-    heights = [TITLE + LINE * (1 + max(line for line, *_ in pieces)) / 72 for pieces, *_ in blocks]
-    figure = canvas.blank(WIDE + 2 * MARGIN, sum(heights) + GAP * len(blocks) + TITLE + 2 * MARGIN)
-    y = MARGIN
-    for (pieces, shares, name, note), height in zip(blocks, heights, strict=True):
-        ax = canvas.placed(figure, MARGIN, y + TITLE, WIDE, height - TITLE)
-        _draw_words(ax, pieces, shares)
-        canvas.title(ax, name, note)
-        y += height + GAP
-    method = f"{explanation.method} of the {explanation.score}" if explanation.method else explanation.score
-    canvas.footnote(figure, how_many_drawn(tokens, limit, "texts"), KEY_OF_COLOURS, method)
-    return figure
+    return tokens
 
 
-WORD, SPACE, LINE = 9, 5.5, 18  # points: letters, between words, from line to line
+class _Piece(NamedTuple):
+    """A word, or what fits of it into a line. x, width: points. number: of the word in its text."""
+
+    line: int
+    x: float
+    width: float
+    letters: str
+    number: int
 
 
-def _wrapped(words: Sequence[str], room: float) -> list[tuple[int, float, float, str, int]]:
-    """Where words lie in lines `room` points wide: (line, x, width, letters, number of the word)."""
-    found, line, x = [], 0, 0.0
+class _Block(NamedTuple):
+    """A text and one of its targets. shares: weight of each word on the scale of its text, -1..1."""
+
+    pieces: list[_Piece]
+    shares: NDArray
+    name: str
+    note: str
+
+
+def _blocks(
+    explanation: Explained, row: int, words: Sequence[str], labels: Labels | None, truth: str
+) -> Iterator[_Block]:
+    """A block for each target of one text."""
+    pieces, weights = _wrapped(words, 72 * WIDE), per_target(explanation, "weights")[row]
+    scale = float(np.abs(weights[:, : len(words)]).max())
+    for k, of_target in enumerate(weights):
+        name, score = heading(explanation, row, k, labels)
+        coloured = of_target[: len(words)].any()
+        ends = f"colours end at ±{titles.number(scale, '.2g')}" if coloured else "no evidence"
+        yield _Block(pieces, of_target / (scale or 1), name, joined(truth, score, ends))
+
+
+def _wrapped(words: Sequence[str], room: float) -> list[_Piece]:
+    """Where words lie in lines `room` points wide."""
+    pieces, line, x = [], 0, 0.0
     for number, word in enumerate(words):
-        shown = " ".join(word.split()) or "␣"
-        while shown:
-            width = canvas.text_width(shown, WORD)
+        left = " ".join(word.split()) or "␣"
+        while left:
+            width = titles.text_width(left, WORD)
             if x and x + width > room:
                 line, x = line + 1, 0.0
-            piece = shown if width <= room else shown[: max(1, int(len(shown) * room / width) - 2)]
-            width = canvas.text_width(piece, WORD)
-            found.append((line, x, width, piece, number))
-            shown, x = shown[len(piece) :], x + width + SPACE
-    return found
+            letters = left if width <= room else left[: max(1, int(len(left) * room / width) - 2)]
+            width = titles.text_width(letters, WORD)
+            pieces.append(_Piece(line, x, width, letters, number))
+            left, x = left[len(letters) :], x + width + SPACE
+    return pieces
 
 
-def _draw_words(ax: Axes, pieces: Sequence[tuple[int, float, float, str, int]], shares: NDArray) -> None:
-    """shares: -1..1, weight of each word on the scale of its text."""
-    for line, x, width, letters, number in pieces:
-        y, colour = LINE * (line + 0.5), _ground(float(shares[number]))
-        box = FancyBboxPatch(
-            (x, y - 6), width, 12, "round,pad=1.5,rounding_size=2.5", facecolor=colour, linewidth=0
-        )
-        ax.add_patch(box)
-        ax.text(x, y + 3.2, letters, size=WORD, color=INK, va="baseline", parse_math=False)
+def _draw_words(ax: Axes, block: _Block) -> None:
+    for piece in block.pieces:
+        y, colour = LINE * (piece.line + 0.5), _ground(float(block.shares[piece.number]))
+        shape = "round,pad=1.5,rounding_size=2.5"
+        ax.add_patch(FancyBboxPatch((piece.x, y - 6), piece.width, 12, shape, facecolor=colour, linewidth=0))
+        ax.text(piece.x, y + 3.2, piece.letters, size=WORD, color=INK, va="baseline", parse_math=False)
     ax.set(xlim=(-2, 72 * WIDE + 2), ylim=(72 * ax.bbox.height / ax.figure.dpi, 0))
     ax.set_axis_off()
 

@@ -9,10 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tfxai.plots import canvas
-from tfxai.plots.canvas import INK, KEY, MARGIN, SMALL, TICKS, TITLE, Labels, line_colours
-from tfxai.plots.parts import WIDE, how_many_drawn, per_target, target_name
+from tfxai.plots import canvas, titles
+from tfxai.plots.canvas import INK, KEY, MARGIN, SMALL, TICKS, TITLE, WIDE
+from tfxai.plots.colours import colour_key, colour_map, end_of_scale, line_colours
 from tfxai.plots.protocol import Explained
+from tfxai.plots.reading import heading, origin
+from tfxai.plots.titles import Labels, joined
+
+HEIGHT, LEGEND = 1.2, 0.3  # inches
 
 
 def series(
@@ -36,6 +40,31 @@ def series(
 
     Raises ValueError if there are no series, or if channels, labels or true_labels do not fit.
     """
+    lines = _checked_series(explanation, channels, true_labels, input)
+    maps = explanation.heatmap(input).reshape(len(lines), -1, lines.shape[1])
+    signed, top = bool((maps < 0).any()), LEGEND if channels is not None else 0
+    drawn, pitch = maps[:limit].shape[:2], TITLE + HEIGHT + 0.7 * TICKS
+    figure = canvas.blank(MARGIN + TICKS + WIDE + KEY, top + np.prod(drawn) * pitch + TITLE + 2 * MARGIN)
+    for number, (row, k) in enumerate(np.ndindex(*drawn)):
+        ax = canvas.placed(figure, MARGIN + TICKS, MARGIN + top + TITLE + number * pitch, WIDE, HEIGHT)
+        scale = end_of_scale(maps[row], percentile)
+        _draw_band(ax, maps[row, k], lines[row], signed, scale)
+        name, score = heading(explanation, row, k, labels)
+        titles.title(ax, name, joined(titles.true_class(true_labels, row, labels), score), maps[row, k])
+        colour_key(ax, signed, scale, pale=True)
+        if channels is not None and number == 0:
+            _draw_legend(figure, ax, channels)
+    titles.footnote(figure, titles.first_of(limit, len(lines), "series"), *origin(explanation))
+    return figure
+
+
+def _checked_series(
+    explanation: Explained,
+    channels: Sequence[str] | None,
+    true_labels: Sequence[int | str] | None,
+    input: str | int | None,
+) -> NDArray:
+    """The series (N, T, F)."""
     values, lines = explanation.one(input)
     if values is None or lines.ndim != 3:
         shape = "values that are None" if values is None else f"inputs {lines.shape}"
@@ -44,26 +73,8 @@ def series(
         )
     if channels is not None and len(channels) != lines.shape[2]:
         raise ValueError(f"channels has {len(channels)} names for {lines.shape[2]} channels. Give one each.")
-    canvas.check_one_each(true_labels, len(lines))
-    targets, scores = (per_target(explanation, name) for name in ("targets", "scores"))
-    maps = explanation.heatmap(input).reshape(*targets.shape, -1)
-    signed, height, top = bool((maps < 0).any()), 1.2, 0.3 if channels is not None else 0
-    pitch, blocks = TITLE + height + 0.7 * TICKS, min(len(lines), limit) * targets.shape[1]
-    figure = canvas.blank(MARGIN + TICKS + WIDE + KEY, top + blocks * pitch + TITLE + 2 * MARGIN)
-    for number, (row, k) in enumerate(np.ndindex(min(len(lines), limit), targets.shape[1])):
-        ax = canvas.placed(figure, MARGIN + TICKS, MARGIN + top + TITLE + number * pitch, WIDE, height)
-        scale = canvas.scale(maps[row], percentile)
-        _draw_band(ax, maps[row, k], lines[row], signed, scale)
-        truth = "" if true_labels is None else f"true class {canvas.class_name(true_labels[row], labels)} · "
-        note = truth + canvas.score_text(scores[row, k], explanation.score)
-        canvas.title(ax, target_name(targets[row, k], labels, explanation), note, maps[row, k])
-        canvas.colour_key(ax, signed, scale, pale=True)
-        if channels is not None and number == 0:
-            _legend(figure, ax, channels)
-    canvas.footnote(
-        figure, how_many_drawn(lines, limit, "series"), explanation.method, f"score: {explanation.score}"
-    )
-    return figure
+    titles.check_one_each(true_labels, len(lines))
+    return lines
 
 
 def _draw_band(ax: Axes, values: NDArray, lines: NDArray, signed: bool, scale: float) -> None:
@@ -72,13 +83,22 @@ def _draw_band(ax: Axes, values: NDArray, lines: NDArray, signed: bool, scale: f
     ax.margins(x=0, y=0.08)
     canvas.quiet(ax)
     box = (-0.5, len(values) - 0.5, *ax.get_ylim())
-    ax.imshow(values[None], **canvas.colour_map(signed, scale, pale=True), extent=box, aspect="auto",
-              interpolation="nearest")  # fmt: skip
+    colours = colour_map(signed, scale, pale=True)
+    ax.imshow(values[None], **colours, extent=box, aspect="auto", interpolation="nearest")
 
 
-def _legend(figure: Figure, ax: Axes, channels: Sequence[str]) -> None:
+def _draw_legend(figure: Figure, ax: Axes, channels: Sequence[str]) -> None:
+    """The names of the channels, above the first series."""
     width, height = figure.get_size_inches()
-    key = figure.legend(ax.lines, list(channels), loc="upper left", ncols=min(len(channels), 6), fontsize=SMALL,
-                        bbox_to_anchor=((MARGIN + TICKS) / width, 1 - 0.05 / height), borderaxespad=0, frameon=False, labelcolor=INK)  # fmt: skip
-    for name in key.get_texts():
-        name.set_parse_math(False)
+    legend = figure.legend(
+        ax.lines,
+        list(channels),
+        loc="upper left",
+        bbox_to_anchor=((MARGIN + TICKS) / width, 1 - 0.05 / height),
+        ncols=min(len(channels), 6),
+        fontsize=SMALL,
+        borderaxespad=0,
+        frameon=False,
+        labelcolor=INK,
+    )
+    titles.without_formulas(legend)

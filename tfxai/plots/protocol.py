@@ -1,10 +1,13 @@
-"""What can be drawn: plots read these of a result, and know nothing else of it."""
+"""What can be drawn: pictures read these of a result, and know nothing else of it."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from numpy.typing import NDArray
+
+from tfxai.support import Inputs, Values
 
 
 class Explained(Protocol):
@@ -14,12 +17,12 @@ class Explained(Protocol):
     """
 
     @property
-    def values(self) -> Any:
+    def values(self) -> Values:
         """Signed values, in the structure of the inputs."""
         ...
 
     @property
-    def inputs(self) -> Any:
+    def inputs(self) -> Inputs:
         """What was explained: an array (N, ...), or a dict, list or tuple of them."""
         ...
 
@@ -51,4 +54,166 @@ class Explained(Protocol):
 
     def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
         """Values and array of one of several inputs."""
+        ...
+
+
+class LayerByLayer(Protocol):
+    """Explanations of N inputs by M methods while S layers lose their weights, as of `tfxai.sanity.SanityReport`."""
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """Names of the S layers, in the order in which they lose their weights."""
+        ...
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Names of the M methods."""
+        ...
+
+    @property
+    def similarity(self) -> Mapping[str, NDArray]:
+        """Measure -> (M, S + 1, N): how like the trained model's map each map is."""
+        ...
+
+    @property
+    def scores(self) -> NDArray:
+        """(S + 1, N): probability of the explained class, NaN where there are no classes."""
+        ...
+
+    @property
+    def targets(self) -> NDArray:
+        """(N,): explained classes."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """ "cascading" if layers stay destroyed, "independent" if one is at a time."""
+        ...
+
+    @property
+    def explanations(self) -> Mapping[str, Sequence[Explained]] | None:
+        """Method -> its S + 1 explanations, if they were kept."""
+        ...
+
+
+class ConceptScores(Protocol):
+    """How much T classes lean on C concepts in L layers, over R runs, as of `tfxai.TCAVResult`."""
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """The T classes."""
+        ...
+
+    @property
+    def concepts(self) -> Sequence[str]:
+        """Names of the C concepts."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """Names of the L layers."""
+        ...
+
+    @property
+    def scores(self) -> NDArray:
+        """(T, C, L, R): TCAV scores, 0 to 1."""
+        ...
+
+    @property
+    def random_scores(self) -> NDArray:
+        """(T, L, R): those of random sets."""
+        ...
+
+    @property
+    def learned(self) -> NDArray:
+        """(C, L): whether the layer tells the concept from random images."""
+        ...
+
+    @property
+    def significant(self) -> NDArray:
+        """(T, C, L): whether the score is other than chance."""
+        ...
+
+    @property
+    def correction(self) -> str:
+        """Name of the correction for many tests."""
+        ...
+
+    @property
+    def alpha(self) -> float:
+        """Level of significance."""
+        ...
+
+
+class MethodScores(Protocol):
+    """Methods by metrics over the same N examples, as of `tfxai.compare_methods`."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Names of the methods."""
+        ...
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Names of the metrics."""
+        ...
+
+    @property
+    def higher_is_better(self) -> Mapping[str, bool]:
+        """Metric -> direction."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, NDArray]:
+        """Metric -> (methods, N)."""
+        ...
+
+    @property
+    def best(self) -> Mapping[str, str | None]:
+        """Metric -> the method that is significantly better than the next one, if there is one."""
+        ...
+
+    def mean(self, method: str, metric: str) -> float:
+        """Over all examples that have a value."""
+        ...
+
+    def interval(self, method: str, metric: str) -> tuple[float, float]:
+        """95 % interval of the mean."""
+        ...
+
+
+class MetricCurves(Protocol):
+    """A metric's scores while parts of N inputs are taken away, as of `tfxai.metrics.deletion`.
+
+    Results of road have no `curves`, but `morf` and `lerf`, (N, steps): most, and least relevant places first.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of the metric."""
+        ...
+
+    @property
+    def values(self) -> NDArray:
+        """(N,) or (N, K): the metric's number for each explained input and target."""
+        ...
+
+    @property
+    def mean(self) -> float:
+        """Over all examples and targets."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction."""
+        ...
+
+    @property
+    def curves(self) -> NDArray | None:
+        """(N, steps) or (N, K, steps): the score at each step; None where the metric has no such curve."""
+        ...
+
+    @property
+    def fractions(self) -> NDArray | None:
+        """(steps,): the part of the input, 0 to 1, at which it was taken."""
         ...

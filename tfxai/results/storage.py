@@ -11,13 +11,15 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1  # of the .npz file
+from tfxai.support import whole_file
+
+FORMAT = 2  # of the .npz file; 1 had no tags "scalar", "objects" and "bytes"
 KINDS: dict[str, type[Stored]] = {}  # every kind of result that files can hold, by the name of its class
 Kind = TypeVar("Kind", bound="Stored")
 
 
 class Stored:
-    """A dataclass whose fields are arrays, words, numbers, other results, and lists, tuples and dicts of them.
+    """A dataclass whose fields are arrays, words, numbers, None, other results, and lists, tuples and dicts of them.
 
     A subclass is known to `load` by its name. called: what errors call it.
     """
@@ -26,31 +28,41 @@ class Stored:
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        KINDS[cls.__name__] = cls
+        known = KINDS.setdefault(cls.__name__, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(
+                f"There is a kind of result named {cls.__name__} already, in {known.__module__}. Give the class "
+                "another name: files tell kinds by their names."
+            )
+        KINDS[cls.__name__] = cls  # the same class once more, as a notebook defines it again
 
     def save(self, path: str | Path) -> Path:
-        """Writes one compressed .npz file, readable by NumPy alone, and returns its path."""
-        path = Path(path)
-        arrays: dict[str, NDArray] = {}
+        """Writes one compressed .npz file, readable by NumPy alone, and returns its path.
+
+        An older file of this name is replaced at the end, so it is still there if anything fails.
+
+        Raises ValueError if a field holds what a file cannot, such as a function.
+        """
+        path, arrays = Path(path), {}
         header = {"format": FORMAT, **_packed_result(self, arrays)}
         arrays["header"] = np.array(json.dumps(header))
-        with path.open("wb") as file:  # a file object: NumPy would add .npz to other names
-            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+        with whole_file(path) as part, part.open("wb") as file:  # NumPy would add .npz to other names
+            np.savez_compressed(file, **arrays)
         return path
 
     @classmethod
     def load(cls: type[Kind], path: str | Path) -> Kind:
         """Reads what `save` wrote; nothing in the file is ever executed (no pickle).
 
-        Raises ValueError if the file is no such result, or holds a kind or a field that this version does not know.
+        Raises ValueError if the file is not a saved result of this kind, or holds a kind or a field that this version
+        does not know.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(str(arrays["header"]))
-            result = _unpacked_result(header, arrays)
+            result = _read(path)
         except FileNotFoundError:
             raise
+        except UnknownContentError as error:
+            raise ValueError(f"{path} {error}") from None
         except Exception as error:
             raise ValueError(
                 f"{path} is not a saved {cls.called} ({error}). Give a file written by save()."
@@ -63,52 +75,135 @@ class Stored:
         return result  # pyright: ignore[reportReturnType]
 
 
-def packed(value: Any, arrays: dict[str, NDArray]) -> Any:
-    """JSON that mirrors a structure. Arrays are put into `arrays`, and the JSON holds their names in it."""
+class UnknownContentError(ValueError):
+    """A file that was written by `save`, with content that this version does not know."""
+
+
+def _read(path: str | Path) -> Stored:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    header = json.loads(str(arrays["header"]))
+    if header["format"] > FORMAT:
+        raise UnknownContentError(
+            f"has format {header['format']}, and this version of tfxai reads up to {FORMAT}. Read it with a newer one."
+        )
+    return _unpacked_result(header, arrays)
+
+
+def _packed_result(result: Stored, arrays: dict[str, NDArray]) -> dict[str, Any]:
+    """The name of a result's kind, and its fields as JSON."""
+    packed_fields = {}
+    for field in dataclasses.fields(result):  # pyright: ignore[reportArgumentType]
+        try:
+            packed_fields[field.name] = packed(getattr(result, field.name), arrays)
+        except TypeError as error:
+            raise ValueError(
+                f"The {result.called} cannot be saved: its {field.name} holds {error}, and files hold arrays, words, "
+                "numbers, None, and lists, tuples and dicts of them."
+            ) from None
+    return {"type": type(result).__name__, "fields": packed_fields}
+
+
+def packed(value: object, arrays: dict[str, NDArray]) -> Any:
+    """JSON that mirrors a structure. Arrays are put into `arrays`, and the JSON holds their names in it.
+
+    Raises TypeError if there is something in it that files do not hold.
+    """
     if isinstance(value, Stored):
         return {"result": _packed_result(value, arrays)}
     if isinstance(value, (np.ndarray, np.generic)):
-        name, array = f"array_{len(arrays)}", np.asarray(value)
-        words = array.dtype == object
-        arrays[name] = array.astype(str) if words else array
-        return {"words" if words else "array": name}
+        return _packed_array(value, arrays)
     if isinstance(value, dict):
-        return {"dict": [[key, packed(item, arrays)] for key, item in value.items()]}
+        return {"dict": [[packed(key, arrays), packed(item, arrays)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [packed(item, arrays) for item in value]}
-    return {"plain": value}
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [packed(item, arrays) for item in value]}
+    if isinstance(value, bytes):
+        return {"bytes": value.decode("latin-1")}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return {"plain": value}
+    raise TypeError(f"a {type(value).__name__}")
 
 
-def unpacked(value: Any, arrays: Mapping[str, NDArray]) -> Any:
+def _packed_array(value: NDArray | np.generic, arrays: dict[str, NDArray]) -> Any:
+    array, name = np.asarray(value), f"array_{len(arrays)}"
+    if array.dtype != object:
+        if array.dtype.hasobject:  # NumPy would pickle it
+            raise TypeError(f"an array of {array.dtype}")
+        arrays[name] = array
+        return {"scalar" if isinstance(value, np.generic) else "array": name}
+    items = array.reshape(-1).tolist()
+    # As an array, words lose zeros at their end.
+    if items and all(type(item) is str and item[-1:] != "\0" for item in items):
+        arrays[name] = array.astype(str)
+        return {"words": name}
+    return {"objects": [list(array.shape), [packed(item, arrays) for item in items]]}
+
+
+def _unpacked_result(header: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Stored:
+    """The result of which `_packed_result` made this."""
+    name, content = header["type"], header["fields"]
+    if name not in KINDS:
+        raise UnknownContentError(
+            f"holds a {name}, and this version of tfxai knows {', '.join(sorted(KINDS))}. Read it with the version "
+            "that wrote it, or with the class itself: its own load()."
+        )
+    fields = {field.name: field for field in dataclasses.fields(KINDS[name])}  # pyright: ignore[reportArgumentType]
+    if unknown := [field for field in content if field not in fields]:
+        raise UnknownContentError(
+            f"holds a {name} with the fields {', '.join(unknown)}, which this version of tfxai does not know. Read it "
+            "with a newer one."
+        )
+    if missing := [field for field in fields if field not in content and _is_required(fields[field])]:
+        raise UnknownContentError(
+            f"holds a {name} without {', '.join(missing)}. Read it with the version of tfxai that wrote it."
+        )
+    return KINDS[name](**{field: unpacked(value, arrays) for field, value in content.items()})
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def unpacked(value: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """What `packed` was given."""
     ((kind, content),) = value.items()
-    if kind == "result":
-        return _unpacked_result(content, arrays)
-    if kind == "array":
-        return arrays[content]
-    if kind == "words":
-        return arrays[content].astype(object)
-    if kind == "dict":
-        # JSON has no tuples: a key that was one comes back as a list.
-        return {tuple(k) if isinstance(k, list) else k: unpacked(item, arrays) for k, item in content}
-    if kind in ("list", "tuple"):
-        items = [unpacked(item, arrays) for item in content]
-        return items if kind == "list" else tuple(items)
-    return content
+    match kind:
+        case "result":
+            return _unpacked_result(content, arrays)
+        case "array":
+            return arrays[content]
+        case "scalar":
+            return arrays[content][()]
+        case "words":
+            return arrays[content].astype(object)
+        case "objects":
+            shape, items = content
+            return _object_array(shape, items, arrays)
+        case "dict":
+            return {_unpacked_key(key, arrays): unpacked(item, arrays) for key, item in content}
+        case "list":
+            return [unpacked(item, arrays) for item in content]
+        case "tuple":
+            return tuple(unpacked(item, arrays) for item in content)
+        case "bytes":
+            return content.encode("latin-1")
+        case "plain":
+            return content
+    raise UnknownContentError(
+        f"holds a {kind}, which this version of tfxai does not know. Read it with a newer one."
+    )
 
 
-def _packed_result(result: Any, arrays: dict[str, NDArray]) -> dict[str, Any]:
-    fields = {field.name: packed(getattr(result, field.name), arrays) for field in dataclasses.fields(result)}
-    return {"type": type(result).__name__, "fields": fields}
+def _object_array(shape: list[int], items: list[Any], arrays: Mapping[str, NDArray]) -> NDArray:
+    array = np.empty(len(items), object)
+    for i, item in enumerate(items):  # one by one: NumPy would make axes of lists
+        array[i] = unpacked(item, arrays)
+    return array.reshape(shape)
 
 
-def _unpacked_result(header: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Any:
-    name, fields = header["type"], header["fields"]
-    if name not in KINDS:
-        raise ValueError(
-            f"it holds a {name}, and this version knows {', '.join(sorted(KINDS))}: a newer one wrote it"
-        )
-    known = {field.name for field in dataclasses.fields(KINDS[name])}  # pyright: ignore[reportArgumentType]
-    if unknown := [field for field in fields if field not in known]:
-        raise ValueError(f"its {name} has the fields {unknown}, which this version does not know")
-    return KINDS[name](**{field: unpacked(value, arrays) for field, value in fields.items()})
+def _unpacked_key(key: Any, arrays: Mapping[str, NDArray]) -> Any:
+    """In format 1 keys were plain JSON, where a tuple is a list."""
+    if isinstance(key, dict):
+        return unpacked(key, arrays)
+    return tuple(key) if isinstance(key, list) else key

@@ -1,24 +1,27 @@
-"""How many units of a layer a map needs."""
+"""Are a trained model's maps simpler than those of a random one? Two explanations instead of a cascade (eMPRT)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.methods import called, named_methods
 from tfxai.model import thawed, weights_kept
+from tfxai.sanity.randomize_model import Explainers
 from tfxai.sanity.reports import EfficientReport
-from tfxai.sanity.steps import fixed_targets, steps_of
-from tfxai.support import progress_bar
+from tfxai.sanity.steps import check_init, ordered_steps
+from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
+from tfxai.support import Inputs, Model, progress_bar, whole_number
 
 
 def efficient(
-    methods: Any,
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
+    methods: Explainers,
+    model: Model,
+    inputs: Inputs,
+    targets: Targets = None,
     *,
     bins: int = 100,
     init: Literal["layer", "uniform"] = "layer",
@@ -26,41 +29,38 @@ def efficient(
     batch_size: int = 32,
     progress: bool = False,
 ) -> EfficientReport:
-    """Do a trained model's maps say less than those of a random model? Two explanations instead of a cascade (eMPRT).
+    """Are a trained model's maps simpler than those of a random model? Two explanations instead of a cascade (eMPRT).
 
     No two maps are compared, so that no measure of similarity and no order of layers has to be chosen.
 
     bins: of the histogram over a map, which is divided by the root of its mean square first.
+    methods, model, targets, init: as for `randomize_model`.
 
-    Cost: twice the methods' own.
+    Raises ValueError as `randomize_model`. Cost: twice the methods' own.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
-    if not isinstance(bins, int) or bins < 2:
-        raise ValueError(f"bins is {bins!r}. Give a whole number, 2 or more.")
+    bins = whole_number("bins", bins, 2)
     named = named_methods(methods)
-    steps, _ = steps_of(model, inputs, "cascading", "bottom_up", None, init)
+    check_init(init)
+    steps, _ = ordered_steps(model, inputs, "bottom_up", None)
     targets = fixed_targets(model, inputs, targets, batch_size)
-    found: list[list[list[float]]] = []
-    with (
-        thawed(),
-        weights_kept(steps),
-        progress_bar(progress, "efficient", 2 * len(named)) as advance,
-    ):
+    entropies: list[list[list[float]]] = []
+    with thawed(), weights_kept(steps), progress_bar(progress, "efficient", 2 * len(named)) as advance:
         for destroyed in (False, True):
-            if destroyed:
-                for number, step in enumerate(steps):
-                    step.redraw(init, [seed, number])
-            found.append([])
+            for number, step in enumerate(steps if destroyed else ()):
+                step.redraw(init, [seed, number])
+            entropies.append([])
             for method in named.values():
                 maps = called(method, model, inputs, targets, batch_size).heatmap()
-                found[-1].append([_entropy(heat, bins) for heat in maps])
+                entropies[-1].append([_entropy(heat, bins) for heat in maps])
                 advance(1)
-    return EfficientReport(list(named), np.array(found, np.float32))
+    return EfficientReport(list(named), np.array(entropies, np.float32))
 
 
 def _entropy(heat: NDArray, bins: int) -> float:
+    """Of a map's histogram, in nats."""
     values = heat[np.isfinite(heat)]
     scale = np.sqrt((values**2).mean()) if values.size else 0.0
     counts = np.histogram(values / scale if scale else values, bins)[0]
-    parts = counts[counts > 0] / max(counts.sum(), 1)
-    return float(-(parts * np.log(parts)).sum())
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log(shares)).sum())

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tfxai.methods import called, named_methods
 from tfxai.predictions import probabilities
-from tfxai.sanity.recording import by_measure
+from tfxai.sanity.randomize_model import Explainers
 from tfxai.sanity.reports import LabelReport
-from tfxai.sanity.steps import fixed_targets
-from tfxai.stats import Reference
-from tfxai.support import progress_bar
+from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
+from tfxai.stats import Reference, by_measure
+from tfxai.support import Inputs, Model, progress_bar
 
 
 def randomize_labels(
-    build: Callable[[], Any],
-    methods: Any,
-    x: Any,
-    y: Any,
-    inputs: Any = None,
-    targets: Any = None,
+    build: Callable[[], Model],
+    methods: Explainers,
+    x: ArrayLike,
+    y: ArrayLike,
+    inputs: Inputs = None,
+    targets: Targets = None,
     *,
     epochs: int = 20,
     seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
 ) -> LabelReport:
-    """Trains twins on true and on permuted labels, and compares what explanations say of them.
+    """Do maps show what was learnt? Trains twins on true and on permuted labels, and compares their maps.
 
     The second twin can only learn by heart. If a method gives both the same maps, it does not show what was learnt.
     Look at `accuracy` first: a twin that did not learn its labels proves nothing; give it more epochs.
 
     build:   makes a compiled Keras model; called twice. Both twins start from the same weights.
-    x, y:    training data as `model.fit` takes it: arrays; classes as ints or one-hot.
+    x, y:    training data as `model.fit` takes it: arrays (N, ...); classes as ints (N,) or one-hot (N, C).
     inputs:  to explain; unless given, the first 8 of x. targets: see randomize_model; unless given, what the first twin
              predicts.
 
@@ -53,28 +53,40 @@ def randomize_labels(
     generator = np.random.default_rng(seed)
     labels = {"true": y, "permuted": y[generator.permutation(len(y))]}
     orders = [generator.permutation(len(x)) for _ in range(epochs)]
-    twins = {name: build() for name in labels}
-    twins["permuted"].set_weights(twins["true"].get_weights())
     with progress_bar(progress, "randomize_labels", 2 * epochs) as advance:
-        for name, given in labels.items():
-            shuffled = _shuffled(x, given, orders, batch_size)
-            twins[name].fit(
-                shuffled, steps_per_epoch=-(-len(x) // batch_size), epochs=epochs, shuffle=False, verbose=0
-            )
-            advance(epochs)
-    accuracy = {}
-    for name, given in labels.items():
-        classes = given.argmax(axis=1) if given.ndim == 2 and given.shape[1] > 1 else given.reshape(-1)
-        found = probabilities(twins[name], x, batch_size=batch_size).argmax(axis=1)
-        accuracy[name] = float((found == classes).mean())
+        twins = _trained_twins(build, x, labels, orders, batch_size, advance)
+    accuracy = {name: _accuracy(twin, x, labels[name], batch_size) for name, twin in twins.items()}
     targets = fixed_targets(twins["true"], inputs, targets, batch_size)
-    explained = {
+    explanations = {
         name: {key: called(method, twin, inputs, targets, batch_size) for key, method in named.items()}
         for name, twin in twins.items()
     }
-    pairs = [(explained["true"][key].heatmap(), explained["permuted"][key].heatmap()) for key in named]
-    alike = [[Reference(one).similarity(two) for one, two in zip(*pair, strict=True)] for pair in pairs]
-    return LabelReport(list(named), accuracy, by_measure(alike), explained)
+    maps = [[explanations[name][key].heatmap() for name in ("true", "permuted")] for key in named]
+    similarities = [
+        [Reference(true).similarity(permuted) for true, permuted in zip(*pair, strict=True)] for pair in maps
+    ]
+    return LabelReport(list(named), accuracy, by_measure(similarities), explanations)
+
+
+def _trained_twins(
+    build: Callable[[], Model],
+    x: NDArray,
+    labels: Mapping[str, NDArray],
+    orders: Sequence[NDArray],
+    batch_size: int,
+    advance: Callable[[float], None],
+) -> dict[str, Model]:
+    """A model for each kind of labels, all from the same weights, trained on the same examples in the same order."""
+    twins = {name: build() for name in labels}
+    start, *others = twins.values()
+    for twin in others:
+        twin.set_weights(start.get_weights())
+    steps, epochs = -(-len(x) // batch_size), len(orders)
+    for name, y in labels.items():
+        batches = _shuffled(x, y, orders, batch_size)
+        twins[name].fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0)
+        advance(epochs)
+    return twins
 
 
 def _shuffled(
@@ -85,3 +97,10 @@ def _shuffled(
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             yield x[rows], y[rows]
+
+
+def _accuracy(model: Model, x: NDArray, y: NDArray, batch_size: int) -> float:
+    """Share of the examples that a model gets right, 0 to 1. y: classes, or one-hot."""
+    classes = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+    predicted = probabilities(model, x, batch_size=batch_size).argmax(axis=1)
+    return float((predicted == classes).mean())

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
-
-import numpy as np
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from tfxai.methods import named_methods
 from tfxai.model import thawed, weights_kept
+from tfxai.results import Explanation
 from tfxai.sanity.recording import Recording
 from tfxai.sanity.reports import SanityReport
-from tfxai.sanity.steps import fixed_targets, steps_of
-from tfxai.support import progress_bar
+from tfxai.sanity.steps import check_init, ordered_steps
+from tfxai.sanity.targets import fixed_targets
+from tfxai.scores import Targets
+from tfxai.support import Inputs, Model, progress_bar, whole_number
+
+Explainer = Callable[..., Explanation]
+"""A method, or a function called as method(model, inputs, targets)."""
+
+Explainers = Explainer | Sequence[Explainer] | Mapping[str, Explainer]
+"""One, a list of them, or a dict name -> method."""
 
 
 def randomize_model(
-    methods: Any,
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
+    methods: Explainers,
+    model: Model,
+    inputs: Inputs,
+    targets: Targets = None,
     *,
     mode: Literal["cascading", "independent"] = "cascading",
     order: str | Sequence[str] = "top_down",
@@ -30,7 +38,7 @@ def randomize_model(
     batch_size: int = 32,
     progress: bool = False,
 ) -> SanityReport:
-    """Explains inputs again and again while the trained model's weights are drawn anew, and compares the maps.
+    """Do maps change while the trained model's weights are drawn anew? Explains inputs again at every step.
 
     A step is one layer with weights, and the batch norms that it feeds: kernel, bias, batch norm's parameters and
     statistics are all drawn anew. In the end the model has every weight back, to the bit, whatever happened.
@@ -47,29 +55,24 @@ def randomize_model(
              trained weights. "uniform": from -1 to 1; statistics 0 and 1.
     explanations: keeps all explanations in the report, as `tfxai.plots.sanity` needs to draw maps.
 
-    Raises ValueError if a name is no layer, the weights cannot be changed, or the method's maps cannot be compared.
+    Raises ValueError if a name is not that of a layer, the weights cannot be changed, or the method's maps cannot be
+    compared.
     Cost: S + 1 times the methods' own, and as many forward passes. Nothing is traced again from step to step.
 
     Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
     """
-    named = named_methods(methods)
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}. Give a whole number, 0 or more.")
-    steps, way = steps_of(model, inputs, mode, order, layers, init)
+    named, seed = named_methods(methods), whole_number("seed", seed, 0)
+    if mode not in ("cascading", "independent"):
+        raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
+    check_init(init)
+    steps, direction = ordered_steps(model, inputs, order, layers)
     targets = fixed_targets(model, inputs, targets, batch_size)
-    study = Recording(named, model, inputs, targets, batch_size, explanations)
-    with (
-        thawed(),
-        weights_kept(steps),
-        progress_bar(progress, "randomize_model", (len(steps) + 1) * (len(named) + 1)) as advance,
-    ):
-        study.look(advance)
+    recording = Recording(named, model, inputs, targets, batch_size, explanations)
+    total = (len(steps) + 1) * (len(named) + 1)
+    with thawed(), weights_kept(steps), progress_bar(progress, "randomize_model", total) as advance:
+        recording.record(advance)
         for number, step in enumerate(steps):
-            if mode == "independent":
-                with weights_kept([step]):
-                    step.redraw(init, [seed, number])
-                    study.look(advance)
-            else:
+            with weights_kept([step]) if mode == "independent" else contextlib.nullcontext():
                 step.redraw(init, [seed, number])
-                study.look(advance)
-    return study.report([step.path for step in steps], mode, way, seed)
+                recording.record(advance)
+    return recording.report([step.path for step in steps], mode, direction, seed)

@@ -1,4 +1,4 @@
-"""What the sanity checks found."""
+"""The results of the sanity checks: how maps changed, and whether a method passes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LAST_BELOW, MEAN_BELOW = 0.1, 0.5  # of the way from chance to sameness: at the 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SanityReport(Stored):
-    """How explanations changed while a model's weights were drawn anew, layer by layer.
+    """How did explanations change while a model's weights were drawn anew, layer by layer?
 
     layers:       names of the S steps.
     methods:      names of the M methods.
     similarity:   "spearman", "spearman_abs", "ssim", "hog" -> float32 (M, S + 1, N): of each map with that of the trained
-                  model; column 0 is the trained model itself, so 1. See tfxai.similarity for what they mean.
+                  model; column 0 is the trained model itself, so 1. `tfxai.stats.similarity.Reference` says what they mean.
     predictions:  int (S + 1, N): the class that the model as it then was gives each input; -1 if it has no classes.
     scores:       float32 (S + 1, N): its probability for the explained class, 0 to 1; NaN if it has no classes.
     targets:      int (N,): the explained classes; -1 if the model has none.
@@ -57,10 +57,13 @@ class SanityReport(Stored):
         passes = last < LAST_BELOW
         if self.mode == "cascading" and self.order == "top_down":
             passes &= mean < MEAN_BELOW
-        return {name: bool(one) for name, one in zip(self.methods, passes, strict=True)}
+        return dict(zip(self.methods, passes.tolist(), strict=True))
 
     def _kept(self) -> tuple[NDArray, NDArray]:
-        """How much of the map is kept where everything is destroyed, and on the mean over steps: from chance to 1."""
+        """(M,) each: how much of a map is kept where everything is destroyed, and as a mean over steps.
+
+        0 is what chance reaches, 1 is the same map.
+        """
         alike = np.clip(self.similarity["spearman_abs"][:, 1:], 0, None)
         chance = np.minimum(self.chance, 0.99)[:, None]
         kept = ((alike - chance) / (1 - chance)).mean(axis=2)
@@ -68,10 +71,12 @@ class SanityReport(Stored):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the explanations, as lists and numbers: for JSON."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "explanations"}
-        fields["similarity"] = {name: array.tolist() for name, array in self.similarity.items()}
-        plain = {name: x.tolist() if isinstance(x, np.ndarray) else x for name, x in fields.items()}
-        return {**plain, "verdict": self.verdict()}
+        fields = {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name != "explanations"
+        }
+        return {**fields, "verdict": self.verdict()}
 
     def _repr_html_(self) -> str:
         """The figure and the verdict, for notebooks."""
@@ -92,13 +97,20 @@ class SanityReport(Stored):
         return "\n".join(lines)
 
 
+def _plain(value: Any) -> Any:
+    """Arrays as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class EfficientReport:
-    """How much more complex maps become when all weights are drawn anew (eMPRT).
+    """How much more complex do maps become when all weights are drawn anew (eMPRT)?
 
     methods:    names of the M methods.
     complexity: float32 (2, M, N): entropy of the map's histogram, in nats; of the trained model, and of the random one.
-    rise:       float32 (M, N): (random - trained) / trained. Above 0: the trained model's map is simpler than noise.
+    rise:       float32 (M, N): (random - trained) / trained. Above 0: the trained model's map is the simpler one.
     """
 
     methods: list[str]
@@ -106,16 +118,17 @@ class EfficientReport:
 
     @property
     def rise(self) -> NDArray[np.float32]:
+        """(M, N): (random - trained) / trained; 0 where the trained model's map has no entropy."""
         trained, random = self.complexity
         return np.divide(random - trained, trained, out=np.zeros_like(trained), where=trained > 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelReport:
-    """How alike the maps of twins are, one trained on true labels and one on permuted ones.
+    """How alike are the maps of twins, one trained on true labels and one on permuted ones?
 
     methods:      names of the M methods.
-    accuracy:     "true", "permuted" -> part of the training examples that the twin gets right by the labels it was given.
+    accuracy:     "true", "permuted" -> share of the training examples that the twin gets right by its own labels, 0 to 1.
     similarity:   as in SanityReport, float32 (M, N).
     explanations: "true", "permuted" -> method -> Explanation.
     """

@@ -1,24 +1,27 @@
-"""A method averaged over noisy copies of the input."""
+"""Randomization of a model (sMPRT) with maps that are averaged over noisy copies of the input."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxai.methods import called, named_methods
 from tfxai.results import Explanation
-from tfxai.sanity.randomize_model import randomize_model
+from tfxai.sanity.randomize_model import Explainer, Explainers, randomize_model
 from tfxai.sanity.reports import SanityReport
+from tfxai.scores import Targets
+from tfxai.support import Inputs, Model, at_least_zero, whole_number
 
 
 def smooth(
-    methods: Any,
-    model: Any,
-    inputs: Any,
-    targets: Any = None,
+    methods: Explainers,
+    model: Model,
+    inputs: Inputs,
+    targets: Targets = None,
     *,
     samples: int = 50,
     noise: float = 0.1,
@@ -26,20 +29,20 @@ def smooth(
     seed: int = 0,
     **settings: Any,
 ) -> SanityReport:
-    """As `randomize_model`, with every map averaged over noisy copies of the input (sMPRT).
+    """Do maps depend on the weights, apart from what noise does to them? As `randomize_model`, with smoothed maps.
 
-    What noise alone does to a map is then not taken for a change of the model; and layers are destroyed from the input
-    up, since from the output down they leave much of the map's origin as it was.
+    Every map is a mean over noisy copies of the input, so that what noise alone does to a map is not taken for a change
+    of the model. Layers are destroyed from the input up: from the output down, much of a map's origin stays as it was.
 
-    samples: noisy copies. noise: standard deviation, as a part of each input's own range. settings: see randomize_model.
+    inputs:  one array of numbers (N, ...).
+    samples: noisy copies. noise: standard deviation, as a part of each input's own range.
+    settings: all others, see `randomize_model`.
 
+    Raises ValueError as `randomize_model`, and for inputs that are not one array of numbers.
     Cost: `samples` times that of randomize_model.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
-    if not isinstance(samples, int) or samples < 1 or not isinstance(noise, (int, float)) or noise < 0:
-        raise ValueError(
-            f"samples={samples!r}, noise={noise!r}. Give 1 or more samples, and noise of 0 or more."
-        )
+    samples, noise = whole_number("samples", samples, 1), at_least_zero("noise", noise)
     smoothed = {
         name: Smoothed(method, samples, noise, seed) for name, method in named_methods(methods).items()
     }
@@ -50,21 +53,29 @@ def smooth(
 class Smoothed:
     """A method whose values are means over noisy copies of the input; the noise is the same for every model."""
 
-    method: Any
+    method: Explainer
     samples: int
     noise: float
     seed: int
 
-    def __call__(self, model: Any, inputs: Any, targets: Any = None, *, batch_size: int = 32) -> Explanation:
+    def __call__(
+        self, model: Model, inputs: NDArray, targets: Targets = None, *, batch_size: int = 32
+    ) -> Explanation:
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "fiu":
             raise ValueError("Noise needs one array of numbers as inputs.")
+        explanations = (
+            called(self.method, model, copy, targets, batch_size) for copy in self._noisy_copies(inputs)
+        )
+        explanation = next(explanations)
+        values = explanation.values / self.samples
+        for explanation in explanations:
+            values = values + explanation.values / self.samples
+        return dataclasses.replace(explanation, values=values, inputs=np.asarray(inputs, np.float32))
+
+    def _noisy_copies(self, inputs: NDArray) -> Iterator[NDArray]:
         generator = np.random.default_rng(self.seed)
         axes = tuple(range(1, inputs.ndim))
         width = self.noise * (inputs.max(axis=axes, keepdims=True) - inputs.min(axis=axes, keepdims=True))
-        total, found = 0.0, None
         for _ in range(self.samples):
             noise = generator.normal(size=(1, *inputs.shape[1:])).astype(np.float32)
-            found = called(self.method, model, inputs + width.astype(np.float32) * noise, targets, batch_size)
-            total = total + found.values / self.samples
-        assert found is not None
-        return dataclasses.replace(found, values=total, inputs=np.asarray(inputs, np.float32))
+            yield inputs + width.astype(np.float32) * noise

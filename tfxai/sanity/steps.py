@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from tfxai.model import WeightedLayer, chosen_layers, weighted_layers
-from tfxai.predictions import probabilities
-from tfxai.scores import Top
+from tfxai.support import Inputs, Model
 
 
-def steps_of(
-    model: Any,
-    inputs: Any,
-    mode: str,
-    order: str | Sequence[str],
-    layers: str | Sequence[str] | None,
-    init: str,
+def ordered_steps(
+    model: Model, inputs: Inputs, order: str | Sequence[str], layers: str | Sequence[str] | None
 ) -> tuple[list[WeightedLayer], str]:
-    if mode not in ("cascading", "independent"):
-        raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
-    if init not in ("layer", "uniform"):
-        raise ValueError(f'init is {init!r}. Give "layer" or "uniform".')
-    for name, value in (("layers", layers), ("order", order)):
-        if value is None or isinstance(value, str):
-            continue
-        if (
-            not isinstance(value, (list, tuple))
-            or not value
-            or not all(isinstance(one, str) for one in value)
-        ):
-            raise ValueError(f"{name} is {value!r}. Give names of layers, one or more.")
+    """The layers to destroy one after the other; and "top_down", "bottom_up", or "list" for any other order.
+
+    order, layers: as for `randomize_model`.
+
+    Raises ValueError if a name or the order does not fit, or the model has no weights that could be drawn anew.
+    """
+    _check_names("layers", layers)
+    _check_names("order", order)
     layers = [layers] if isinstance(layers, str) else layers
-    found = weighted_layers(model, inputs)
-    if not found:
+    weighted = weighted_layers(model, inputs)
+    if not weighted:
         raise ValueError("The model has no layers with weights that could be drawn anew.")
-    rank = {id(weight.variable): i for i, layer in enumerate(found) for weight in layer.weights}
-
-    def runs(step: WeightedLayer) -> int:
-        return max(rank[id(weight.variable)] for weight in step.weights)
-
-    name = getattr(model, "name", None)
-    allowed = found if layers is None else sorted(chosen_layers(found, layers, name), key=runs)
+    name, position = getattr(model, "name", None), _positions(weighted)
+    allowed = weighted if layers is None else sorted(chosen_layers(weighted, layers, name), key=position)
     if isinstance(order, str):
         if order not in ("top_down", "bottom_up"):
             raise ValueError(f'order is {order!r}. Give "top_down", "bottom_up" or a list of names.')
         return (allowed[::-1] if order == "top_down" else allowed), order
-    steps = chosen_layers(found, order, name)
-    inside = {id(weight.variable) for layer in allowed for weight in layer.weights}
-    if outside := [s.path for s in steps if not {id(weight.variable) for weight in s.weights} <= inside]:
+    steps = chosen_layers(weighted, order, name)
+    inside = set().union(*map(_variables, allowed))
+    if outside := [step.path for step in steps if not _variables(step) <= inside]:
         raise ValueError(f"order has {outside}, which layers= leaves out.")
-    falling = [runs(step) for step in steps]
-    return steps, "top_down" if falling == sorted(falling, reverse=True) else "list"
+    positions = [position(step) for step in steps]
+    return steps, "top_down" if positions == sorted(positions, reverse=True) else "list"
 
 
-def fixed_targets(model: Any, inputs: Any, targets: Any, batch_size: int) -> Any:
-    """The classes that are explained at every step."""
-    if isinstance(targets, Top):
-        raise ValueError("top(k) would be other classes at every step. Give an int, (N,) ints, or None.")
-    if targets is not None:
-        if np.ndim(targets) > 1:
-            raise ValueError(f"targets has shape {np.shape(targets)}. Give an int, (N,) ints, or None.")
-        return targets
-    try:
-        return probabilities(model, inputs, batch_size=batch_size).argmax(axis=1)
-    except ValueError:  # no classes: the methods know what their score is about
-        return None
+def check_init(init: str) -> None:
+    """Raises ValueError unless new weights can be drawn in this way."""
+    if init not in ("layer", "uniform"):
+        raise ValueError(f'init is {init!r}. Give "layer" or "uniform".')
+
+
+def _check_names(setting: str, value: object) -> None:
+    """Raises ValueError unless a setting is left out, one name, or a list of names."""
+    if value is None or isinstance(value, str):
+        return
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{setting} is {value!r}. Give names of layers, one or more.")
+
+
+def _positions(layers: Sequence[WeightedLayer]) -> Callable[[WeightedLayer], int]:
+    """The function that tells where a step runs: a step of several layers is where the last of them is."""
+    position = {variable: i for i, layer in enumerate(layers) for variable in _variables(layer)}
+    return lambda step: max(position[variable] for variable in _variables(step))
+
+
+def _variables(layer: WeightedLayer) -> set[int]:
+    return {id(weight.variable) for weight in layer.weights}

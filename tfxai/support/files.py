@@ -32,11 +32,25 @@ def writable(name: str | Path, endings: Sequence[str]) -> Path:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A new file beside the one that is meant: it takes its place in the end, or goes if anything fails."""
-    path = path.resolve()
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    """A new file beside the one that is meant: it takes its place in the end, or goes if anything fails.
+
+    Devices, pipes and folders cannot be replaced: their own path is given, to be written to or to fail.
+
+    Raises OSError, with the path that was given, if there is no such folder or nothing can be written in it.
+    """
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        yield path
+        return
+    part = place.with_name(f".{place.stem[:50]}.{os.getpid()}{place.suffix}")
     try:
         yield part
-        part.replace(path)
+        part.replace(place)
+    except OSError as error:
+        if error.errno is None or error.filename not in (part, str(part)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        part.unlink(missing_ok=True)
+        # What never came to be, in a folder that is missing or closed, need not go either.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""Called functions laid out in place of their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import tensorflow as tf
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.python.framework import function_def_to_graph
+
+from tfxai.hub.tensor_names import full, op_name
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+def inlined(graph: GraphDef) -> tuple[dict[str, NodeDef], dict[str, str]]:
+    """All nodes by name, with the bodies of called functions in place of the calls; and tensors that have moved.
+
+    The second is {the output of a call: the tensor in the body that it is now}.
+    """
+    inliner = _Inliner(graph)
+    inliner.add(graph.node, "", {})
+    inliner.connect()
+    return inliner.nodes, {tensor: inliner.now(tensor) for tensor in inliner.moved}
+
+
+class _Inliner:
+    """nodes: those laid out so far. moved: output of a call -> tensor in the body, which may be a call's output itself."""
+
+    def __init__(self, graph: GraphDef) -> None:
+        self.functions = {function.signature.name: function for function in graph.library.function}
+        self.nodes: dict[str, NodeDef] = {}
+        self.moved: dict[str, str] = {}
+
+    def add(self, nodes: Iterable[NodeDef], prefix: str, arguments: Mapping[str, str]) -> None:
+        """Copies nodes under a prefix, calls replaced by what they call.
+
+        arguments: the tensors that stand for the arguments of the function whose body this is.
+        """
+        for original in nodes:
+            node = tf.compat.v1.NodeDef()
+            node.CopyFrom(original)
+            node.name = prefix + node.name
+            for i, name in enumerate(node.input):
+                if name.startswith("^"):
+                    node.input[i] = f"^{op_name(arguments.get(name[1:], prefix + name[1:]))}"
+                else:
+                    node.input[i] = arguments.get(full(name), prefix + name)
+            called = node.attr["f"].func.name if node.op in _CALLS else node.op
+            if called in self.functions:
+                self._add_body(node, self.functions[called])
+            else:
+                self.nodes[node.name] = node
+
+    def _add_body(self, call: NodeDef, function: FunctionDef) -> None:
+        """The body of a called function; its results take the place of the call's outputs."""
+        body, flat_names = function_def_to_graph.function_def_to_graph_def(function)
+        given = zip(function.signature.input_arg, data_inputs(call), strict=True)
+        arguments = {argument.name: tensor for argument, tensor in given}
+        numbered = {f"{name}:0": tensor for name, tensor in arguments.items()}
+        inner = [node for node in body.node if node.name not in arguments]
+        self.add(inner, f"{call.name}/", {**numbered, **arguments})
+        for i, result in enumerate(function.signature.output_arg):
+            tensor = full(flat_names.get(function.ret[result.name], function.ret[result.name]))
+            self.moved[f"{call.name}:{i}"] = numbered.get(tensor, f"{call.name}/{tensor}")
+
+    def connect(self) -> None:
+        """Makes every node read tensors where they are now, and wait for no call that is gone."""
+        for node in self.nodes.values():
+            inputs = []
+            for name in node.input:
+                if not name.startswith("^"):
+                    inputs.append(self.now(full(name)))
+                elif name[1:] in self.nodes:
+                    inputs.append(name)
+            del node.input[:]
+            node.input.extend(inputs)
+
+    def now(self, tensor: str) -> str:
+        """The tensor that an output of a call has become, through all calls."""
+        while tensor in self.moved:
+            tensor = full(self.moved[tensor])
+        return tensor
+
+
+def data_inputs(node: NodeDef) -> Sequence[str]:
+    """The tensors that a node reads; after them comes what must have run before."""
+    return [name for name in node.input if not name.startswith("^")]
