@@ -16,7 +16,8 @@ from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.support import Layer, Structure, Tensor
 
-LayerChoice: TypeAlias = "str | int | Layer | None"
+# Not as text, and a number before a name: settings on the command line are read by these types.
+LayerChoice: TypeAlias = int | str | Layer | None
 """A layer by its path, its name, its index in model.layers, or itself; None for the default."""
 
 

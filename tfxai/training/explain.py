@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ from tfxai.metrics import measured
 from tfxai.model import Network, build
 from tfxai.plots import Labels
 from tfxai.results import Explanation
-from tfxai.scores import Score, Targets
+from tfxai.scores import Score, Targets, Top
 from tfxai.stats import Reference
 from tfxai.support import Inputs
 from tfxai.training.disk import is_file_name
@@ -206,8 +206,9 @@ class ExplainCallback(Monitor[Explanation]):
             inputs = list(self.inputs[:1])
         else:
             inputs = pack(self.inputs, [np.asarray(each)[:1] for each in flatten(self.inputs)[0]])
-        targets: Any = self.targets
-        return inputs, np.asarray(targets)[:1] if np.ndim(targets) else targets
+        if self.targets is None or isinstance(self.targets, Top) or not np.ndim(self.targets):
+            return inputs, self.targets
+        return inputs, np.asarray(self.targets)[:1]
 
     def _value(
         self,
