@@ -206,7 +206,8 @@ class ExplainCallback(Monitor[Explanation]):
             inputs = list(self.inputs[:1])
         else:
             inputs = pack(self.inputs, [np.asarray(each)[:1] for each in flatten(self.inputs)[0]])
-        return inputs, np.asarray(self.targets)[:1] if np.ndim(self.targets) else self.targets
+        targets: Any = self.targets
+        return inputs, np.asarray(targets)[:1] if np.ndim(targets) else targets
 
     def _value(
         self,
