@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import tfxai
 from tfxai.engines import Attribution, Method, Moments, ScoredBody, Sum, run_in_batches
-from tfxai.model import Network
+from tfxai.model import Body, Needs, Network
 from tfxai.model.tracing import key_of, traces
 
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -93,6 +93,8 @@ class Settings:
         (Settings(mask=np.ones(2)), Settings(mask=np.zeros(2))),
         ({"a": 1}, {"a": 2}),
         (tfxai.Gradient, tfxai.VarGrad),
+        ({1, 2}, {1, 3}),
+        (range(3), range(4)),
     ],
 )
 def test_different_settings_have_different_keys(one: Any, other: Any) -> None:
@@ -118,6 +120,60 @@ def test_a_key_keeps_nothing_alive_and_does_not_answer_for_another_object() -> N
     gc.collect()
     assert reference() is None
     assert key != key_of((keras.layers.Dense(2), "name"))
+
+
+class Loose:
+    """Two of these say that they are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loose)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def test_objects_count_by_identity_whatever_they_say() -> None:
+    one, other = Loose(), Loose()
+    assert one == other
+    assert key_of(one) != key_of(other)
+    assert key_of(one) == key_of(one)
+
+
+def test_what_is_set_on_a_dataclass_counts_like_a_field() -> None:
+    class Further(Settings):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        @functools.cached_property
+        def remembered(self) -> float:
+            return self.factor**2
+
+    assert key_of(Further(1.0)) != key_of(Further(2.0))
+    settings = Further(1.0)
+    before = key_of(settings)
+    assert settings.remembered == 1
+    assert key_of(settings) == before
+
+
+def test_a_body_that_is_not_a_dataclass_is_refused() -> None:
+    class Loosely(Body):
+        def __call__(self, network: Any, record: Any, *tensors: Any) -> Any:
+            return network.forward(tensors).outputs
+
+    with pytest.raises(TypeError, match="Loosely is not a dataclass"):
+        Network(linear(), ROWS).traced(Loosely(), [ROWS])
+
+
+def test_one_trace_tells_where_tokens_are_explained_to_all_methods() -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(2)]
+    )
+    ids = np.array([[1, 2, 3]])
+    for needs in (Needs(), Needs(gradients=False), Needs(layers=True)):
+        Network(model, ids, needs)
+        assert traces(model) == 1
 
 
 def test_a_mutable_score_is_asked_what_it_holds_now() -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-Score = Callable[[Any, Any], Any]
+from tfxai.support import Operation, Structure, Tensor
+
+Score = Callable[[Structure, Tensor], Tensor]
 """(outputs, targets) -> (N,): one differentiable number per example."""
 
 Unit = Literal["logit", "probability", "output"]
@@ -33,7 +35,7 @@ class Top:
     k: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, (int, np.integer)) or self.k < 1:
+        if not isinstance(self.k, (int, np.integer)) or isinstance(self.k, bool) or self.k < 1:
             raise ValueError(f"top({self.k!r}): expected the number of classes to explain, 1 or more.")
 
 
@@ -110,13 +112,13 @@ class ClassScore(OutputScore):
     unit: Unit
     output: str | int | None = None
 
-    def __call__(self, outputs: Any, targets: Any) -> Any:
+    def __call__(self, outputs: Structure, targets: Tensor) -> Tensor:
         classes = self.classes(outputs)
         if targets is None:
             targets = tf.argmax(classes, axis=1, output_type=tf.int32)
         return pick(classes, targets)
 
-    def classes(self, outputs: Any) -> Any:
+    def classes(self, outputs: Structure) -> Tensor:
         """Scores of all classes, float32 (N, C). A sigmoid unit has two: its complement and itself."""
         tensor = chosen(outputs, self.output, f"tfxai.scores.{self.unit}(output=NAME)")
         if tensor.shape.rank not in (1, 2):
@@ -142,7 +144,7 @@ class Component(OutputScore):
     index: int
     output: str | int | None
 
-    def __call__(self, outputs: Any, targets: Any) -> Any:
+    def __call__(self, outputs: Structure, targets: Tensor) -> Tensor:
         tensor = chosen(outputs, self.output, "tfxai.scores.regression(output=NAME)")
         count = int(np.prod(tensor.shape[1:]))
         if not -count <= self.index < count:
@@ -157,11 +159,11 @@ class Region(OutputScore):
     channel: int | None
     output: str | int | None
 
-    def count(self, outputs: Any) -> int | None:
+    def count(self, outputs: Structure) -> int | None:
         """How many classes a target can mean."""
         return chosen(outputs, self.output, "tfxai.scores.region(mask, output=NAME)").shape[-1]
 
-    def __call__(self, outputs: Any, targets: Any) -> Any:
+    def __call__(self, outputs: Structure, targets: Tensor) -> Tensor:
         maps = channel_maps(
             chosen(outputs, self.output, "tfxai.scores.region(mask, output=NAME)"), self.channel, targets
         )
@@ -179,11 +181,11 @@ class Box(OutputScore):
     channel: int | None
     output: str | int | None
 
-    def count(self, outputs: Any) -> int | None:
+    def count(self, outputs: Structure) -> int | None:
         """How many classes a target can mean."""
         return chosen(outputs, self.output, "tfxai.scores.box(corners, output=NAME)").shape[-1]
 
-    def __call__(self, outputs: Any, targets: Any) -> Any:
+    def __call__(self, outputs: Structure, targets: Tensor) -> Tensor:
         maps = channel_maps(
             chosen(outputs, self.output, "tfxai.scores.box(corners, output=NAME)"), self.channel, targets
         )
@@ -196,7 +198,7 @@ class Box(OutputScore):
         return tf.reduce_mean(maps[:, y0:y1, x0:x1], axis=(1, 2))
 
 
-def channel_maps(tensor: Any, channel: int | None, targets: Any) -> Any:
+def channel_maps(tensor: Tensor, channel: int | None, targets: Tensor) -> Tensor:
     """(N, H, W) of one class of a dense output (N, H, W, C)."""
     if tensor.shape.rank != 4:
         raise ValueError(f"The output has shape {tuple(tensor.shape)}; a region or box needs (N, H, W, C).")
@@ -217,10 +219,10 @@ def channel_maps(tensor: Any, channel: int | None, targets: Any) -> Any:
     )
 
 
-def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
+def chosen(outputs: Structure, output: str | int | None, how: str) -> Tensor:
     """One tensor of a model's outputs. Raises ValueError, with the names, if it is not clear which."""
     if isinstance(outputs, dict):
-        named: dict[Any, Any] = outputs
+        named: dict[str | int, Tensor] = outputs
     elif isinstance(outputs, (list, tuple)):
         named = dict(enumerate(outputs))
     else:
@@ -239,13 +241,13 @@ def chosen(outputs: Any, output: str | int | None, how: str) -> Any:
     raise ValueError(f"The model has no output {output!r}. It has: {names}.")
 
 
-def pick(classes: Any, targets: Any) -> Any:
+def pick(classes: Tensor, targets: Tensor) -> Tensor:
     """The target's entry (N,) of class scores (N, C)."""
     # Not tf.gather, whose gradient is a slow scatter; and an infinite score of another class must not matter.
     return tf.reduce_sum(tf.math.multiply_no_nan(classes, tf.one_hot(targets, classes.shape[1])), axis=1)
 
 
-def has_classes(outputs: Any) -> bool:
+def has_classes(outputs: Structure) -> bool:
     """Whether there is one output, and it holds class scores."""
     flat = tf.nest.flatten(outputs)
     return len(flat) == 1 and tf.is_tensor(flat[0]) and flat[0].shape.rank in (1, 2)
@@ -255,7 +257,7 @@ def has_classes(outputs: Any) -> bool:
 PASSING = {"Identity", "Cast", "Reshape", "Squeeze", "ExpandDims"}
 
 
-def before_ending(tensor: Any, wanted: bool = True) -> tuple[Any, str | None]:
+def before_ending(tensor: Tensor, wanted: bool = True) -> tuple[Tensor, str | None]:
     """The tensor in front of a final softmax or sigmoid, in the output's shape, and that ending's name.
 
     Raises ValueError if it is wanted, but the ending lies inside a compiled function.
@@ -273,7 +275,7 @@ def before_ending(tensor: Any, wanted: bool = True) -> tuple[Any, str | None]:
     return tensor, None
 
 
-def _check_call(op: Any, tensor: Any) -> None:
+def _check_call(op: Operation, tensor: Tensor) -> None:
     """Raises ValueError if a called function ends in a softmax or sigmoid: the logit behind it is out of reach."""
     library = {function.signature.name: function for function in op.graph.as_graph_def().library.function}
     function = library.get(op.get_attr("f").name)

@@ -115,7 +115,7 @@ class TCAV:
         class images, and if sets have numbers of very different size.
         """
         sets = self._sets(model, inputs, target, concepts, random)
-        questions = {
+        requests = {
             number: Request.of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
             for number, images in sets.classes.items()
         }
@@ -123,7 +123,7 @@ class TCAV:
         paths = layer_paths(model, self._layers, taken(next(iter(examples.values())), slice(0, 1)), "TCAV")
         names = self._layer_names(paths)
         fits = len(names) * (len(sets.concepts) + 1) * (len(sets.random) // 2)
-        steps = sum(map(length_of, examples.values())) + fits + sum(q.rows for q in questions.values())
+        steps = sum(map(length_of, examples.values())) + fits + sum(q.rows for q in requests.values())
         with progress_bar(progress, "TCAV", steps) as advance:
             activations = self._activations(model, examples, paths, batch_size, advance)
             of_concepts = dict(
@@ -133,7 +133,7 @@ class TCAV:
             runs = Runs(names, of_concepts, of_random, self.against)
             vectors, accuracies = runs.vectors(self.classifier, self.seed, advance)
             slopes_of = {}
-            for number, request in questions.items():
+            for number, request in requests.items():
                 slopes_of[number] = slopes(request, self._layers, vectors)
                 advance(request.rows)
         return self._result(runs, vectors, accuracies, slopes_of)

@@ -14,13 +14,14 @@ from tfxai.engines.cams import (
     lined_up,
     spatial_axes,
 )
-from tfxai.engines.coalitions import Coalitions, Parts
+from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.ends import both_ends, starts_and_ends
 from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.method import Method
-from tfxai.engines.paths import Block, Paths, answered
+from tfxai.engines.parts import Parts
+from tfxai.engines.paths import Block, Paths, attribution_along
 from tfxai.engines.perturb import (
     Example,
     Perturb,
@@ -65,7 +66,7 @@ __all__ = [
     "activation_map",
     "again",
     "aligned",
-    "answered",
+    "attribution_along",
     "at_inputs",
     "attribution_of",
     "both_ends",

@@ -33,7 +33,7 @@ def background_rows(
     ]
     if len({len(rows) for rows in backgrounds}) > 1:
         raise ValueError(
-            f"{method}: the columns of background have {[len(rows) for rows in backgrounds]} rows. Give as many."
+            f"{method}: the columns of background have {[len(rows) for rows in backgrounds]} rows. Give the same number for each."
         )
     if len(backgrounds[0]) > ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(backgrounds[0]), ROWS, replace=False))

@@ -136,14 +136,10 @@ def owns_gradient(op: Operation) -> bool:
 
 # Functions of one number that act as a gate.
 RELU_LIKE = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
-
-
 PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
-
 
 # Compiled functions and loops, into which rules do not reach.
 CALLS = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
-
 
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.
 LINEAR = {
@@ -155,7 +151,6 @@ LINEAR = {
     "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StopGradient", "StridedSlice", "Sub", "Sum",
     "Tile", "Transpose", "Unpack",
 }  # fmt: skip
-
 
 # Springenberg et al., 2014, section 3.4: only what is positive goes back, and only through open gates.
 GUIDED = Rules("guided_backprop", dict.fromkeys(RELU_LIKE, guided))

@@ -89,3 +89,12 @@ def times(values: Sequence[Tensor], factors: Sequence[Tensor]) -> PerInput:
         None if value is None else value * tf.cast(factor, value.dtype)
         for value, factor in zip(values, factors, strict=True)
     ]
+
+
+def chunk_of(number: Tensor, total: Tensor, chunks: Tensor, padded: int | None = None) -> Tensor:
+    """The numbers in one chunk of a plan: as even as possible, or all of one size, the last one filled up."""
+    if padded is not None:
+        return tf.minimum(number * padded + tf.range(padded), total - 1)
+    size, rest = total // chunks, total % chunks
+    begin = number * size + tf.minimum(number, rest)
+    return tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import filled
 from tfxai.engines.backgrounds import Background, background_rows
 from tfxai.engines.hiding import chosen_input, space_of, visible
-from tfxai.engines.parts import Fill, HiddenParts, HiddenWords
+from tfxai.engines.parts import Fill, HiddenParts, HiddenWords, Parts
 from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
 from tfxai.engines.request import Attribution, Request
 from tfxai.inputs import segments as cuts
@@ -24,20 +24,6 @@ from tfxai.results import Explanation, PartsExplanation
 from tfxai.text import Text
 
 WIDE = 64  # columns of bits are filled up to a multiple, so that another number of parts is no new trace
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """How one example is cut.
-
-    labels: which part each place belongs to, (*space); numbers of the words of a text, of the columns of several inputs.
-    count:  number of parts.
-    words:  of a text.
-    """
-
-    labels: NDArray
-    count: int
-    words: list[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

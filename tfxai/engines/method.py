@@ -61,7 +61,7 @@ class Method(abc.ABC):
             progress=progress,
             jit_compile=jit_compile,
         )
-        return request.explanation(self.attribute(request), method=described(self))
+        return request.explanation(self.attribute(request), described=described(self))
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:

@@ -1,4 +1,4 @@
-"""Inputs whose parts are hidden, inside a trace: what is visible of arrays, and texts without some words."""
+"""The parts of an example, and inputs whose parts are hidden: what is visible of arrays, and texts without some words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.engines.hiding import repeated, shown, visible
 from tfxai.engines.perturb import Perturbed
@@ -14,6 +15,20 @@ from tfxai.support import Tensor
 
 Fill = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x (1, ...), hidden (1 or B, ...), masks (B, ...)) -> perturbed inputs (B, ...), in a trace."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """How one example is cut.
+
+    labels: which part each place belongs to, (*space); numbers of the words of a text, of the columns of several inputs.
+    count:  number of parts.
+    words:  of a text.
+    """
+
+    labels: NDArray
+    count: int
+    words: list[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

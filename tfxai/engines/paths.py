@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.engines.batches import chunk_of
 from tfxai.engines.ends import both_ends, starts_and_ends
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -180,10 +181,7 @@ class _Loop(ScoredBody):
         total = tf.shape(rows)[0]
 
         def step(number: Tensor, *state: Tensor) -> list[Tensor]:
-            # As even as possible, so that no small chunk is left over.
-            size, rest = total // chunks, total % chunks
-            begin = number * size + tf.minimum(number, rest)
-            numbers = tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
+            numbers = chunk_of(number, total, chunks)
             at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
             start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
             points = _points(self.path, start, end, chosen)
@@ -256,7 +254,7 @@ def _gathered(tensors: Sequence[Tensor], rows: Tensor) -> PerInput:
 # Out of a trace
 
 
-def answered(
+def attribution_along(
     paths: Paths,
     values_of: Callable[[Block], Sequence[NDArray]],
     complete: bool = False,

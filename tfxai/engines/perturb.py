@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.batches import run_in_batches
+from tfxai.engines.batches import chunk_of, run_in_batches
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.results import Explanation
@@ -214,15 +214,6 @@ class _Loop(ScoredBody):
             factors = tf.where(counts[:, None], factors, 0.0)
         flat = tf.reshape(masks, (-1, int(np.prod(self.sums or ()))))
         return tf.matmul(factors, flat, transpose_a=True)
-
-
-def chunk_of(number: Tensor, total: Tensor, chunks: Tensor, padded: int | None) -> Tensor:
-    """The numbers in one chunk of a plan: as even as possible, or all of one size, the last one filled up."""
-    if padded is not None:
-        return tf.minimum(number * padded + tf.range(padded), total - 1)
-    size, rest = total // chunks, total % chunks
-    begin = number * size + tf.minimum(number, rest)
-    return tf.range(begin, begin + size + tf.cast(number < rest, tf.int32))
 
 
 def at_inputs(request: Request) -> tuple[NDArray, NDArray]:

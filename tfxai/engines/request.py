@@ -69,7 +69,7 @@ class Request:
         jit_compile: bool = False,
     ) -> Request:
         """Raises ValueError if an argument is wrong, or does not fit the network's inputs."""
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
         codes = target_codes(targets, len(network))
         function, name = _named_score(score)
@@ -157,8 +157,8 @@ class Request:
         self.network.check_ids(which, values, "baseline")
         return values
 
-    def explanation(self, attribution: Attribution, method: str) -> Explanation:
-        """What the user gets. method: the method with its settings, as text."""
+    def explanation(self, attribution: Attribution, described: str) -> Explanation:
+        """What the user gets. described: the method with its settings, as text."""
         network, shape = self.network, self.target_shape
         delta = attribution.delta
         return attribution.kind(
@@ -167,7 +167,7 @@ class Request:
             targets=np.asarray(attribution.targets, np.int64).reshape(shape),
             scores=np.asarray(attribution.scores, np.float32).reshape(shape),
             delta=None if delta is None else np.asarray(delta, np.float32).reshape(shape),
-            method=method,
+            method=described,
             score=self.scoring.score_name,
             **attribution.more,
         )

@@ -19,10 +19,7 @@ SMOOTH = (
     "Inv", "Erf", "Erfc", "Abs", "Sin", "Cos", "Atan",
 )  # fmt: skip
 
-
 STRAIGHT = ("Relu", "Relu6", "LeakyRelu", "Abs")
-
-
 Slope = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], bool], Tensor]
 """(argument, value, function, straight) -> multiplier of the argument's shape; value is function(argument), and
 straight says that the function is made of straight lines."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -112,21 +111,11 @@ class Tracer:
         return tf.stack([score for score, _ in pairs], 1), tf.stack([target for _, target in pairs], 1)
 
 
-class ScoredBody(abc.ABC):
+class ScoredBody(Body):
     """What a method traces: a frozen dataclass, called in the graph as `body(tracer, *tensors)`.
 
     As of every `tfxai.model.Body`, its class and fields are all that it may depend on beside the tracer.
     """
-
-    Record: ClassVar[type[TraceRecord]] = TraceRecord
-
-    @abc.abstractmethod
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Tensors made of tensors."""
-
-    def new_record(self) -> TraceRecord:
-        """An empty record."""
-        return type(self).Record()
 
 
 @dataclasses.dataclass(frozen=True)

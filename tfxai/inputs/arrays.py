@@ -21,7 +21,7 @@ def checked_arrays(model: Model, inputs: Inputs, embeds: bool) -> list[NDArray]:
 
     embeds: whether the model looks numbers up in tables, so that whole numbers stay whole where it does not say.
 
-    Raises ValueError if the model is not built, or the inputs are empty, lack the batch axis, differ in length, do not
+    Raises ValueError if the inputs are empty, lack the batch axis, differ in length, do not
     fit the model or hold NaN.
     """
     flat, names = flatten(inputs)

@@ -8,7 +8,17 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from tfxai.engines import Attribution, Chunk, Method, PathPoints, Paths, Request, Sum, aligned, answered
+from tfxai.engines import (
+    Attribution,
+    Chunk,
+    Method,
+    PathPoints,
+    Paths,
+    Request,
+    Sum,
+    aligned,
+    attribution_along,
+)
 from tfxai.model import Needs
 from tfxai.support import Tensor, check_whole
 
@@ -48,7 +58,7 @@ class BlurIG(Method):
         paths = Paths(request, focus, starts)
         edges = np.linspace(0, 1, self.steps + 1)
         parameters = np.column_stack([(edges[:-1] + edges[1:]) / 2, edges[:-1], edges[1:]])
-        return answered(
+        return attribution_along(
             paths,
             lambda block: paths.run(
                 block,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, answered
+from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, attribution_along
 from tfxai.model import Network
 from tfxai.results import SampledExplanation
 from tfxai.support import check_whole
@@ -59,7 +59,7 @@ class ExpectedGradients(Method):
             errors.append([np.sqrt(square / (self.samples - 1) / self.samples) for square in squares])
             return means
 
-        attribution = answered(
+        attribution = attribution_along(
             paths,
             values_of,
             complete=True,

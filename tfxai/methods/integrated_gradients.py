@@ -20,7 +20,7 @@ from tfxai.engines import (
     Paths,
     Request,
     Sum,
-    answered,
+    attribution_along,
     sum_of_values,
 )
 from tfxai.support import Tensor, check_whole, warn
@@ -87,7 +87,7 @@ class IntegratedGradients(Method):
 
     def _along(self, paths: Paths) -> Attribution:
         if self.tolerance is not None:
-            return answered(paths, lambda block: self._refined(paths, block), complete=True)
+            return attribution_along(paths, lambda block: self._refined(paths, block), complete=True)
         positions, weights = nodes(self.rule, self.steps)
 
         def values_of(block: Block) -> list[NDArray]:
@@ -95,7 +95,7 @@ class IntegratedGradients(Method):
                 block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
             )
 
-        return answered(paths, values_of, complete=True)
+        return attribution_along(paths, values_of, complete=True)
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""

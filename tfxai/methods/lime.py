@@ -24,7 +24,7 @@ class LIME(Method):
     Random halves of the parts are hidden, the model scores what is left, and a ridge regression weighed by closeness
     to the whole input explains the scores. Positive weights support the score; what the weights are worth is told by
     `r2`. Images, series and volumes by segments, tables by columns, texts by words. The result also carries
-    `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.explanation.SurrogateExplanation).
+    `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.results.SurrogateExplanation).
     Cost: `samples` forward passes per input, whatever the number of classes, and a second or less of segmentation.
 
     segments:   asked of the segmenter, which may find more or fewer (felzenszwalb and quickshift find their own number).

@@ -200,11 +200,11 @@ def called(
 
 
 def _takes_batch_size(method: Callable[..., Explanation]) -> bool:
-    """Methods do; of a user's function its signature tells."""
+    """Methods do; a user's function does if its signature names it. (One of `**kwargs` may hand them on to one that does not.)"""
     if isinstance(method, Method):
         return True
     try:
         parameters = inspect.signature(method).parameters.values()
     except (TypeError, ValueError):  # written in C
         return False
-    return any(each.name == "batch_size" or each.kind is each.VAR_KEYWORD for each in parameters)
+    return any(each.name == "batch_size" for each in parameters)

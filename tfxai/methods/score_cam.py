@@ -41,7 +41,7 @@ class ScoreCAM(Method):
     classes.
 
     layer:    as for GradCAM.
-    channels: only the so many of largest mean |activation|; unless given, all.
+    channels: how many are used, those of largest mean |activation|; unless given, all.
     baseline: what is hidden looks like this (a number, an array, a function of tfxai.baselines; of token ids, a number
               at the embedding).
 

@@ -9,7 +9,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, Sum, answered
+from tfxai.engines import (
+    Attribution,
+    Block,
+    Method,
+    Moments,
+    PathPoints,
+    Paths,
+    Request,
+    Sum,
+    attribution_along,
+)
 from tfxai.support import Tensor, check_real, check_whole
 
 
@@ -49,7 +59,7 @@ class NoisyGradients(Method):
                 combined(mean, square / self.samples) for mean, square in zip(means, squares, strict=True)
             ]
 
-        return answered(paths, values_of)
+        return attribution_along(paths, values_of)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +100,9 @@ class SmoothGrad(NoisyGradients):
 
     def attribute(self, request: Request) -> Attribution:
         paths = self.paths(request)
-        return answered(paths, lambda block: paths.run(block, self.points(len(block.targets)), Sum()))
+        return attribution_along(
+            paths, lambda block: paths.run(block, self.points(len(block.targets)), Sum())
+        )
 
 
 @dataclasses.dataclass(frozen=True)

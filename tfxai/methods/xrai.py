@@ -10,13 +10,11 @@ from scipy.ndimage import find_objects
 from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
-from tfxai.engines import Attribution, Block, Method, PathPoints, Paths, Request, Sum, answered
+from tfxai.engines import Attribution, Block, Method, PathPoints, Paths, Request, Sum, attribution_along
 from tfxai.model import Needs
 from tfxai.support import check_whole
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
-
-
 WIDER = 5  # pixels by which a region is widened, to hold its own edges
 
 
@@ -61,7 +59,7 @@ class XRAI(Method):
                 for array, place in zip(network.arrays, network.places, strict=True)
             ]
             paths = Paths(request, starts=starts)
-            return answered(
+            return attribution_along(
                 paths, lambda block: paths.contributions(block, paths.run(block, points(block), Sum()))
             )
 

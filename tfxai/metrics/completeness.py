@@ -53,7 +53,7 @@ def completeness(
     def fixed(row: int) -> list[NDArray]:
         return [base[row : row + 1] for base in gone]
 
-    places = tuple(each.part.which for each in several)
+    places = tuple(each.explained.which for each in several)
     at_baseline = rows.perturbed(_Baselines(places), lambda _: [np.zeros(1, np.int32)], fixed)
     nothing = np.array([perturbed.scores[0, 0] for _, perturbed in at_baseline])
     sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)

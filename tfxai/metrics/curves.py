@@ -85,7 +85,7 @@ def insertion(
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     if baseline is None:
-        baseline = baselines.blur(5, size=11) if rows.part.array.ndim > 2 else 0.0
+        baseline = baselines.blur(5, size=11) if rows.explained.array.ndim > 2 else 0.0
     return _curve(insertion, rows, rows.hidden(baseline), step, seed, keep=True)
 
 
@@ -113,7 +113,7 @@ def stepwise(
     Raises ValueError if step is not a whole number above 0.
     """
     if step is None:
-        step = rows.part.space[-1] if len(rows.part.space) > 1 else 1
+        step = rows.explained.space[-1] if len(rows.explained.space) > 1 else 1
     step = whole_number("step", step, 1)
     counts = np.unique([*range(0, rows.places, step), rows.places]).astype(np.int32)
 
@@ -121,7 +121,7 @@ def stepwise(
         ranks = ranks_of(order[row], np.random.default_rng([seed, row]))
         return [ranks[None], hidden[row : row + 1]]
 
-    steps = rows.perturbed(_FirstPlaces(rows.part.which, keep), lambda _: [counts], fixed)
+    steps = rows.perturbed(_FirstPlaces(rows.explained.which, keep), lambda _: [counts], fixed)
     return np.stack([perturbed.scores[:, 0] for _, perturbed in steps]), counts / rows.places
 
 

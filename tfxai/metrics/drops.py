@@ -109,11 +109,11 @@ def _whole_and_dimmed(
 ) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
     """The rows, and the scores (rows,) of the whole inputs and of the inputs times the maps."""
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    request, which = rows.request, rows.part.which
+    request, which = rows.request, rows.explained.which
     positive = np.maximum(rows.heat, 0)
     largest = positive.reshape(len(positive), -1).max(axis=1)
     masks = positive / np.maximum(largest, 1e-30).reshape(-1, *[1] * (positive.ndim - 1))
-    soft = rows.part.array.dtype.kind == "f"
+    soft = rows.explained.array.dtype.kind == "f"
 
     body = _Dimmed(which, soft)
     whole, dimmed = run_in_batches(request, body, [masks, rows.hidden(baseline)])

@@ -49,7 +49,7 @@ def faithfulness_correlation(
     Bhatt, Weller, Moura: Evaluating and Aggregating Feature-based Model Explanations, 2020. arXiv:2005.00631
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    cells = np.arange(rows.places, dtype=np.int32).reshape(rows.part.space)
+    cells = np.arange(rows.places, dtype=np.int32).reshape(rows.explained.space)
     return _correlated(faithfulness_correlation, rows, cells, samples, share, baseline, seed, pearson)
 
 
@@ -84,10 +84,10 @@ def mu_fidelity(
     arXiv:2111.04138
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    if grid is None or rows.part.array.ndim < 3:
-        cells = np.arange(rows.places, dtype=np.int32).reshape(rows.part.space)
+    if grid is None or rows.explained.array.ndim < 3:
+        cells = np.arange(rows.places, dtype=np.int32).reshape(rows.explained.space)
     else:
-        cells = _grid_cells(rows.part.space, whole_number("grid", grid, 2))
+        cells = _grid_cells(rows.explained.space, whole_number("grid", grid, 2))
     measure = spearman if rank else pearson
     return _correlated(mu_fidelity, rows, cells, samples, share, baseline, seed, measure)
 
@@ -155,7 +155,7 @@ def _correlated(
         raise ValueError(
             f"share is {share}, of {count} parts. Give a share between 0 and 1 that is one part or more."
         )
-    hidden, part = rows.hidden(baseline), rows.part
+    hidden, part = rows.hidden(baseline), rows.explained
     values = []
 
     def plan(row: int) -> list[NDArray]:

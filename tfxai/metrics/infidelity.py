@@ -59,7 +59,7 @@ def infidelity(
     Yeh et al.: On the (In)fidelity and Sensitivity of Explanations, 2019. arXiv:1901.09392
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    part, squares = rows.part, perturbation == "square"
+    part, squares = rows.explained, perturbation == "square"
     _check(reads, perturbation, part.array)
     samples, noise = whole_number("samples", samples, 2), at_least_zero("noise", noise)
 
@@ -102,7 +102,7 @@ def _keys(samples: int, seed: int) -> Callable[[int], list[NDArray]]:
 
 def _fixed(rows: Rows, hidden: NDArray, noise: float) -> Callable[[int], list[NDArray]]:
     """row -> its values, its baseline, and the standard deviation of its noise."""
-    array = rows.part.array
+    array = rows.explained.array
 
     def fixed(row: int) -> list[NDArray]:
         x = array[row].astype(np.float32)

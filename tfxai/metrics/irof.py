@@ -55,9 +55,9 @@ def irof(
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     segments = whole_number("segments", segments, 2)
-    part = rows.part
+    explained = rows.explained
     if baseline is None:
-        baseline = baselines.mean() if part.array.ndim > 2 else 0.0
+        baseline = baselines.mean() if explained.array.ndim > 2 else 0.0
     hidden = rows.hidden(baseline)
     cut = _label_maps(rows, segmenter, segments)
 
@@ -70,7 +70,7 @@ def irof(
         rank = np.argsort(np.argsort(-means, kind="stable"), kind="stable").astype(np.int32)
         return [rank[cut[row]][None], hidden[row : row + 1]]
 
-    without = rows.perturbed(_FirstSegments(rows.part.which), plan, fixed)
+    without = rows.perturbed(_FirstSegments(rows.explained.which), plan, fixed)
     curves = [perturbed.scores[:, 0] for _, perturbed in without]
     return rows.result(irof, [_area_over(curve) for curve in curves])
 
@@ -80,9 +80,9 @@ def _label_maps(rows: Rows, segmenter: Segmenter, segments: int) -> list[NDArray
 
     Label maps that were given may also be one for each row.
     """
-    array, each = rows.part.array, len(rows) // rows.lead[0]
+    array, each = rows.explained.array, len(rows) // rows.lead[0]
     given: Any = segmenter
-    if np.shape(given) != (len(rows), *rows.part.space):
+    if np.shape(given) != (len(rows), *rows.explained.space):
         array = array[::each]
     label_maps = [parts(array, number, segmenter, segments).astype(np.int32) for number in range(len(array))]
     return [labels for labels in label_maps for _ in range(len(rows) // len(array))]

@@ -62,7 +62,7 @@ def road(
     Rong et al.: A Consistent and Efficient Evaluation Strategy for Attribution Methods, 2022. arXiv:2202.00449
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    part, noise = rows.part, at_least_zero("noise", noise)
+    part, noise = rows.explained, at_least_zero("noise", noise)
     _check_neighbours(part.array)
     counts = _counts(fractions, rows.places)
 

@@ -22,7 +22,7 @@ from tfxai.support import Inputs, Model
 class Rows:
     """The (input, target) pairs of an explanation.
 
-    part:  the explained input, (rows, ...).
+    explained: the explained input, (rows, ...).
     heat:  float32 (rows, *space): evidence, summed over channels.
     share: the same where a part's weight stands on each of its places (LIME, KernelSHAP), shared out among them: for sums.
     full:  float32 (rows, *shape of the input): one value for each number of the input, where the explanation has so many;
@@ -31,7 +31,7 @@ class Rows:
     """
 
     request: Request
-    part: HiddenInput
+    explained: HiddenInput
     heat: NDArray[np.float32]
     share: NDArray[np.float32]
     full: NDArray[np.float32]
@@ -43,11 +43,11 @@ class Rows:
     @property
     def places(self) -> int:
         """How many places there are in one example."""
-        return int(np.prod(self.part.space))
+        return int(np.prod(self.explained.space))
 
     def hidden(self, baseline: Baseline) -> NDArray:
         """What hidden parts look like, of the input's shape. Raises ValueError if a baseline does not fit."""
-        return self.part.hidden(baseline)
+        return self.explained.hidden(baseline)
 
     def perturbed(
         self,
@@ -110,15 +110,15 @@ def rows_of(
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
     network = Network(model, inputs, Needs(gradients=False), "A metric")
     request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
-    part = hidden_input(request, key, "A metric")
-    if heat.shape[1:] != part.space:
+    explained = hidden_input(request, key, "A metric")
+    if heat.shape[1:] != explained.space:
         raise ValueError(
-            f"The explanation has values for places {heat.shape[1:]}, its inputs have {part.space}. Give the "
+            f"The explanation has values for places {heat.shape[1:]}, its inputs have {explained.space}. Give the "
             "explanation of these inputs."
         )
     share = heat / np.repeat(_part_sizes(explanation, heat.shape[1:]), each, axis=0)
-    full = _full(explanation, input, share, part)
-    return Rows(request, part, heat, share.astype(np.float32), full.astype(np.float32), lead)
+    full = _full(explanation, input, share, explained)
+    return Rows(request, explained, heat, share.astype(np.float32), full.astype(np.float32), lead)
 
 
 def _repeated(inputs: Inputs, each: int) -> Inputs:
@@ -139,14 +139,14 @@ def _part_sizes(explanation: Explanation, space: tuple[int, ...]) -> NDArray:
 
 
 def _full(
-    explanation: Explanation, input: str | int | None, share: NDArray, part: HiddenInput
+    explanation: Explanation, input: str | int | None, share: NDArray, explained: HiddenInput
 ) -> NDArray[np.float32]:
     """(rows, *shape of the input) where there is a value for each number, else `share` with a last axis of one."""
     values = np.asarray(explanation.one(input)[0], np.float32)
     values = values.reshape(len(share), *values.shape[explanation.targets.ndim :])
-    if values.shape[1:] == part.array.shape[1:] and values.shape[-1] > 1:
+    if values.shape[1:] == explained.array.shape[1:] and values.shape[-1] > 1:
         return values
-    return share.reshape(*share.shape, *[1] * (part.array.ndim - share.ndim))
+    return share.reshape(*share.shape, *[1] * (explained.array.ndim - share.ndim))
 
 
 def checked_heat(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.model.adapters import build
+from tfxai.model.families import build
 from tfxai.model.forward_pass import Embedded, ForwardPass
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.maps import LayerChoice, Maps, activation_maps, first_tensor, named_call

@@ -38,12 +38,12 @@ class CallableAdapter(Adapter):
     ) -> ModelOutput:
         outputs = self.model(inputs)
         if not all(tf.is_tensor(output) for output in tf.nest.flatten(outputs)):
-            raise TypeError("it returns something else than tensors")
+            raise TypeError("it returned something that is not a tensor")
         return ModelOutput(outputs, named_outputs(self.model, outputs), [])
 
     def without_gradients(self, cache: TraceCache, inputs: Inputs, arrays: Sequence[NDArray]) -> Adapter:
         """An adapter for arrays, if the function does not run on tensors. It is tried once for each kind of inputs."""
-        kinds = repr(skeleton(inputs)) + str([array.shape[1:] for array in arrays])
+        kinds = repr(skeleton(inputs)) + str([(array.shape[1:], array.dtype.str) for array in arrays])
         if kinds not in cache.array_outputs:
             cache.array_outputs[kinds] = self._outputs_for_one(inputs, arrays)
         outputs = cache.array_outputs[kinds]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.inputs import specs_of
-from tfxai.model.adapters import adapter_of
+from tfxai.model.families import adapter_of
 from tfxai.model.forward_pass import LayerCall
 from tfxai.model.maps import class_of, default_call, first_tensor, grid_of
 from tfxai.model.network import Network
@@ -56,7 +56,7 @@ def layers(model: Model, inputs: Inputs | None = None) -> LayerTable:
     inputs: a batch, or a single one; only needed where the model does not say what it takes (subclassed models that
             were not built by a call, models of inputs of any size).
 
-    Raises ValueError if the model is no Keras model, or needs inputs. Cost: traces the model once, runs nothing.
+    Raises ValueError if the model is a plain callable, or does not say what it takes. Cost: traces the model once, runs nothing.
     """
     if not adapter_of(model).has_layers:
         raise ValueError("A plain callable has no layers. Give a Keras model or a module of tfxai.hub.")

@@ -74,7 +74,7 @@ def activation_maps(
     if call is None:
         raise ValueError(
             f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
-            f"This model has none: {_listed(forward)}."
+            f"It has: {_listed(forward)}."
         )
     tensor = first_tensor(call.output)
     if getattr(call.layer, "data_format", None) in ("channels_first", "NCHW"):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
-from tfxai.model.adapters import adapter_of
 from tfxai.model.embeddings import embedding_of, table_size_of
+from tfxai.model.families import adapter_of
 from tfxai.model.forward_pass import Embedded, ForwardPass
 from tfxai.model.tracing import (
     TRACING,
@@ -105,14 +105,12 @@ class Network:
             adapter = adapter.without_gradients(self._cache, inputs, self.arrays)
         self.adapter: Adapter = adapter
         settings, self._read = adapter.fingerprint()
-        self._key: Hashable = (
-            hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read)))),
-            key_of(type(adapter)),
-            needs,
-        )
+        fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
+        self._key: Hashable = (fingerprint, type(adapter).__name__)
         self._constants: Constants = []  # while a trace is made that holds the weights
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Place] = self._explained_places(method)
+        self._key = (self._key, needs.images_only)  # on which the places depend, beside the model
         for which, (array, name) in enumerate(zip(self.arrays, flatten(inputs)[1], strict=True)):
             self.check_ids(which, array, name)
 
@@ -158,6 +156,12 @@ class Network:
 
         Raises ValueError if XLA is asked to compile a callable on arrays.
         """
+        if not dataclasses.is_dataclass(
+            body
+        ):  # an attribute that is not a field might be forgotten in its key
+            raise TypeError(
+                f"{type(body).__name__} is not a dataclass. What is traced is a frozen dataclass."
+            )
         if jit_compile and self.adapter.runs_python:
             raise ValueError(
                 "jit_compile=True needs a model that TensorFlow can look into, and this is a callable on arrays."

@@ -159,33 +159,66 @@ def traces(model: Model) -> int:
 def key_of(value: Any) -> Hashable:
     """What of a value decides which trace it belongs to. A key does not keep a user's object alive.
 
-    Plain values and arrays count by value, dataclasses by their class and fields, everything else (a function, a layer)
-    by identity.
+    Plain values and arrays count by value, dataclasses by their class and all that they hold, everything else (a function,
+    a layer) by identity.
     """
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return type(value), value  # 1, 1.0 and True are equal, and not the same question
-    if isinstance(value, type):
-        return weakref.ref(value)
     if isinstance(value, (tuple, list)):
         return type(value).__name__, *map(key_of, value)
+    if isinstance(value, (set, frozenset)):
+        return "set", frozenset(map(key_of, value))
     if isinstance(value, Mapping):
         return "mapping", *((key_of(name), key_of(item)) for name, item in value.items())
     if isinstance(value, np.ndarray):
         return "array", value.shape, value.dtype.str, digest_of([value])
-    if dataclasses.is_dataclass(value):
-        fields = (key_of(getattr(value, field.name)) for field in dataclasses.fields(value))
-        return key_of(type(value)), *fields
+    if isinstance(value, (np.dtype, range)):
+        return type(value).__name__, repr(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return Identity.of(type(value)), *((name, key_of(item)) for name, item in _held(value))
     if isinstance(value, functools.partial):
         return "partial", key_of(value.func), key_of(value.args), key_of(value.keywords)
     if isinstance(value, types.MethodType):
         return "method", key_of(value.__func__), key_of(value.__self__)
-    try:
-        hash(value)
-        return weakref.ref(value)
-    except TypeError:
-        return object()  # equal to no other key: traced anew each time
+    return Identity.of(value)
+
+
+def _held(value: Any) -> list[tuple[str, Any]]:
+    """The fields of a dataclass, and what else was set on it; what it only remembers (cached properties) apart."""
+    names = dict.fromkeys(field.name for field in dataclasses.fields(value))
+    names |= dict.fromkeys(getattr(value, "__dict__", ()))
+    kind = type(value)
+    return [
+        (name, getattr(value, name))
+        for name in names
+        if not isinstance(getattr(kind, name, None), functools.cached_property)
+    ]
+
+
+class Identity:
+    """One object, whatever it says that it equals; equal to nothing once the object is gone."""
+
+    def __init__(self, value: Any) -> None:
+        self._number, self._reference = id(value), weakref.ref(value)
+
+    @classmethod
+    def of(cls, value: Any) -> Hashable:
+        """The identity of an object; of one that cannot be referred to weakly one that is equal to no other."""
+        try:
+            return cls(value)
+        except TypeError:
+            return object()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Identity) or self._number != other._number:
+            return False
+        value = self._reference()
+        return value is not None and value is other._reference()
+
+    def __hash__(self) -> int:
+        return hash(self._number)
 
 
 def digest_of(arrays: Sequence[NDArray]) -> bytes:

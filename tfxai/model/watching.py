@@ -48,13 +48,12 @@ def watched(
 def _patch(layer: Layer, call: Callable[..., Any], undo: contextlib.ExitStack) -> None:
     # Around Keras' own attribute tracking, which would change the layer.
     attributes = vars(layer)
+    # The undo comes first: an interruption may come between any two lines.
     if "call" in attributes:
-        before = attributes["call"]
-        attributes["call"] = call
-        undo.callback(attributes.__setitem__, "call", before)
+        undo.callback(attributes.__setitem__, "call", attributes["call"])
     else:
-        attributes["call"] = call
-        undo.callback(attributes.__delitem__, "call")
+        undo.callback(attributes.pop, "call", None)
+    attributes["call"] = call
 
 
 def _keep_losses(keeper: dict[str, Any], undo: contextlib.ExitStack) -> None:

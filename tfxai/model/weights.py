@@ -47,7 +47,7 @@ class Weight:
         init: "layer" draws as the layer does when it is made; where that is not known, from a distribution with the
               mean and spread of the present values (lognormal for values above 0 such as variances; around 0 and as large
               as it is where all are one number). "uniform" draws
-              from -1 to 1, and sets statistics back to 0 and 1, since a variance below 0 is none.
+              from -1 to 1, and sets statistics back to 0 and 1, since there are no negative variances.
         """
         shape, now = tuple(self.variable.shape), self.variable.numpy()
         if self.statistic and init == "uniform":
