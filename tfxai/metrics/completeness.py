@@ -46,17 +46,19 @@ def completeness(
     score = _explained_score(explanation) if score is None else score
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     keys = _explained_keys(explanation) if input is None else [input]
-    several = [rows_of(model, explanation, score, batch_size, False, key) for key in keys]
-    gone = [each.hidden(baseline) for each in several]
+    rows_of_inputs = [rows_of(model, explanation, score, batch_size, False, key) for key in keys]
+    gone = [of_input.hidden(baseline) for of_input in rows_of_inputs]
     _, whole = at_inputs(rows.request)
 
     def fixed(row: int) -> list[NDArray]:
         return [base[row : row + 1] for base in gone]
 
-    places = tuple(each.explained.which for each in several)
+    places = tuple(of_input.explained.which for of_input in rows_of_inputs)
     at_baseline = rows.perturbed(_Baselines(places), lambda _: [np.zeros(1, np.int32)], fixed)
     nothing = np.array([perturbed.scores[0, 0] for _, perturbed in at_baseline])
-    sums = sum(each.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for each in several)
+    sums = sum(
+        of_input.share.reshape(len(rows), -1).sum(axis=1, dtype=np.float64) for of_input in rows_of_inputs
+    )
     return rows.result(completeness, np.abs(sums - (whole[:, 0] - nothing)))
 
 

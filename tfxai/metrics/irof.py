@@ -80,10 +80,10 @@ def _label_maps(rows: Rows, segmenter: Segmenter, segments: int) -> list[NDArray
 
     Label maps that were given may also be one for each row.
     """
-    array, each = rows.explained.array, len(rows) // rows.lead[0]
+    array, targets_each = rows.explained.array, len(rows) // rows.lead[0]
     given: Any = segmenter
     if np.shape(given) != (len(rows), *rows.explained.space):
-        array = array[::each]
+        array = array[::targets_each]
     label_maps = [parts(array, number, segmenter, segments).astype(np.int32) for number in range(len(array))]
     return [labels for labels in label_maps for _ in range(len(rows) // len(array))]
 

@@ -105,8 +105,8 @@ def rows_of(
     """
     key, heat = checked_heat(explanation, input)
     lead = explanation.targets.shape
-    each = int(np.prod(lead[1:]))
-    inputs = _repeated(explanation.inputs, each)
+    targets_each = int(np.prod(lead[1:]))
+    inputs = _repeated(explanation.inputs, targets_each)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
     network = Network(model, inputs, Needs(gradients=False), "A metric")
     request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
@@ -116,18 +116,18 @@ def rows_of(
             f"The explanation has values for places {heat.shape[1:]}, its inputs have {explained.space}. Give the "
             "explanation of these inputs."
         )
-    share = heat / np.repeat(_part_sizes(explanation, heat.shape[1:]), each, axis=0)
+    share = heat / np.repeat(_part_sizes(explanation, heat.shape[1:]), targets_each, axis=0)
     full = _full(explanation, input, share, explained)
     return Rows(request, explained, heat, share.astype(np.float32), full.astype(np.float32), lead)
 
 
-def _repeated(inputs: Inputs, each: int) -> Inputs:
-    """Every example as often as it has targets, in the structure of the inputs."""
+def _repeated(inputs: Inputs, count: int) -> Inputs:
+    """Every example `count` times, once for each of its targets, in the structure of the inputs."""
     if isinstance(inputs, np.ndarray):
-        return np.repeat(inputs, each, axis=0) if each > 1 else inputs
+        return np.repeat(inputs, count, axis=0) if count > 1 else inputs
     if isinstance(inputs, dict):
-        return {name: np.repeat(array, each, axis=0) for name, array in inputs.items()}
-    return type(inputs)(np.repeat(array, each, axis=0) for array in inputs)
+        return {name: np.repeat(array, count, axis=0) for name, array in inputs.items()}
+    return type(inputs)(np.repeat(array, count, axis=0) for array in inputs)
 
 
 def _part_sizes(explanation: Explanation, space: tuple[int, ...]) -> NDArray:
