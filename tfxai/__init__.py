@@ -68,7 +68,9 @@ def __getattr__(name: str) -> Any:
         return sorted(["__version__", *_MODULES, *_HOMES, *methods.__all__])
     home = importlib.import_module(f"tfxai.{_HOMES[name]}") if name in _HOMES else methods
     if name not in _HOMES and name not in methods.__all__:
-        raise AttributeError(f"module 'tfxai' has no attribute {name!r}. Nearest: see dir(tfxai).")
+        raise AttributeError(
+            f"module 'tfxai' has no attribute {name!r}. dir(tfxai) lists the names that it has."
+        )
     value = globals()[name] = getattr(home, name)
     return value
 

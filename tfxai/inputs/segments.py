@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,39 +13,8 @@ from skimage.filters import sobel
 
 from tfxai.support import warn
 
-Segmenter = str | ArrayLike | Callable[[NDArray], ArrayLike]
+Segmenter: TypeAlias = str | ArrayLike | Callable[[NDArray], ArrayLike]
 """A name of `SEGMENTERS`, a label map (H, W) or one per image (N, H, W), or a function image (H, W, C) -> label map."""
-
-
-def slic(image: NDArray, segments: int) -> NDArray:
-    return segmentation.slic(image, n_segments=segments, start_label=0, channel_axis=-1)
-
-
-def felzenszwalb(image: NDArray, segments: int) -> NDArray:
-    # It takes no number of segments; the smallest size keeps it from making many more.
-    return segmentation.felzenszwalb(
-        image, scale=100, sigma=0.5, min_size=max(1, image[..., 0].size // (4 * segments))
-    )
-
-
-def quickshift(image: NDArray, segments: int) -> NDArray:
-    return segmentation.quickshift(image, kernel_size=4, max_dist=200, ratio=0.2, rng=0)
-
-
-def watershed(image: NDArray, segments: int) -> NDArray:
-    return segmentation.watershed(
-        sobel(rgb2gray(image)),
-        markers=segments,
-        compactness=0.001,  # pyright: ignore[reportArgumentType]
-    )
-
-
-SEGMENTERS: dict[str, Callable[[NDArray, int], NDArray]] = {
-    "slic": slic,
-    "felzenszwalb": felzenszwalb,
-    "quickshift": quickshift,
-    "watershed": watershed,
-}
 
 
 def check(segmenter: Segmenter, method: str) -> None:
@@ -66,18 +35,7 @@ def parts(array: NDArray, number: int, segmenter: Segmenter, segments: int) -> N
     """
     space = array.shape[1:-1] if array.ndim > 2 else array.shape[1:]
     if not isinstance(segmenter, str):
-        given = segmenter(scaled(array[number])) if callable(segmenter) else np.asarray(segmenter)
-        given = np.asarray(given)
-        if given.shape == (len(array), *space) and not callable(segmenter):
-            given = given[number]
-        if given.shape != space:
-            raise ValueError(
-                f"The label map has shape {given.shape}, the input {space}. Give one label per place."
-            )
-        labels = numbered(given)
-        if labels.max() < 1:
-            raise ValueError("The label map has one segment only: nothing to compare. Give two or more.")
-        return labels
+        return _given_labels(array, number, segmenter, space)
     if array.ndim == 2:
         return np.arange(space[0])
     if segmenter == "grid" or array.ndim != 4:
@@ -87,6 +45,63 @@ def parts(array: NDArray, number: int, segmenter: Segmenter, segments: int) -> N
         warn(f"{segmenter} found one segment only in image {number}; a grid is used instead.")
         return grid(space, segments)
     return labels
+
+
+def _given_labels(
+    array: NDArray,
+    number: int,
+    segmenter: ArrayLike | Callable[[NDArray], ArrayLike],
+    space: tuple[int, ...],
+) -> NDArray:
+    """A label map that was given, or made by a function that was given, with labels 0 ... S - 1."""
+    if callable(segmenter):
+        given = np.asarray(segmenter(scaled(array[number])))
+    else:
+        given = np.asarray(segmenter)
+        given = given[number] if given.shape == (len(array), *space) else given
+    if given.shape != space:
+        raise ValueError(
+            f"The label map has shape {given.shape}, the input {space}. Give one label per place."
+        )
+    labels = numbered(given)
+    if labels.max() < 1:
+        raise ValueError("The label map has one segment only: nothing to compare. Give two or more.")
+    return labels
+
+
+def slic(image: NDArray, segments: int) -> NDArray:
+    """Compact segments of like colour (k-means of colours and places): a label map (H, W)."""
+    return segmentation.slic(image, n_segments=segments, start_label=0, channel_axis=-1)
+
+
+def felzenszwalb(image: NDArray, segments: int) -> NDArray:
+    """Segments that grow until their borders are sharper than their insides (a graph of pixels): (H, W)."""
+    # It takes no number of segments; the smallest size keeps it from making many more.
+    return segmentation.felzenszwalb(
+        image, scale=100, sigma=0.5, min_size=max(1, image[..., 0].size // (4 * segments))
+    )
+
+
+def quickshift(image: NDArray, segments: int) -> NDArray:
+    """Modes of colour and place (H, W); it chooses the number of segments itself."""
+    return segmentation.quickshift(image, kernel_size=4, max_dist=200, ratio=0.2, rng=0)
+
+
+def watershed(image: NDArray, segments: int) -> NDArray:
+    """Basins between the edges of the image, flooded from evenly spread seeds: (H, W)."""
+    return segmentation.watershed(
+        sobel(rgb2gray(image)),
+        markers=segments,
+        compactness=0.001,  # pyright: ignore[reportArgumentType]
+    )
+
+
+SEGMENTERS: dict[str, Callable[[NDArray, int], NDArray]] = {
+    "slic": slic,
+    "felzenszwalb": felzenszwalb,
+    "quickshift": quickshift,
+    "watershed": watershed,
+}
 
 
 def grid(space: tuple[int, ...], segments: int) -> NDArray:
@@ -116,7 +131,7 @@ def coloured(image: NDArray) -> NDArray:
     return image if image.shape[-1] == 3 else image.mean(-1, keepdims=True).repeat(3, axis=-1)
 
 
-def averaged(array: Any, labels: NDArray) -> NDArray:
+def averaged(array: NDArray, labels: NDArray) -> NDArray:
     """An example (*space, C) in which every part has its mean colour."""
     flat, channels = labels.reshape(-1), array.reshape(-1, array.shape[-1]).astype(np.float64)
     sums = np.stack([np.bincount(flat, channel) for channel in channels.T], axis=1)

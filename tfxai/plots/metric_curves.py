@@ -75,9 +75,7 @@ def _checked(
         raise ValueError(f"labels has {len(labels)} names for {len(named)} results. Give one for each.")
     if example is not None and not -len(first.values) <= example < len(first.values):
         raise ValueError(f"example is {example}; the results have {len(first.values)}, counted from 0.")
-    return [
-        (name if labels is None else labels[i], result) for i, (name, result) in enumerate(named.items())
-    ]
+    return [(name if labels is None else labels[i], result) for i, (name, result) in enumerate(named.items())]
 
 
 def _lines(result: MetricCurves) -> list[NDArray]:

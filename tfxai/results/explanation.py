@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.results.storage import Stored
+from tfxai.support import Inputs, Values
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -30,8 +31,8 @@ class Explanation(Stored):
 
     called = "explanation"
 
-    values: Any
-    inputs: Any
+    values: Values
+    inputs: Inputs
     targets: NDArray[np.int64]
     scores: NDArray[np.float32]
     delta: NDArray[np.float32] | None = None
@@ -64,20 +65,7 @@ class Explanation(Stored):
 
     def __getitem__(self, rows: int | slice | Sequence[int] | NDArray) -> Explanation:
         """Some of the examples, as `explanation[:3]` or `explanation[[4, 0]]`; one alone keeps the first axis."""
-        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
-            rows = [int(rows)]
-        asked = np.zeros(0, int) if isinstance(rows, slice) else np.asarray(rows)
-        if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iub"):
-            raise IndexError(
-                f"Examples are chosen by a number, a slice or a list of numbers; this is {rows!r}."
-            )
-        if asked.dtype.kind == "b" and len(asked) != len(self):
-            raise IndexError(f"{len(asked)} truths for {len(self)} examples. Give one for each.")
-        if asked.dtype.kind != "b" and (out := [i for i in asked if not -len(self) <= i < len(self)]):
-            raise IndexError(
-                f"There is no example {out[0]}: the explanation has {len(self)}, counted from 0."
-            )
-        order = np.arange(len(self))[rows if isinstance(rows, slice) or asked.size else slice(0)]
+        order = _order(rows, len(self))
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return dataclasses.replace(
             self, **{name: _rows_of_field(value, order) for name, value in fields.items()}
@@ -144,9 +132,9 @@ class SurrogateExplanation(PartsExplanation):
     local_prediction: float32, shape of targets: its score of the input, to compare with `scores`.
     """
 
-    r2: Any = None
-    intercept: Any = None
-    local_prediction: Any = None
+    r2: NDArray[np.float32] | None = None
+    intercept: NDArray[np.float32] | None = None
+    local_prediction: NDArray[np.float32] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -156,7 +144,22 @@ class SampledExplanation(Explanation):
     standard_error: shape of values; of each value, from the spread of the samples.
     """
 
-    standard_error: Any = None
+    standard_error: Values = None
+
+
+def _order(rows: int | slice | Sequence[int] | NDArray, count: int) -> NDArray[np.int64]:
+    """Numbers of the examples that are asked for, of so many."""
+    if isinstance(rows, slice):
+        return np.arange(count)[rows]
+    whole = isinstance(rows, (int, np.integer)) and not isinstance(rows, bool)
+    asked = np.asarray([rows] if whole else rows)
+    if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iub"):
+        raise IndexError(f"Examples are chosen by a number, a slice or a list of numbers; this is {rows!r}.")
+    if asked.dtype.kind == "b" and len(asked) != count:
+        raise IndexError(f"{len(asked)} truths for {count} examples. Give one for each.")
+    if asked.dtype.kind != "b" and (outside := [i for i in asked if not -count <= i < count]):
+        raise IndexError(f"There is no example {outside[0]}: the explanation has {count}, counted from 0.")
+    return np.arange(count)[asked if asked.size else slice(0)]
 
 
 def _rows_of_field(value: Any, order: NDArray) -> Any:
@@ -172,7 +175,7 @@ def _rows_of_field(value: Any, order: NDArray) -> Any:
     return value
 
 
-def _shapes_of(values: Any) -> Any:
+def _shapes_of(values: Values) -> object:
     if isinstance(values, dict):
         return {key: _shapes_of(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):

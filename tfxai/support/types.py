@@ -1,6 +1,7 @@
 """Names for what goes in and comes out, where Python's own types say too little.
 
-TensorFlow and Keras have no types that a checker can read, so these stand for anything to it; to a reader they tell.
+TensorFlow and Keras have no types that a checker could follow, so to a checker each of these is anything. To a reader they
+say what is meant.
 """
 
 from __future__ import annotations
@@ -8,28 +9,28 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Model: TypeAlias = Any
-"""A Keras 3 or tf_keras model, a `tfxai.hub.Module`, or a callable from a batch (N, ...) to scores (N, C)."""
+"""A model of Keras 3 or tf_keras, a `tfxai.hub.Module`, or a function from a batch (N, ...) to scores (N, C)."""
 
 Inputs: TypeAlias = Any
-"""What a model takes: an array (N, ...), or the dict, list or tuple of them; texts as a list of strings or a `tfxai.Text`."""
+"""What a model takes: an array (N, ...), or a dict, list or tuple of arrays; texts as a list of strings or a `tfxai.Text`."""
 
 Values: TypeAlias = Any
-"""Arrays in the structure of the inputs; None in the place of an input that is not explained."""
+"""Arrays in the structure of the inputs, with None in the place of an input that is not explained."""
 
 Tensor: TypeAlias = Any
-"""A tf.Tensor, mostly in a graph that is being traced."""
+"""A tf.Tensor; most are symbolic, in a graph that is being traced."""
 
 Structure: TypeAlias = Any
-"""One tensor, or a dict, list or tuple of tensors, as a model or a layer puts it out."""
+"""One tensor, or a dict, list or tuple of tensors: what a model or a layer puts out."""
 
 Layer: TypeAlias = Any
-"""A layer of Keras 3 or tf_keras, or a `tfxai.hub.Endpoint`, an inner tensor of a module that stands for one."""
+"""A layer of Keras 3 or tf_keras, or a `tfxai.hub.Endpoint`: an inner tensor of a module, in the place of a layer."""
 
 Operation: TypeAlias = Any
-"""A tf.Operation, of a graph that is being traced."""
+"""A tf.Operation in a graph that is being traced."""
 
 Variable: TypeAlias = Any
-"""A variable of Keras or TensorFlow."""
+"""A variable of Keras or TensorFlow, such as a layer's kernel."""
 
 PerInput: TypeAlias = list[Any]
-"""For each input of a model a tensor, or None where it is not explained."""
+"""For each input of a model a tensor, or None in the place of an input that is not explained."""
