@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tfxai
 from tfxai.model import tracing
 from tfxai.stats.correlation import ranks
+from tfxai.training import films
 
 L = keras.layers
 
