@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.hub import Module
 from tfxai.inputs import is_float
 from tfxai.model.embeddings import is_embedding
 from tfxai.model.forward_pass import LayerCall
@@ -92,6 +93,11 @@ class Adapter(abc.ABC):
 
     def check_redrawable(self) -> None:  # noqa: B027 most can
         """Raises ValueError if its weights cannot be changed."""
+
+    @property
+    def scoped_module(self) -> Module | None:
+        """The module whose weights belong to scopes of names; None where layers own them."""
+        return None
 
     def layer_at(self, index: int) -> Layer:
         """The layer that a number means, counted from 0 or from the end. Raises ValueError if there is none."""

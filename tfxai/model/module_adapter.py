@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.hub import Module
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, by_input_name, float_values
 from tfxai.model.watching import Replaced, inner_calls, replaced_endpoints
 from tfxai.support import Inputs, Layer, Tensor, Variable, first_line
@@ -34,6 +35,10 @@ class ModuleAdapter(Adapter):
                 f"{self.model.source} is a frozen graph: its weights are constants, which cannot be drawn anew. Load the "
                 "SavedModel or module that it was made from."
             )
+
+    @property
+    def scoped_module(self) -> Module:
+        return self.model
 
     def layer_at(self, index: int) -> Layer:
         raise ValueError(f"layer={index}: the inner tensors of a module go by name, see module.endpoints.")

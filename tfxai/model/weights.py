@@ -88,8 +88,8 @@ def weighted_layers(model: Model, inputs: Inputs) -> list[WeightedLayer]:
     """
     network = Network(model, inputs)
     network.adapter.check_redrawable()
-    if isinstance(model, Module):
-        return _of_module(model)
+    if (module := network.adapter.scoped_module) is not None:
+        return _of_module(module)
     owned = owned_weights(network)
     record: _OrderRecord = network.traced(_Order(), network.arrays).record
     grouped: dict[int, list[Weight]] = {}
