@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tfxai
 from tfxai.model import tracing
 from tfxai.stats.correlation import ranks
+from tfxai.training import films
 
 L = keras.layers
 
@@ -428,7 +429,7 @@ def test_it_starts_anew_with_each_training(tmp_path):
 
 
 def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfxai.training.films, "FRAMES", 3)
+    monkeypatch.setattr(films, "FRAMES", 3)
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
     fit(small(), callback, epochs=6)
     with Image.open(tmp_path / "gradient" / "image_0.gif") as film:
