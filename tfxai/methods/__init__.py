@@ -3,6 +3,8 @@
 from tfxai.methods import catalogue
 from tfxai.methods.catalogue import *  # noqa: F403
 from tfxai.methods.registry import (
+    Explainer,
+    Explainers,
     called,
     configured,
     described_settings,

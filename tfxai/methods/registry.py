@@ -10,7 +10,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from tfxai import baselines
 from tfxai.engines import Method
@@ -18,6 +18,12 @@ from tfxai.methods import catalogue
 from tfxai.results import Explanation
 from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, nearest
+
+Explainer: TypeAlias = Callable[..., Explanation]
+"""A method, or a function that is called as method(model, inputs, targets) and gives an Explanation."""
+
+Explainers: TypeAlias = Explainer | Sequence[Explainer] | Mapping[str, Explainer]
+"""One, a list of them, or a dict name -> method."""
 
 BASELINES = ("blur", "mean", "noise")  # those of tfxai.baselines that need no argument
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
@@ -34,7 +40,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def named_methods(methods: Any) -> dict[str, Any]:
+def named_methods(methods: Explainers) -> dict[str, Explainer]:
     """Methods by name: a dict as it is; one, or a list of them, by the names that text gives them.
 
     Raises ValueError if there is none, or one cannot be called.
@@ -185,9 +191,7 @@ def _number(text: str) -> float:
     return number
 
 
-def called(
-    method: Callable[..., Explanation], model: Model, inputs: Inputs, targets: Targets, batch_size: int
-) -> Explanation:
+def called(method: Explainer, model: Model, inputs: Inputs, targets: Targets, batch_size: int) -> Explanation:
     """What a method, or a user's function in the place of one, gives.
 
     Raises ValueError if that is not an explanation.
@@ -199,7 +203,7 @@ def called(
     return explanation
 
 
-def _takes_batch_size(method: Callable[..., Explanation]) -> bool:
+def _takes_batch_size(method: Explainer) -> bool:
     """Methods do; a user's function does if its signature names it. (One of `**kwargs` may hand them on to one that does not.)"""
     if isinstance(method, Method):
         return True

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.methods import called, named_methods
+from tfxai.methods import Explainers, called, named_methods
 from tfxai.metrics.batches import Classes, batches_of, classes_of
 from tfxai.metrics.controls import CONTROLS, Control, control_for
 from tfxai.metrics.registry import Metrics, checked_metrics, measured
@@ -21,12 +21,9 @@ from tfxai.support import Inputs, Model, progress_bar, whole_number
 
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
 
-Explainer = Callable[..., Explanation]
-"""A method, or a function called as method(model, inputs, targets)."""
-
 
 def compare_methods(
-    methods: Explainer | Sequence[Explainer] | Mapping[str, Explainer],
+    methods: Explainers,
     model: Model,
     data: Any,
     metrics: Metrics = DEFAULT,

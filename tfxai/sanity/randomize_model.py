@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from tfxai.methods import named_methods
+from tfxai.methods import Explainers, named_methods
 from tfxai.model import thawed, weights_kept
-from tfxai.results import Explanation
 from tfxai.sanity.recording import Recording
 from tfxai.sanity.reports import SanityReport
 from tfxai.sanity.steps import check_init, ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, progress_bar, whole_number
-
-Explainer = Callable[..., Explanation]
-"""A method, or a function called as method(model, inputs, targets)."""
-
-Explainers = Explainer | Sequence[Explainer] | Mapping[str, Explainer]
-"""One, a list of them, or a dict name -> method."""
 
 
 def randomize_model(

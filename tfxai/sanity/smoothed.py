@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.methods import called, named_methods
+from tfxai.methods import Explainer, Explainers, called, named_methods
 from tfxai.results import Explanation
-from tfxai.sanity.randomize_model import Explainer, Explainers, randomize_model
+from tfxai.sanity.randomize_model import randomize_model
 from tfxai.sanity.reports import SanityReport
 from tfxai.scores import Targets
 from tfxai.support import Inputs, Model, at_least_zero, whole_number

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from tfxai import plots
 from tfxai.inputs import flatten, pack
-from tfxai.methods import called, named_methods
-from tfxai.metrics import measured
+from tfxai.methods import Explainer, Explainers, called, named_methods
+from tfxai.metrics import measured, reads_model
 from tfxai.model import Network, build
 from tfxai.plots import Labels
 from tfxai.results import Explanation
@@ -25,11 +25,8 @@ from tfxai.support import Inputs
 from tfxai.training.disk import is_file_name
 from tfxai.training.films import write_films
 from tfxai.training.maps import NAMES, array_of, check_finite, drift, map_numbers, references_of
-from tfxai.training.metrics import Metric, Metrics, asks_the_model, mean_of, metrics_by_name, of_rows
+from tfxai.training.metrics import Metric, Metrics, mean_of, metrics_by_name, of_rows
 from tfxai.training.monitor import Look, Monitor
-
-Explainer: TypeAlias = Callable[..., Explanation]
-"""A method of tfxai, or whatever else can be called as method(model, inputs, targets)."""
 
 
 class ExplainCallback(Monitor[Explanation]):
@@ -84,7 +81,7 @@ class ExplainCallback(Monitor[Explanation]):
 
     def __init__(
         self,
-        methods: Explainer | Sequence[Explainer] | Mapping[str, Explainer],
+        methods: Explainers,
         inputs: Inputs,
         targets: Targets = None,
         *,
@@ -196,7 +193,7 @@ class ExplainCallback(Monitor[Explanation]):
         explanation = called(method, self.model, self.inputs, self.targets, self.batch_size)
         map_numbers(explanation, self.regions)
         for name, metric in self.metrics.items():
-            if not asks_the_model(metric):
+            if not reads_model(metric):
                 self._value(name, metric, method, self.inputs, self.targets, explanation)
         return explanation
 

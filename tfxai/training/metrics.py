@@ -57,11 +57,6 @@ def _needs_regions(metric: Metric) -> bool:
     return parameter is not None and parameter.default is parameter.empty
 
 
-def asks_the_model(metric: Metric) -> bool:
-    """Whether a metric takes the model or the method, so that it costs passes."""
-    return bool({"model", "method"} & set(inspect.signature(metric).parameters))
-
-
 def of_rows(metric: Metric, rows: slice) -> Metric:
     """The same metric for some of the examples: with the regions of these, if it has regions."""
     if isinstance(metric, functools.partial) and "regions" in metric.keywords:
