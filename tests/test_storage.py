@@ -270,6 +270,12 @@ def test_headers_that_are_not_of_a_result_are_refused(text: str, tmp_path: Path)
         Explanation.load(tmp_path / "o.npz")
 
 
+def test_a_file_of_the_first_format_that_names_no_kind_is_told_apart(tmp_path: Path) -> None:
+    np.savez(tmp_path / "o.npz", header=np.array('{"format": 1, "fields": {}}'))
+    with pytest.raises(ValueError, match=r"o\.npz was written by an older version of tfxai"):
+        SanityReport.load(tmp_path / "o.npz")
+
+
 def test_an_array_file_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "o.npy", array(2, 3))
     with pytest.raises(ValueError, match=r"o\.npy is not a saved explanation"):

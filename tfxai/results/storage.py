@@ -87,7 +87,7 @@ def _read(path: str | Path) -> Stored:
         raise UnknownContentError(
             f"has format {header['format']}, and this version of tfxai reads up to {FORMAT}. Read it with a newer one."
         )
-    if "type" not in header:
+    if header["format"] == 1 and "type" not in header:
         raise UnknownContentError(
             "was written by an older version of tfxai, which named no kind. Save the result again."
         )
