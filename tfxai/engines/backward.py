@@ -36,8 +36,10 @@ class Rules:
     warn: bool = False
 
 
-def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules) -> PerInput:
+def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules, method: str) -> PerInput:
     """d score / d points by the rules.
+
+    method: what warnings call the method.
 
     Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
@@ -60,11 +62,11 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules)
             foreign.add(op.type)
     if not replaced:
         tracer.record.warnings.append(
-            f"{tracer.method} found no operation to change in this model, so the result is the plain gradient."
+            f"{method} found no operation to change in this model, so the result is the plain gradient."
         )
     if foreign:
         tracer.record.warnings.append(
-            f"{tracer.method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
+            f"{method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
         )
     return forward.gradients(score)
 

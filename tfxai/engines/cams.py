@@ -28,7 +28,7 @@ def activation_map(
 
     gradients: whether they are needed; without, `weigh` gets None for them.
     """
-    return Attribution(*run_in_batches(request, _WeighedMap(layer, weigh, gradients)))
+    return Attribution(*run_in_batches(request, _WeighedMap(layer, weigh, gradients, request.method)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +36,12 @@ class _WeighedMap(ScoredBody):
     layer: LayerChoice
     weigh: Weigh
     gradients: bool
+    method: str
 
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         slopes = None
         if self.gradients:
             slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
@@ -51,7 +52,7 @@ class _WeighedMap(ScoredBody):
 def layer_maps(request: Request, layer: LayerChoice, example: Example) -> LayerMaps:
     """One example's maps of a layer. Cost: a forward pass."""
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
-    function = request.traced(_ReadMaps(layer), arguments)
+    function = request.traced(_ReadMaps(layer, request.method), arguments)
     raw, spread = (tensor.numpy() for tensor in function(*arguments))
     record: _ReadMapsRecord = function.record
     position, call = record.call
@@ -71,12 +72,13 @@ class _ReadMapsRecord(TraceRecord):
 class _ReadMaps(ScoredBody):
     Record: ClassVar[type[TraceRecord]] = _ReadMapsRecord
     layer: LayerChoice
+    method: str
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         *inputs, target_codes = tensors
         forward = tracer.forward(inputs)
         scores, _ = tracer.scored_each(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         tracer.record.which, tracer.record.call = maps.which, maps.call
         return maps.tensor, maps.spread(maps.tensor)
 

@@ -82,19 +82,20 @@ def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence
     Cost: a forward pass and a backward pass as far as the first layer, however many layers and directions there are.
     """
     flat = [along.reshape(len(along), -1) for along in directions]
-    return run_in_batches(request, _Slopes(tuple(layers)), constants=flat)
+    return run_in_batches(request, _Slopes(tuple(layers), request.method), constants=flat)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Slopes(ScoredBody):
     layers: tuple[LayerChoice, ...]
+    method: str
 
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *directions: Tensor
     ) -> list[Tensor]:
         forward = tracer.forward(inputs)
         scores, _ = tracer.scored(forward, target_codes)
-        tensors = [_tensor(tracer.network, forward, layer, tracer.method) for layer in self.layers]
+        tensors = [_tensor(tracer.network, forward, layer, self.method) for layer in self.layers]
         behind = operations_behind([scores], differentiable=True)
         for layer, tensor in zip(self.layers, tensors, strict=True):
             if tensor.op not in behind:

@@ -78,7 +78,8 @@ class Paths:
     def blocks(self) -> Iterator[Block]:
         """The request's rows, `batch_size` at a time, with the scores at the ends of their paths."""
         request = self.request
-        body = _Ends(self.path, self.starts is not None and not self.shared)
+        # Methods without starts of their own share one trace, wherever their points lie.
+        body = _Ends(self.path if self.starts is not None and not self.shared else None)
         with request.bar(request.rows) as advance:
             for rows in request.blocks():
                 arguments = request.rows_of(self.network.arrays, rows)
@@ -146,17 +147,16 @@ class Paths:
 
 @dataclasses.dataclass(frozen=True)
 class _Ends(ScoredBody):
-    """Classes, the scores at both ends of the paths (NaN where there is no start of their own), and zeros."""
+    """Classes, the scores at both ends of the paths, and zeros. path: None where rows have no start of their own; NaN then."""
 
-    path: PathFunction
-    own_starts: bool
+    path: PathFunction | None
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
         *arrays, target_codes = tensors
         inputs = arrays[: len(tracer.places)]
         starts, ends = _ends(tracer, arrays)
         zeros = [tf.zeros_like(end, tf.float32) for end in ends if end is not None]
-        if not self.own_starts:
+        if self.path is None:
             scores, targets = tracer.scored(tracer.forward(inputs), target_codes)
             return [targets, scores, scores * np.nan, *zeros]
         starts = _points(self.path, starts, ends, tf.zeros([tf.shape(target_codes)[0], 1]))

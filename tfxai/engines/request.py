@@ -46,12 +46,14 @@ class Request:
     target_codes: (rows,) ints: a class, or -1 for the best ranked class of the input, -2 for the second ...
     target_shape: shape of the targets, (N,) or (N, K).
     scoring:      what is explained.
+    method:       what warnings and errors call the method; no trace depends on it, so that methods share traces.
     """
 
     network: Network
     target_codes: NDArray[np.integer]
     target_shape: tuple[int, ...]
     scoring: Scoring
+    method: str
     batch_size: int = 32
     progress: bool = False
     jit_compile: bool = False
@@ -74,13 +76,10 @@ class Request:
         codes = target_codes(targets, len(network))
         function, name = _named_score(score)
         lowest = int(codes.min())
-        scoring = Scoring(function, name, targets is not None, lowest < 0, max(1, -lowest), method)
-        return cls(network, codes.reshape(-1), codes.shape, scoring, int(batch_size), progress, jit_compile)
-
-    @property
-    def method(self) -> str:
-        """What warnings and errors call the method."""
-        return self.scoring.method
+        scoring = Scoring(function, name, targets is not None, lowest < 0, max(1, -lowest))
+        return cls(
+            network, codes.reshape(-1), codes.shape, scoring, method, int(batch_size), progress, jit_compile
+        )
 
     @property
     def rows(self) -> int:

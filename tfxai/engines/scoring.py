@@ -20,7 +20,6 @@ class Scoring:
     score, score_name: the function and what it is called.
     given: whether the user gave targets.
     ranks: whether a target code can mean a rank; depth: how many of the best ranked classes it can mean.
-    method: what warnings call the method.
     """
 
     score: Score
@@ -28,7 +27,6 @@ class Scoring:
     given: bool
     ranks: bool
     depth: int
-    method: str
 
     def scored(
         self, forward: ForwardPass, target_codes: Tensor, record: TraceRecord
@@ -86,11 +84,6 @@ class Tracer:
     def places(self) -> list[Place]:
         """Where each input is explained."""
         return self.network.places
-
-    @property
-    def method(self) -> str:
-        """What warnings and errors call the method."""
-        return self.scoring.method
 
     def forward(
         self,

@@ -47,11 +47,14 @@ class DeepLIFT(Method):
     baseline: Baseline = 0.0
 
     def attribute(self, request: Request) -> Attribution:
-        return Attribution(*run_in_batches(request, _Contributions(), request.baselines_of(self.baseline)))
+        body, baselines = _Contributions(request.method), request.baselines_of(self.baseline)
+        return Attribution(*run_in_batches(request, body, baselines))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contributions(ScoredBody):
+    method: str
+
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
     ) -> Any:
@@ -60,7 +63,7 @@ class _Contributions(ScoredBody):
         values = [
             None if multiplier is None else _value(multiplier) * tf.cast(end - start, multiplier.dtype)
             for multiplier, start, end in zip(
-                gradients(tracer, forward, scores, RULES), starts, ends, strict=True
+                gradients(tracer, forward, scores, RULES, self.method), starts, ends, strict=True
             )
         ]
         delta = sum_of_values(values) - (scores - base)

@@ -36,7 +36,7 @@ class GuidedBackprop(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return Attribution(*run_in_batches(request, _ByRules(GUIDED)))
+        return Attribution(*run_in_batches(request, _ByRules(GUIDED, request.method)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Deconvnet(Method):
     """
 
     def attribute(self, request: Request) -> Attribution:
-        return Attribution(*run_in_batches(request, _ByRules(DECONVNET)))
+        return Attribution(*run_in_batches(request, _ByRules(DECONVNET, request.method)))
 
 
 def rectified(op: Operation, incoming: Tensor) -> Tensor:
@@ -64,9 +64,10 @@ DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified))
 @dataclasses.dataclass(frozen=True)
 class _ByRules(ScoredBody):
     rules: Rules
+    method: str
 
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        values = gradients(tracer, forward, scores, self.rules)
+        values = gradients(tracer, forward, scores, self.rules, self.method)
         return per_token(values, tracer.places), targets, scores

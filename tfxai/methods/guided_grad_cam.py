@@ -42,22 +42,23 @@ class GuidedGradCAM(Method):
     needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
-        return Attribution(*run_in_batches(request, _Product(self.layer)))
+        return Attribution(*run_in_batches(request, _Product(self.layer, request.method)))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Product(ScoredBody):
     layer: LayerChoice
+    method: str
 
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, tracer.method)
+        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         # First the true gradients: the guided rules stay on the operations once they are set.
         slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
         heat = tf.nn.relu(grad_cam(maps.spread(maps.tensor), slopes))
         coarse = lined_up(tracer.places, inputs, maps.which, heat)[maps.which]
-        fine = gradients(tracer, forward, scores, GUIDED)[maps.which]
+        fine = gradients(tracer, forward, scores, GUIDED, self.method)[maps.which]
         if fine.shape.rank > coarse.shape.rank:  # of token ids, at their embedding
             fine = tf.reduce_sum(fine, -1)
         values: PerInput = [None] * len(inputs)

@@ -63,7 +63,7 @@ class LRP(Method):
             )
 
     def attribute(self, request: Request) -> Attribution:
-        return Attribution(*run_in_batches(request, _Relevance(self)))
+        return Attribution(*run_in_batches(request, _Relevance(self, request.method)))
 
     def rules(self) -> Rules:
         """The backward rules of these settings."""
@@ -85,12 +85,13 @@ class LRP(Method):
 
 @dataclasses.dataclass(frozen=True)
 class _Relevance(ScoredBody):
-    method: LRP
+    lrp: LRP
+    method: str
 
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        values = times(gradients(tracer, forward, scores, self.method.rules()), forward.points)
+        values = times(gradients(tracer, forward, scores, self.lrp.rules(), self.method), forward.points)
         return per_token(values, tracer.places), targets, scores, sum_of_values(values) - scores
 
 
