@@ -273,6 +273,7 @@ def test_help_and_version_end_well(capsys, arguments):
     assert "tfxai" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_command_and_tensorflow_keeps_quiet(folder):
     command = [sys.executable, "-m", "tfxai", "layers", "--model", str(folder / "model.keras")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -94,6 +94,7 @@ def test_the_colour_that_a_class_reads_is_found_and_no_other(result) -> None:
             assert row["significant"] and row["score"] < 0.05 and row["magnitude"] < 0
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_one_colour_has_no_other_concept(net: Any) -> None:
     """Colours here have nothing to do with each other: each fills one channel of its own."""
     random = [channels(30, None, 50 + i) for i in range(20)]
@@ -283,6 +284,7 @@ def test_a_module_gives_the_table_of_the_keras_model(net: Any, sets: Any, of_fou
     equal(found.table, of_four.table, 1e-5)
 
 
+@pytest.mark.slow
 def test_activations_on_disk(net: Any, sets: Any, tmp_path: Path) -> None:
     plain = tfxai.TCAV(["colours", "deeper"], random_runs=3)
     tcav = dataclasses.replace(plain, cache_dir=tmp_path / "kept")
@@ -403,6 +405,7 @@ def test_compare(result) -> None:
         result.compare("red", "pink")
 
 
+@pytest.mark.slow
 def test_concepts_against_each_other(net: Any, sets: Any) -> None:
     """Relative TCAV: with red told from green and blue only, class 0 leans on it as much."""
     found = tfxai.TCAV("deeper", against="concepts", random_runs=20)(net, INPUTS, 0, sets, RANDOM)
@@ -415,6 +418,7 @@ def test_concepts_against_each_other(net: Any, sets: Any) -> None:
 # Random sets and inputs as they come
 
 
+@pytest.mark.slow
 def test_a_pool_of_random_images_is_split(net: Any, sets: Any) -> None:
     pool = np.concatenate(RANDOM[:20])
     found = tfxai.TCAV("deeper")(net, INPUTS, 0, sets, pool)
@@ -484,6 +488,7 @@ def test_few_runs_are_never_significant(net: Any, sets: Any) -> None:
     assert not found.significant.any()
 
 
+@pytest.mark.slow
 def test_layers_are_the_same_however_they_are_named(net: Any, sets: Any) -> None:
     outer = keras.Sequential([keras.Input((SIZE, SIZE, 3)), net])
     results = [
@@ -498,6 +503,7 @@ def test_layers_are_the_same_however_they_are_named(net: Any, sets: Any) -> None
         tfxai.TCAV(["net/deeper", net.get_layer("deeper")])(outer, INPUTS, 0, sets, RANDOM)
 
 
+@pytest.mark.slow
 def test_images_come_in_any_form(net: Any, sets: Any, tmp_path: Path) -> None:
     tcav = tfxai.TCAV("deeper", random_runs=4)
     wanted = tcav(net, INPUTS, 0, sets, RANDOM[:8])

@@ -80,8 +80,9 @@ def test_a_promise_that_is_kept_everywhere_is_kept_once_in_the_quick_suite(quick
     halves = [function for function in everywhere if function in once]
     assert len(halves) >= 10
     for function in halves:
-        left = everywhere[function] - once[function]
-        assert {axis for axis, _ in left} <= {"name"}, f"{function}: {left}"
+        left = {axis for axis, _ in everywhere[function] - once[function]}
+        alone = len({axis for axis, _ in everywhere[function]}) == 1  # one list, of which every n-th is quick
+        assert alone or left <= {"name"}, f"{function}: {left}"
 
 
 def test_each_value_of_one_axis_is_quick_and_the_rest_is_slow() -> None:

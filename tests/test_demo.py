@@ -20,6 +20,7 @@ def shown(tmp_path, capsys):
     return np.asarray(Image.open(tmp_path / "demo.png").convert("RGB")).astype(float)
 
 
+@pytest.mark.slow
 def test_one_method_makes_two_columns_and_six_rows(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "METHODS", {"Grad-CAM": (methods.GradCAM(), 1)})
     picture = shown(tmp_path, capsys)

@@ -524,6 +524,7 @@ def test_words_through_a_table_and_a_loop(tmp_path: Path) -> None:
         np.testing.assert_allclose(found.values, wanted.values, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_go_back_through_a_loop(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((9, 4)), keras.layers.LSTM(6), keras.layers.Dense(3)])
@@ -612,6 +613,7 @@ def test_a_module_runs_compiled_whatever_is_set(saved) -> None:
         tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 def test_inside_a_layer_is_explained_too(net, saved) -> None:
     """As the same network with a Keras layer in place of each of the module's."""
     layer, head = hub.as_layer(hub.load(saved["export"])), keras.layers.Dense(2)

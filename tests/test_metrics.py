@@ -431,6 +431,7 @@ for steps in (24, 4608):
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_steps() -> None:
     """In a process of its own, since a peak never falls. All inputs of 4608 steps at once would take 510 MB."""
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)
@@ -559,6 +560,7 @@ def test_consistency() -> None:
 # A detector that reads one corner
 
 
+@pytest.mark.slow
 def test_the_true_map_beats_every_control() -> None:
     inputs = keras.Input((SIZE, SIZE, 1))
     corner = L.Flatten()(L.Cropping2D(((0, 6), (0, 6)))(inputs))

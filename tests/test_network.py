@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from covering import every
 
 import tfxai
 from tfxai.engines import Attribution, Method, ScoredBody, run_in_batches
@@ -90,13 +91,13 @@ def restless() -> keras.Model:
 
 def state(model: Any) -> dict[str, Any]:
     """What a user could notice."""
-    every = [("", model), *named_layers(model)]
+    layers = [("", model), *named_layers(model)]
     return {
         "values": {v.path: np.asarray(v).tobytes() for v in model.variables},
         "order": [v.path for v in model.trainable_variables],
-        "trainable": {path: layer.trainable for path, layer in every if isinstance(layer, L.Layer)},
+        "trainable": {path: layer.trainable for path, layer in layers if isinstance(layer, L.Layer)},
         "attributes": {path: sorted(vars(layer)) for path, layer in every},
-        "calls": {path: type(layer).call for path, layer in every if "call" not in vars(layer)},
+        "calls": {path: type(layer).call for path, layer in layers if "call" not in vars(layer)},
     }
 
 
@@ -400,7 +401,7 @@ def test_a_replaced_layer_is_seen() -> None:
         np.testing.assert_allclose(found, factor * slopes(model), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gradient", "integrated_gradients", "deep_lift", "guided_ig"])
+@every(2, 1, name=("gradient", "integrated_gradients", "guided_ig", "deep_lift"))
 def test_ever_more_classes_can_be_asked_for(name: str) -> None:
     """What was traced for one class must not answer for two."""
     model = linear()
@@ -523,9 +524,7 @@ def test_threads_explain_one_model_at_the_same_time() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:DeepLIFT found no operation")
-@pytest.mark.parametrize(
-    "name", ["gradient", "integrated_gradients", "blur_ig", "guided_ig", "grad_cam", "deep_lift"]
-)
+@every(2, name=("gradient", "integrated_gradients", "blur_ig", "guided_ig", "grad_cam", "deep_lift"))
 def test_a_model_of_any_image_size_takes_several(name: str) -> None:
     """The score is the mean of a weighed sum of channels, so what every method must say is known."""
     conv = L.Conv2D(1, 1, use_bias=False)

@@ -54,6 +54,7 @@ def shown() -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_results_show_a_picture(shown, name):
     page = shown[name]["text/html"]
@@ -63,6 +64,7 @@ def test_results_show_a_picture(shown, name):
     assert "http" not in page and "src=" not in page.replace('<img src="data:', "")  # nothing is fetched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_words_are_no_markup(shown, name):
     page = shown[name]["text/html"]

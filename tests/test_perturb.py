@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from covering import every
 
 import tfxai
 from tfxai.engines import perturb
@@ -42,7 +43,7 @@ def test_a_large_job_runs_on_frozen_weights_with_the_same_values() -> None:
     assert len(functions) == 1 and not functions[0].variables
 
 
-@pytest.mark.parametrize("change", ["assign", "set_weights", "one bit", "batch norm"])
+@every(2, change=("one bit", "assign", "batch norm", "set_weights"))
 def test_a_changed_weight_is_always_noticed(change: str) -> None:
     model = small()
     before = LARGE(model, X, targets=1)
@@ -93,32 +94,31 @@ def test_weights_and_random_state_stay_as_they_are() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        tfxai.RISE(samples=50),
-        tfxai.Occlusion(window=5, stride=3),
-        tfxai.LIME(samples=50, segments=9),
-        tfxai.KernelSHAP(samples=50, segments=9),
-        tfxai.PartitionSHAP(evals=50),
-        tfxai.PartitionSHAP(evals=50, masker="inpaint"),
-        tfxai.ScoreCAM(),
-        tfxai.AblationCAM(),
-    ],
-    ids=lambda method: type(method).__name__,
-)
-def test_xla_gives_the_same_values(method: tfxai.methods.Method) -> None:
-    model = small()
+FOR_XLA = {
+    "occlusion": tfxai.Occlusion(window=5, stride=3),
+    "rise": tfxai.RISE(samples=50),
+    "lime": tfxai.LIME(samples=50, segments=9),
+    "kernel_shap": tfxai.KernelSHAP(samples=50, segments=9),
+    "partition_shap": tfxai.PartitionSHAP(evals=50),
+    "partition_shap_inpaint": tfxai.PartitionSHAP(evals=50, masker="inpaint"),
+    "score_cam": tfxai.ScoreCAM(),
+    "ablation_cam": tfxai.AblationCAM(),
+}
+
+
+@every(len(FOR_XLA), name=FOR_XLA)
+def test_xla_gives_the_same_values(name: str) -> None:
+    model, method = small(), FOR_XLA[name]
     plain, compiled = method(model, X), method(model, X, jit_compile=True, batch_size=8)
     largest = np.abs(plain.values).max()
     np.testing.assert_allclose(compiled.values, plain.values, atol=1e-4 * largest)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
-def test_the_batch_size_changes_nothing(batch_size: int) -> None:
+@every(4, 1, batch_size=("1", "3", "7", "64"))
+def test_the_batch_size_changes_nothing(batch_size: str) -> None:
     model = small()
     for method in (tfxai.RISE(samples=40), tfxai.LIME(samples=40, segments=9), tfxai.PartitionSHAP(evals=40), tfxai.ScoreCAM()):  # fmt: skip
-        one, other = method(model, X), method(model, X, batch_size=batch_size)
+        one, other = method(model, X), method(model, X, batch_size=int(batch_size))
         np.testing.assert_allclose(one.values, other.values, atol=1e-5 * np.abs(one.values).max())
 
 
@@ -244,6 +244,7 @@ def test_a_callable_that_fails_later_says_how() -> None:
         tfxai.Occlusion()(lambda images: np.asarray(images).mean((1, 2, 3)), X, jit_compile=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(11, 17), (7, 5)])
 def test_xla_inpaints_odd_sizes_alike(shape: tuple[int, int]) -> None:
     x = np.random.default_rng(0).random((1, *shape, 3)).astype(np.float32)

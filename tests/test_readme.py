@@ -39,6 +39,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
     return shared
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
@@ -47,6 +48,7 @@ def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_shapes_in_the_code_are_true(names):
     explanation = names["explanation"]
     assert explanation.values.shape == (2, 32, 32, 3) and explanation.values.dtype == np.float32
@@ -61,6 +63,7 @@ def test_shapes_in_the_code_are_true(names):
     assert tokens.values.shape == (2, 4)
 
 
+@pytest.mark.slow
 def test_the_commands_run(names, capsys):
     photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     Image.fromarray(photo).save("photo.jpg")
@@ -121,6 +124,7 @@ def test_links_and_pictures_are_there():
     assert all(path.stat().st_size < 600_000 for path in pictures)
 
 
+@pytest.mark.slow
 def test_the_callbacks_of_the_recipes_saw_the_training(names):
     assert names["maps"] == {
         *(f"epoch_000{i}.{end}" for i in range(3) for end in ("png", "npz")), "image_0.gif", "image_1.gif",

@@ -447,6 +447,7 @@ def test_efficient_compares_the_entropy_of_two_maps(net) -> None:
     np.testing.assert_array_equal(report.rise[1], np.zeros(3))
 
 
+@pytest.mark.slow
 def test_twins_on_true_and_on_permuted_labels() -> None:
     digits = load_digits()
     x, y = (digits.images[:150, ..., None] / 16).astype(np.float32), digits.target[:150]

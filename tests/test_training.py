@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+from covering import every
 from models import kind
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -222,9 +223,7 @@ def check(callback, history, model, method, targets=None):
         assert history[f"{name}_drift"][0] > 0
 
 
-@pytest.mark.parametrize(
-    "how", ["tf.data", "steps_per_execution", "run_eagerly", "jit_compile", "validation"]
-)
+@every(2, how=("tf.data", "steps_per_execution", "run_eagerly", "jit_compile", "validation"))
 def test_ways_of_feeding_and_running(how):
     method, model = tfxai.Gradient(), small()
     callback = tfxai.ExplainCallback(method, SEEN, 1)
@@ -240,7 +239,7 @@ def test_ways_of_feeding_and_running(how):
     check(callback, history, model, method, 1)
 
 
-@pytest.mark.parametrize("name", ["compiled_subclassed", "series", "mixed_float16", "embedding"])
+@every(2, name=("compiled_subclassed", "series", "mixed_float16", "embedding"))
 def test_kinds_of_models(name):
     found = kind(name)
     model = (
@@ -362,6 +361,7 @@ print("both agree")
 """
 
 
+@pytest.mark.slow
 def test_under_a_mirrored_strategy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", MIRRORED], cwd=tmp_path, capture_output=True, text=True, timeout=300
@@ -392,6 +392,7 @@ def test_beside_other_callbacks(tmp_path):
 # When
 
 
+@pytest.mark.slow
 def test_every_second_epoch_from_where_the_training_stands(tmp_path):
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, every=2, directory=tmp_path)
     history = fit(small(), callback, epochs=7, initial_epoch=2)
@@ -400,10 +401,11 @@ def test_every_second_epoch_from_where_the_training_stands(tmp_path):
     assert len(history["gradient_drift"]) == 2 and len(history["loss"]) == 5
 
 
-@pytest.mark.parametrize(("together", "steps"), [(1, [0, 3, 6, 9, 12]), (2, [0, 4, 6, 10, 12])])
-def test_on_batches(tmp_path, together, steps):
+@every(2, 1, together=("1", "2"))
+def test_on_batches(tmp_path, together):
     """Four batches an epoch, looked at every third; where two run as one, at the end of those two."""
-    model = compiled(small(), steps_per_execution=together)
+    steps = {"1": [0, 3, 6, 9, 12], "2": [0, 4, 6, 10, 12]}[together]
+    model = compiled(small(), steps_per_execution=int(together))
     callback = tfxai.ExplainCallback(
         tfxai.Gradient(), ONE, 0, every=3, on="batch", log_dir=tmp_path / "logs", directory=tmp_path / "maps"
     )
@@ -420,6 +422,7 @@ def test_on_batches(tmp_path, together, steps):
     }
 
 
+@pytest.mark.slow
 def test_it_starts_anew_with_each_training(tmp_path):
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
     first, second = fit(small(), callback), fit(small(), callback)
@@ -428,6 +431,7 @@ def test_it_starts_anew_with_each_training(tmp_path):
         assert film.n_frames == 4
 
 
+@pytest.mark.slow
 def test_a_long_film_keeps_its_first_and_last_frame(tmp_path, monkeypatch):
     monkeypatch.setattr(films, "FRAMES", 3)
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, directory=tmp_path)
@@ -520,7 +524,7 @@ def test_without_tensorboard_it_says_what_to_install(monkeypatch):
     tfxai.ExplainCallback(tfxai.Gradient(), SEEN)
 
 
-@pytest.mark.parametrize("which", ["directory", "log_dir"])
+@every(2, 0, which=("directory", "log_dir"))
 def test_a_place_that_cannot_be_written_costs_a_warning(which, tmp_path):
     (tmp_path / "taken").write_text("a file, where a folder should be")
     callback = tfxai.ExplainCallback(tfxai.Gradient(), SEEN, 0, **{which: tmp_path / "taken" / "deep"})
@@ -533,7 +537,7 @@ def test_a_place_that_cannot_be_written_costs_a_warning(which, tmp_path):
     assert (tmp_path / "taken").read_text() == "a file, where a folder should be"
 
 
-@pytest.mark.parametrize("which", ["directory", "log_dir"])
+@every(2, 1, which=("directory", "log_dir"))
 def test_a_disk_that_is_full_costs_a_warning(which, tmp_path):
     """No file may grow beyond a limit that the pictures need: what the system says when a quota is reached."""
     callback = tfxai.ExplainCallback(tfxai.Gradient(), SEEN, 0, **{which: tmp_path / "place"})
@@ -569,6 +573,7 @@ def warned(model, *callbacks, **more):
     return history, [str(each.message) for each in caught if "training goes on" in str(each.message)]
 
 
+@pytest.mark.slow
 def test_a_model_that_becomes_nan_goes_on_training(tmp_path):
     methods = [tfxai.LIME(samples=20, segments=4, segmenter="grid"), tfxai.Gradient(), tfxai.GradCAM()]
     callback = tfxai.ExplainCallback(methods, SEEN, 0, regions=BOXES, directory=tmp_path)
@@ -583,6 +588,7 @@ def test_a_model_that_becomes_nan_goes_on_training(tmp_path):
             assert film.n_frames == 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_later_costs_a_warning(tmp_path):
     """A class without a name comes up, and a file is damaged: neither may end a training that is done."""
 
@@ -674,6 +680,7 @@ def test_a_model_without_weights_is_built_without_running_it(kind_of_state):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_counts_on(tmp_path):
     model = small()
     callback = tfxai.ExplainCallback(tfxai.Gradient(), ONE, 0, on="batch", every=4, directory=tmp_path)
@@ -683,6 +690,7 @@ def test_a_training_that_goes_on_counts_on(tmp_path):
     assert names == ["batch_000000", "batch_000004", "batch_000008", "batch_000012"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_can_have_its_films(tmp_path):
     class Stops(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -712,6 +720,7 @@ def test_two_callbacks_with_one_name_are_told_apart_by_a_warning():
 # Numbers
 
 
+@pytest.mark.slow
 def test_an_empty_map_has_no_evidence_inside_and_does_not_drift():
     def nothing(model, inputs, targets):
         found = tfxai.Gradient()(model, inputs, targets)
@@ -725,6 +734,7 @@ def test_an_empty_map_has_no_evidence_inside_and_does_not_drift():
     )  # no place more than another
 
 
+@pytest.mark.slow
 def test_several_classes_of_each_image():
     history = fit(small(), tfxai.ExplainCallback(tfxai.Gradient(), SEEN, tfxai.top(2), regions=BOXES))
     each = [
@@ -735,6 +745,7 @@ def test_several_classes_of_each_image():
     np.testing.assert_allclose(history["gradient_region"], both, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_regions_of_masks_are_those_of_boxes():
     masks = np.zeros((2, 12, 12))
     masks[:, :4, :4] = 1
