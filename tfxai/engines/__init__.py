@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfxai.engines.backgrounds import Background
-from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, again, gradients
+from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, gradients
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
 from tfxai.engines.cams import (
     LayerMaps,
@@ -64,7 +64,6 @@ __all__ = [
     "Sum",
     "Tracer",
     "activation_map",
-    "again",
     "aligned",
     "attribution_along",
     "at_inputs",

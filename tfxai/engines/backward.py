@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfxai.engines.scoring import Tracer
-from tfxai.model import ForwardPass, operations_ahead, operations_behind
+from tfxai.model import ForwardPass, again, operations_ahead, operations_behind
 from tfxai.support import Operation, PerInput, Tensor
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
@@ -44,7 +44,7 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
     Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
     """
-    points = [point for point in forward.points if point is not None]
+    points = forward.sources
     ahead = operations_ahead(points, differentiable=True)
     moving = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
     replaced, foreign = 0, set()
@@ -69,24 +69,6 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
             f"{method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
         )
     return forward.gradients(score)
-
-
-def again(op: Operation, *inputs: Tensor) -> Tensor:
-    """The same operation on other inputs."""
-    attributes = {
-        attribute.name: op.get_attr(attribute.name)
-        for attribute in op.op_def.attr
-        if attribute.type not in ("type", "list(type)") and not attribute.name.startswith("_")
-    }
-    attributes = {
-        name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()
-    }
-    # Reductions are the one family whose argument has another name in Python.
-    names = [argument.name.replace("reduction_indices", "axis") for argument in op.op_def.input_arg]
-    if op.op_def.input_arg[0].number_attr:  # one argument that takes a list, as in Einsum
-        attributes.pop(op.op_def.input_arg[0].number_attr)
-        return getattr(tf.raw_ops, op.type)(**{names[0]: list(inputs)}, **attributes)
-    return getattr(tf.raw_ops, op.type)(**dict(zip(names, inputs, strict=True)), **attributes)
 
 
 def derivative(op: Operation, incoming: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tfxai.engines.backward import PRODUCTS, RELU_LIKE, Rule, again
+from tfxai.engines.backward import PRODUCTS, RELU_LIKE, Rule
+from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
 # Elementwise functions of one tensor, beside those that look like a ReLU.

@@ -16,7 +16,6 @@ from tfxai.engines import (
     Rules,
     ScoredBody,
     Tracer,
-    again,
     both_ends,
     elementwise,
     gradients,
@@ -26,6 +25,7 @@ from tfxai.engines import (
     starts_and_ends,
     sum_of_values,
 )
+from tfxai.model import again
 from tfxai.support import Operation, Tensor
 
 

@@ -16,7 +16,6 @@ from tfxai.engines import (
     Rules,
     ScoredBody,
     Tracer,
-    again,
     elementwise,
     gradients,
     per_token,
@@ -25,6 +24,7 @@ from tfxai.engines import (
     sum_of_values,
     times,
 )
+from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
 

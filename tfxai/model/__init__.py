@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from tfxai.model.families import build
-from tfxai.model.forward_pass import Embedded, ForwardPass
+from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
+from tfxai.model.lookups import Embedded
 from tfxai.model.maps import LayerChoice, Maps, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place, thawed
-from tfxai.model.operations import operations_ahead, operations_behind
+from tfxai.model.operations import again, operations_ahead, operations_behind
 from tfxai.model.tracing import Body, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
@@ -27,6 +28,7 @@ __all__ = [
     "TracedFunction",
     "WeightedLayer",
     "activation_maps",
+    "again",
     "build",
     "chosen_layers",
     "first_tensor",

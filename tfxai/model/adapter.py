@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfxai.hub import Module
 from tfxai.inputs import is_float
 from tfxai.model.embeddings import is_embedding
-from tfxai.model.forward_pass import LayerCall
+from tfxai.model.layer_call import LayerCall
 from tfxai.model.tracing import TraceCache
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Structure, Tensor, Variable, first_line

@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
-from tfxai.model.forward_pass import LayerCall
-from tfxai.model.operations import operations_behind
-from tfxai.support import Layer, Tensor
+from tfxai.model.layer_call import LayerCall
+from tfxai.model.operations import OF_SHAPE, operations_behind
+from tfxai.support import Layer, Operation, Tensor
 
 HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze")  # operations that leave ids as they are
 
@@ -27,17 +27,45 @@ def is_embedding(layer: Layer) -> bool:
     )
 
 
-def embedding_of(tensor: Tensor, calls: Sequence[LayerCall]) -> tuple[Layer, int] | None:
-    """The layer of the first embedding call that looks this input up, and which call of that layer it is."""
+def lookups_of(tensor: Tensor, calls: Sequence[LayerCall]) -> list[tuple[LayerCall, int]]:
+    """Every call of an embedding that looks this input up, and which call of its layer it is."""
     counts: collections.Counter[int] = collections.Counter()
+    found: dict[str, tuple[LayerCall, int]] = {}  # in a module one tensor may have several names
     for call in calls:
         if is_embedding(call.layer):
-            # Positions 0, 1, 2 ... depend on the ids too, but only on how many there are.
-            ids = tf.nest.flatten(call.inputs)[0]
-            if tensor is ids or tensor.op in operations_behind([ids], through_shapes=False):
-                return call.layer, counts[id(call.layer)]
+            if _looks_up(call, tensor):
+                found.setdefault(call.output.name, (call, counts[id(call.layer)]))
             counts[id(call.layer)] += 1
-    return None
+    return list(found.values())
+
+
+def _looks_up(call: LayerCall, tensor: Tensor) -> bool:
+    ids = tf.nest.flatten(call.inputs)[0]
+    # A tied table that is multiplied with at the end (reverse=True) looks nothing up: its result has no further axis.
+    if ids.shape.rank is not None and call.output.shape.rank != ids.shape.rank + 1:
+        return False
+    # Positions 0, 1, 2 ... depend on the ids too, but only on how many there are.
+    return tensor is ids or tensor.op in operations_behind([ids], through_shapes=False)
+
+
+def other_readers(tensor: Tensor, lookups: Sequence[LayerCall]) -> list[Operation]:
+    """Operations that make other numbers of the ids than the lookups do, such as a one-hot code.
+
+    Comparisons (which tell padding from words) are none.
+    """
+    in_tables = operations_behind([call.output for call in lookups])
+    found, seen, waiting = [], set(), [tensor]
+    while waiting:
+        ids = waiting.pop()
+        for op in ids.consumers():
+            if op in seen or op.type in OF_SHAPE:
+                continue
+            seen.add(op)
+            if any(output.dtype.is_floating for output in op.outputs) and not ids.dtype.is_floating:
+                found += [] if op in in_tables else [op]
+            else:
+                waiting += [output for output in op.outputs if output.dtype != tf.bool]
+    return found
 
 
 def table_size_of(tensor: Tensor, calls: Sequence[LayerCall]) -> int | None:

@@ -5,30 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from tfxai.model.folding import folded
+from tfxai.model.layer_call import LayerCall
+from tfxai.model.lookups import Embedded
 from tfxai.model.operations import operations_ahead, operations_behind
-from tfxai.support import Layer, Operation, PerInput, Structure, Tensor
+from tfxai.support import Operation, PerInput, Structure, Tensor
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LayerCall:
-    """One call of one layer, seen while the model was traced."""
-
-    path: str
-    layer: Layer
-    inputs: Structure
-    output: Structure
-
-
-@dataclasses.dataclass(frozen=True)
-class Embedded:
-    """Token ids cannot be differentiated; they are explained at the `index`-th call of their embedding layer."""
-
-    layer: Layer
-    index: int
+Place: TypeAlias = "str | Embedded | None"
+"""Where an input is explained: "input", at itself; at the embeddings of its token ids; or not at all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,30 +25,47 @@ class ForwardPass:
 
     outputs: as the model returns them.
     named:   the same by name, where the model names them; all that it has.
-    points:  for each input what it is explained at: itself, the embedding of its tokens, or None.
+    places:  for each input where it is explained.
+    parts:   for each input the tensors at which it is explained: itself, all its embeddings, or none.
     calls:   every layer call, in order of completion.
     """
 
     outputs: Structure
     named: Structure
-    points: PerInput
+    places: Sequence[Place]
+    parts: Sequence[Sequence[Tensor]]
     calls: list[LayerCall]
 
     @functools.cached_property
+    def points(self) -> PerInput:
+        """For each input what it is explained at: itself, its embeddings as one tensor (N, ..., D), or None."""
+        return self._joined(self.parts)
+
+    @property
+    def sources(self) -> list[Tensor]:
+        """The tensors at which the inputs are explained, of all inputs: gradients go back to them."""
+        return [tensor for parts in self.parts for tensor in parts]
+
+    @functools.cached_property
     def _ahead(self) -> list[set[Operation]]:
-        return [set() if point is None else operations_ahead([point]) for point in self.points]
+        return [operations_ahead(parts) for parts in self.parts]
 
     def reaches(self, which: int, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input with this number."""
-        return tensor is self.points[which] or tensor.op in self._ahead[which]
+        return any(tensor is part for part in self.parts[which]) or tensor.op in self._ahead[which]
+
+    def _joined(self, parts: Sequence[Sequence[Tensor]]) -> PerInput:
+        return [
+            place.joined(tensors) if isinstance(place, Embedded) else tensors[0] if tensors else None
+            for place, tensors in zip(self.places, parts, strict=True)
+        ]
 
     def gradients(self, score: Tensor, of: Sequence[Tensor] | None = None) -> PerInput:
         """d score / d points (or of the given tensors), float32; zero where the score does not depend on one.
 
         Raises ValueError if the score does not depend on any of them.
         """
-        tensors = list(self.points if of is None else of)
-        wanted = [tensor for tensor in tensors if tensor is not None]
+        wanted = list(self.sources if of is None else of)
         behind = operations_behind([score], differentiable=True)
         moving = operations_ahead(wanted) | {tensor.op for tensor in wanted}
         with folded(behind & moving, moving, wanted):
@@ -74,4 +79,6 @@ class ForwardPass:
             tf.zeros_like(tensor) if gradient is None else tf.convert_to_tensor(gradient)
             for tensor, gradient in zip(wanted, gradients, strict=True)
         )
-        return [None if tensor is None else tf.cast(next(dense), tf.float32) for tensor in tensors]
+        if of is not None:
+            return [tf.cast(gradient, tf.float32) for gradient in dense]
+        return self._joined([[tf.cast(next(dense), tf.float32) for _ in parts] for parts in self.parts])

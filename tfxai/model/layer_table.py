@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfxai.inputs import specs_of
 from tfxai.model.families import adapter_of
-from tfxai.model.forward_pass import LayerCall
+from tfxai.model.layer_call import LayerCall
 from tfxai.model.maps import class_of, default_call, first_tensor, grid_of
 from tfxai.model.network import Network
 from tfxai.model.tracing import Body, TraceRecord

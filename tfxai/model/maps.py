@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
-from tfxai.model.forward_pass import Embedded, ForwardPass, LayerCall
+from tfxai.model.forward_pass import ForwardPass
+from tfxai.model.layer_call import LayerCall
+from tfxai.model.lookups import Embedded
 from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.support import Layer, Structure, Tensor

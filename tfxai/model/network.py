@@ -10,8 +10,9 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import math
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
-from tfxai.model.embeddings import embedding_of, table_size_of
+from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
 from tfxai.model.families import adapter_of
-from tfxai.model.forward_pass import Embedded, ForwardPass
+from tfxai.model.forward_pass import ForwardPass, Place
+from tfxai.model.lookups import Embedded, Lookup, places_in_row, places_of
 from tfxai.model.tracing import (
     TRACING,
     Body,
@@ -35,13 +37,10 @@ from tfxai.model.tracing import (
     weak_references,
 )
 from tfxai.model.watching import Replaced
-from tfxai.support import Inputs, Layer, Model, PerInput, Tensor, Values
+from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Values, warn
 from tfxai.text import Text
 
 FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
-
-Place: TypeAlias = "str | Embedded | None"
-"""Where an input is explained: "input", at itself; at the embedding of its token ids; or not at all."""
 
 _freezing: contextvars.ContextVar[bool] = contextvars.ContextVar("freezing", default=True)
 
@@ -224,16 +223,13 @@ class Network:
             if point is not None and place == "input":
                 fed[i] = tf.cast(point, inputs[i].dtype)
             elif point is not None and isinstance(place, Embedded):
-                replacements[id(place.layer), place.index] = point
+                replacements |= place.replacing(point)
         output = self._run(fed, replacements)
-        explained_at: PerInput = []
-        for i, place in enumerate(self.places):
-            if isinstance(place, Embedded):
-                lookups = [call.output for call in output.calls if call.layer is place.layer]
-                explained_at.append(lookups[place.index])
-            else:
-                explained_at.append(fed[i] if place == "input" else None)
-        return ForwardPass(output.outputs, output.named, explained_at, output.calls)
+        parts = [
+            place.among(output.calls) if isinstance(place, Embedded) else [fed[i]] if place == "input" else []
+            for i, place in enumerate(self.places)
+        ]
+        return ForwardPass(output.outputs, output.named, self.places, parts, output.calls)
 
     def _run(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
         try:
@@ -264,41 +260,100 @@ class Network:
         if not self.adapter.looks_up:
             return ["input" if array.dtype.kind == "f" else None for array in self.arrays]
         self.places = ["input"] * len(self.arrays)
-        record: _PlacesRecord = self.traced(_Places(), self.arrays).record
+        function = self.traced(_Places(), self.arrays)
+        record: _PlacesRecord = function.record
+        for message in record.warnings:
+            warn(message)
         self.tables = record.tables
+        layers = [layer for _, layer in self.layers]
+        if record.moved and not record.settled:
+            # How ids are cut and turned on the way is the same for every row: two tell.
+            two = [array[[0, len(array) - 1]] for array in self.arrays]
+            record.settle(_numbers(function, two), [x.shape[1:] for x in two])
+        if record.unplaced and self.needs.gradients:
+            raise ValueError(
+                f"Input {record.unplaced[0]} is looked up in several tables, and for one of them its ids are mixed with each "
+                "other, or do not lie row by row, so that no value can be given to each id. Use a method that hides parts "
+                "(Occlusion, LIME, KernelSHAP ...), or explain the model behind the tables."
+            )
         return [
-            Embedded(self.layers[place[0]][1], place[1]) if isinstance(place, tuple) else place
-            for place in record.places
+            Embedded(
+                tuple(dataclasses.replace(lookup, layer=layers[lookup.layer]) for lookup in place),
+                array.shape[1:],
+            )
+            if isinstance(place, list)
+            else place
+            for place, array in zip(record.places, self.arrays, strict=True)
         ]
 
 
 @dataclasses.dataclass
 class _PlacesRecord(TraceRecord):
-    """For each input where it is explained (of an embedding: position in the list of layers, number of its call), and
-    the size of its table."""
+    """For each input where it is explained ("input", None, or its lookups), and the size of its table.
+
+    Layers stand as positions in the list of layers: a layer itself would keep the model alive.
+    moved: (input, number of the lookup) of lookups whose ids do not lie as the input does, for the function's results.
+    unplaced: inputs with several lookups that cannot all be lined up with them.
+    """
 
     places: list[Any] = dataclasses.field(default_factory=list)
     tables: list[int | None] = dataclasses.field(default_factory=list)
+    moved: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    unplaced: list[int] = dataclasses.field(default_factory=list)
+    settled: bool = False
+
+    def settle(self, results: Sequence[NDArray], shapes: Sequence[tuple[int, ...]]) -> None:
+        """Sets the places of lookups whose ids are cut or turned."""
+        for (which, number), numbers in zip(self.moved, results, strict=True):
+            lookups = self.places[which]
+            places = places_in_row(numbers, math.prod(shapes[which]))
+            if places is not None:
+                lookups[number] = dataclasses.replace(lookups[number], places=places)
+            elif len(lookups) > 1:
+                self.unplaced.append(which)
+        self.settled = True
 
 
 @dataclasses.dataclass(frozen=True)
 class _Places(Body):
-    """Which inputs are looked up in which embedding. Traced, and never run."""
+    """Which inputs are looked up in which embeddings. What it gives are the places of ids that are cut or turned."""
 
     Record: ClassVar[type[TraceRecord]] = _PlacesRecord
 
     def __call__(self, network: Network, record: _PlacesRecord, *inputs: Tensor) -> list[Tensor]:
         output = network._run(inputs, {})
         tensors = [t for t in tf.nest.flatten(output.outputs) if t.dtype.is_floating]
-        # By position in the list of layers: the layer itself would keep the model alive.
-        layers = [layer for _, layer in network.layers]
-        for tensor in inputs:
+        layers = [id(layer) for _, layer in network.layers]
+        moved: list[Tensor] = []
+        for which, tensor in enumerate(inputs):
             direct = tensor.dtype.is_floating and tf.gradients(tensors, tensor)[0] is not None
-            embedding = None if direct else embedding_of(tensor, output.calls)
-            if embedding is not None:
-                position = next(i for i, layer in enumerate(layers) if layer is embedding[0])
-                record.places.append((position, embedding[1]))
-            else:
-                record.places.append("input" if direct else None)
+            found = [] if direct else lookups_of(tensor, output.calls)
             record.tables.append(table_size_of(tensor, output.calls))
-        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tensors]
+            record.places.append(
+                [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
+                or ("input" if direct else None)
+            )
+            for number, (call, _) in enumerate(found):
+                places = places_of(tf.nest.flatten(call.inputs)[0], tensor)
+                if places is not None:
+                    record.moved.append((which, number))
+                    moved.append(places)
+            if found and (others := other_readers(tensor, [call for call, _ in found])):
+                record.warnings.append(_unexplained(others))
+        return moved
+
+
+def _numbers(function: TracedFunction, arguments: Sequence[NDArray]) -> list[NDArray]:
+    """The places of ids in the input; none of them where operations on the way do not go place by place."""
+    try:
+        return [tensor.numpy() for tensor in function(*arguments)]
+    except tf.errors.InvalidArgumentError:
+        return [np.array([])] * len(function.record.moved)
+
+
+def _unexplained(readers: Sequence[Operation]) -> str:
+    kinds = ", ".join(sorted({op.type for op in readers}))
+    return (
+        f"The token ids are also read as numbers, beside their embedding (by {kinds}); what the score owes to that is in no "
+        "value."
+    )

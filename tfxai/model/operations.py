@@ -1,12 +1,17 @@
-"""Which operations of a graph lie between tensors."""
+"""Which operations of a graph lie between tensors, and one of them on other inputs."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfxai.support import Operation, Tensor
+
+# Operations that read nothing of a tensor but its shape.
+OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
 
 
 def operations_behind(
@@ -20,7 +25,7 @@ def operations_behind(
     operations, waiting = set(), [tensor.op for tensor in tensors]
     while waiting:
         op = waiting.pop()
-        if op not in operations and (through_shapes or op.type not in ("Shape", "ShapeN", "Size", "Rank")):
+        if op not in operations and (through_shapes or op.type not in OF_SHAPE):
             operations.add(op)
             waiting += [tensor.op for tensor in op.inputs if not differentiable or _carries_gradient(tensor)]
     return operations
@@ -44,3 +49,27 @@ def operations_ahead(tensors: Sequence[Tensor], differentiable: bool = False) ->
 def _carries_gradient(tensor: Tensor) -> bool:
     # Variants are the lists that loops of RNNs fill.
     return tensor.dtype.is_floating or tensor.dtype == tf.variant
+
+
+def again(op: Operation, *inputs: Tensor) -> Any:
+    """The same operation on other inputs: its output, or a list of them."""
+    attributes: dict[str, Any] = {
+        attribute.name: op.get_attr(attribute.name)
+        for attribute in op.op_def.attr
+        if attribute.type not in ("type", "list(type)") and not attribute.name.startswith("_")
+    }
+    attributes = {
+        name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()
+    }
+    rest = list(inputs)
+    given: dict[str, Any] = {}
+    for argument in op.op_def.input_arg:
+        # Some take one argument that is a list, such as Einsum.
+        count = attributes.pop(argument.number_attr) if argument.number_attr else None
+        given[argument.name] = rest.pop(0) if count is None else [rest.pop(0) for _ in range(count)]
+    given |= attributes
+    function = getattr(tf.raw_ops, op.type)
+    # Axes have another name in Python with some operations, such as reductions and Squeeze: then one is left over.
+    expected = [name for name in inspect.signature(function).parameters if name not in given]
+    renamed = {name: expected.pop(0) for name in given if name not in inspect.signature(function).parameters}
+    return function(**{renamed.get(name, name): value for name, value in given.items()})

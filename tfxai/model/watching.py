@@ -12,10 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfxai.hub import Endpoint, ModuleLayer, is_endpoint
-from tfxai.model.forward_pass import LayerCall
+from tfxai.model.layer_call import LayerCall
+from tfxai.model.lookups import Replacement
 from tfxai.support import Layer, Structure, Tensor
 
-Replaced = Mapping[tuple[int, int], Tensor]
+Replaced = Mapping[tuple[int, int], Replacement]
 """{(id of a layer, number of its call): what it puts out instead of its own}."""
 
 LOSSES = (
@@ -90,7 +91,7 @@ class _Watch:
             replacement = self.replaced.get((id(layer), self.counts[id(layer)]))
             self.counts[id(layer)] += 1
             if replacement is not None:
-                output = tf.cast(replacement, output.dtype)
+                output = tf.cast(_made(replacement, output), output.dtype)
             inputs = args[0] if args else next(iter(kwargs.values()), None)
             self.calls.append(LayerCall(path, layer, inputs, output))
             return output
@@ -106,6 +107,10 @@ class _Watch:
             return output
 
         return call
+
+
+def _made(replacement: Replacement, output: Tensor) -> Tensor:
+    return replacement(output) if callable(replacement) else replacement
 
 
 def uncompiled(layer: Layer) -> Callable[..., Any]:

@@ -1,0 +1,224 @@
+"""Token ids that are looked up in several tables, or in parts: each gets all that it is looked up for."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from covering import every
+
+import tfxai
+
+L = keras.layers
+IDS = np.array([[1, 2, 3], [3, 1, 2]])
+GENERATOR = np.random.default_rng(0)
+
+
+def constant(value: float) -> Any:
+    return keras.initializers.Constant(value)
+
+
+def table(width: int = 1, value: float = 1.0, size: int = 5) -> Any:
+    return L.Embedding(size, width, embeddings_initializer=constant(value))
+
+
+def weighed(tensor: Any, *weights: float) -> Any:
+    """Numbers, times fixed weights."""
+    return L.Flatten()(tensor) * np.array([weights], np.float32)
+
+
+def added_up(inputs: Any, *terms: Any) -> Any:
+    """A model whose score is the sum of all numbers."""
+    joined = L.Concatenate()(terms) if len(terms) > 1 else next(iter(terms))
+    return keras.Model(inputs, L.Dense(1, use_bias=False, kernel_initializer=constant(1.0))(joined))
+
+
+def ids(count: int = 3) -> Any:
+    return keras.Input((count,), dtype="int32")
+
+
+def two_tables() -> tuple[Any, Any]:
+    i = ids()
+    return added_up(i, weighed(table(value=1.0)(i) + table(value=10.0)(i), 1, 2, 3)), [11, 22, 33]
+
+
+def one_table_twice() -> tuple[Any, Any]:
+    i, shared = ids(), table()
+    return added_up(i, weighed(shared(i), 1, 2, 3), weighed(shared(i), 10, 20, 30)), [11, 22, 33]
+
+
+def tables_of_several_widths() -> tuple[Any, Any]:
+    i = ids()
+    return added_up(i, weighed(table()(i), 1, 1, 1), weighed(table(2, 10.0)(i), 1, 1, 1, 1, 1, 1)), [
+        21,
+        21,
+        21,
+    ]
+
+
+def a_table_for_each_column() -> tuple[Any, Any]:
+    i = ids()
+    fields = [
+        table(width, value)(i[:, k]) for k, (width, value) in enumerate(((1, 1.0), (2, 10.0), (3, 100.0)))
+    ]
+    return added_up(i, *fields), [1, 20, 300]
+
+
+def reversed_and_cut() -> tuple[Any, Any]:
+    i, shared = ids(), table()
+    return added_up(i, weighed(shared(i), 1, 2, 3), weighed(shared(i[:, ::-1][:, :2]), 10, 20)), [1, 22, 13]
+
+
+def the_same_ids_twice_in_one_call() -> tuple[Any, Any]:
+    i = ids()
+    return added_up(i, weighed(table()(L.Concatenate()([i, i])), 1, 2, 3, 10, 20, 30)), [11, 22, 33]
+
+
+def a_word_of_its_own_in_front() -> tuple[Any, Any]:
+    i = ids()
+    front = keras.ops.zeros_like(i[:, :1])
+    shared = table()
+    first = weighed(shared(keras.ops.concatenate([front, i], 1)), 5, 1, 2, 3)
+    return added_up(i, first, weighed(shared(i), 10, 20, 30)), [11, 22, 33]
+
+
+def other_numbers_for_the_same_words() -> tuple[Any, Any]:
+    """Hashed into few rows, moved by an offset, read through a table of numbers."""
+    i = ids()
+    renumbered = keras.ops.take(np.array([4, 3, 2, 1, 0], np.int32), i)
+    terms = [weighed(table()(i), 1, 2, 3), weighed(table()(i % 2), 10, 20, 30)]
+    terms += [weighed(table(size=9)(i + 4), 100, 200, 300), weighed(table()(renumbered), 1000, 2000, 3000)]
+    return added_up(i, *terms), [1111, 2222, 3333]
+
+
+def float_ids() -> tuple[Any, Any]:
+    i = keras.Input((3,))
+    return added_up(i, weighed(table(value=1.0)(i) + table(value=10.0)(i), 1, 2, 3)), [11, 22, 33]
+
+
+CASES = {
+    build.__name__: build
+    for build in (
+        two_tables,
+        one_table_twice,
+        tables_of_several_widths,
+        a_table_for_each_column,
+        reversed_and_cut,
+        the_same_ids_twice_in_one_call,
+        a_word_of_its_own_in_front,
+        other_numbers_for_the_same_words,
+        float_ids,
+    )
+}
+METHODS = (tfxai.IntegratedGradients(steps=2), tfxai.InputXGradient(), tfxai.DeepLIFT())
+
+
+@pytest.mark.filterwarnings("ignore:.* found no operation to change")
+@pytest.mark.parametrize("case", CASES)
+def test_a_token_gets_all_that_it_is_looked_up_for(case: str) -> None:
+    """The models are linear in their tables, so that all these methods have to say the same."""
+    model, wanted = CASES[case]()
+    for method in METHODS:
+        result = method(model, IDS, 0)
+        np.testing.assert_allclose(result.values, [wanted] * 2, rtol=1e-5, err_msg=type(method).__name__)
+        if result.delta is not None:
+            # What the model says itself; the zero vectors of all ids are what is left of it.
+            rest = np.asarray(model(IDS))[:, 0] - sum(wanted)
+            np.testing.assert_allclose(result.scores - result.values.sum(1), rest, atol=1e-3)
+            np.testing.assert_allclose(result.delta, 0, atol=1e-3)
+
+
+@every(3, 1, case=CASES)
+def test_ids_as_baseline_are_looked_up_in_all_tables(case: str) -> None:
+    model, _ = CASES[case]()
+    for layer in model.layers:
+        if isinstance(layer, L.Embedding):
+            layer.set_weights(
+                [np.arange(layer.input_dim * layer.output_dim).reshape(layer.input_dim, -1) ** 1.5]
+            )
+    result = tfxai.IntegratedGradients(steps=2, baseline=np.array([[0, 1, 0]]))(model, IDS, 0)
+    for row, found in zip(IDS, result.values, strict=True):
+        for place, pad in enumerate((0, 1, 0)):
+            one = row.copy()
+            one[place] = pad
+            # Linear in each token, so that its value is what the score loses with it.
+            lost = float(model(row[None])[0, 0] - model(one[None])[0, 0])
+            assert found[place] == pytest.approx(lost, rel=1e-4, abs=1e-3)
+
+
+def test_a_saved_model_with_two_tables(tmp_path: Path) -> None:
+    model, wanted = two_tables()
+    model.export(tmp_path / "saved", verbose=False)
+    module = tfxai.hub.load(tmp_path / "saved")
+    result = tfxai.IntegratedGradients(steps=2)(module, IDS, 0)
+    np.testing.assert_allclose(result.values, [wanted] * 2, rtol=1e-5)
+
+
+def test_a_saved_model_that_looks_columns_up_in_tables_of_their_own(tmp_path: Path) -> None:
+    model, wanted = a_table_for_each_column()
+    model.export(tmp_path / "saved", verbose=False)
+    result = tfxai.IntegratedGradients(steps=2)(tfxai.hub.load(tmp_path / "saved"), IDS, 0)
+    np.testing.assert_allclose(result.values, [wanted] * 2, rtol=1e-5)
+
+
+def test_a_tied_table_is_no_lookup_where_it_gives_the_words_back() -> None:
+    keras.utils.set_random_seed(0)
+    i, mask = ids(6), keras.Input((6,), dtype="int32", name="mask")
+    i = keras.Input((6,), dtype="int32", name="ids")
+    table = L.ReversibleEmbedding(30, 16)
+    h = table(i)
+    masked = L.Lambda(lambda t: keras.ops.cast(t[:, None], "bool"))(mask)
+    h = h + L.MultiHeadAttention(2, 8)(h, h, attention_mask=masked)
+    model = keras.Model({"ids": i, "mask": mask}, table(h, reverse=True))
+    inputs = {"ids": np.arange(12).reshape(2, 6), "mask": np.ones((2, 6), int)}
+    result = tfxai.IntegratedGradients(steps=64)(model, inputs, score=lambda y, t: y[:, -1, 7])
+    assert np.abs(result.values["ids"]).max() > 1e-5
+    # The model without its ids: all vectors zero, which its attention hands on.
+    gained = result.scores - 0.0
+    np.testing.assert_allclose(result.values["ids"].sum(1), gained, rtol=1e-3)
+    slope = tfxai.InputXGradient()(model, inputs, score=lambda y, t: y[:, -1, 7]).values["ids"]
+    vectors = tf.Variable(table.embeddings)
+    with tf.GradientTape() as tape:
+        x = tf.gather(vectors, inputs["ids"])
+        tape.watch(x)
+        attention = next(layer for layer in model.layers if isinstance(layer, L.MultiHeadAttention))
+        y = x + attention(x, x)
+        score = tf.matmul(y, vectors, transpose_b=True)[:, -1, 7]
+    wanted = (x * tape.gradient(score, x)).numpy().sum(-1)
+    np.testing.assert_allclose(slope, wanted, rtol=1e-3, atol=1e-7)
+
+
+def test_ids_that_are_also_read_as_numbers_are_told() -> None:
+    i = ids()
+    wide = keras.ops.cast(i, "float32")
+    model = added_up(i, weighed(table()(i), 1, 2, 3), wide)
+    with pytest.warns(UserWarning, match=r"also read as numbers, beside their embedding \(by Cast\)"):
+        tfxai.IntegratedGradients(steps=2)(model, IDS, 0)
+
+
+def test_masks_of_padding_are_no_other_numbers() -> None:
+    i = ids()
+    vectors = L.Embedding(5, 2, mask_zero=True)(i)
+    mask = keras.ops.cast(keras.ops.not_equal(i, 0), "float32")
+    mean = keras.ops.divide(
+        keras.ops.sum(vectors * keras.ops.expand_dims(mask, -1), 1), keras.ops.sum(mask, 1, keepdims=True)
+    )
+    model = added_up(i, mean)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tfxai.IntegratedGradients(steps=2)(model, IDS, 0)
+
+
+def test_crossed_columns_in_one_of_several_tables_are_refused() -> None:
+    i = ids()
+    crossed = i[:, 0] * 3 + i[:, 1]
+    model = added_up(i, weighed(table()(i), 1, 2, 3), table(size=20)(crossed))
+    with pytest.raises(ValueError, match="its ids are mixed with each other"):
+        tfxai.IntegratedGradients(steps=2)(model, IDS, 0)
+    hidden = tfxai.Occlusion(window=1, stride=1)(model, IDS, 0)
+    assert hidden.values.shape == (2, 3)
