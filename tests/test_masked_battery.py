@@ -61,7 +61,7 @@ def found(method: Any, kind: Kind, score: Any = "logit", **more: Any) -> tuple[t
 @pytest.mark.parametrize("name", NAMES)
 def test_occlusion(name: str) -> None:
     model = any_kind(name)
-    window, stride = (5, 4) if name != "nested" else (24, 20)
+    window, stride = (5, 4) if name != "nested" else (12, 10)
     result, values = found(tfxai.Occlusion(window=window, stride=stride), model)
     same(values, masked.occlusion(model, window, stride), model)
     x = model.flat[model.image]
