@@ -165,7 +165,7 @@ def shapley(kind: Kind, labels: np.ndarray) -> list[np.ndarray]:
     found = []
     for i, score in enumerate(scorers(kind)):
         parts, x = labels[i].max() + 1, kind.flat[kind.image][i : i + 1]
-        coalitions = [*itertools.product((0, 1), repeat=parts)]
+        coalitions: list[tuple[int, ...]] = [*itertools.product((0, 1), repeat=parts)]
         scores = score(hidden(x, [np.array(bits)[labels[i]] for bits in coalitions]))
         worth = dict(zip(coalitions, scores, strict=True))
         found.append(np.array([marginal(worth, parts, j) for j in range(parts)]))
@@ -207,6 +207,9 @@ def owen_of_quarters(kind: Kind) -> np.ndarray:
     def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
         worth = score(hidden(x, masks)).reshape(len(quarters), 2, 4)
         gains = (worth[:, 1] - worth[:, 0]).mean(1)
-        return sum(q * gain / max(q.sum(), 1) for q, gain in zip(quarters, gains, strict=True))
+        result = np.zeros(space(kind))
+        for quarter, gain in zip(quarters, gains, strict=True):
+            result += quarter * gain / max(quarter.sum(), 1)
+        return result
 
     return explained(kind, one)

@@ -203,7 +203,10 @@ def blur_ig(kind: Kind, max_sigma: float, steps: int) -> np.ndarray:
         return scipy.fft.idctn(spectrum, axes=(1, 2), norm="ortho")
 
     slopes = image_gradients(kind, [blurred((k + 0.5) / steps) for k in range(steps)])
-    return sum(slopes[k] * (blurred((k + 1) / steps) - blurred(k / steps)) for k in range(steps))
+    total = np.zeros_like(image)
+    for k in range(steps):
+        total += slopes[k] * (blurred((k + 1) / steps) - blurred(k / steps))
+    return total
 
 
 def xrai(kind: Kind, steps: int) -> np.ndarray:
