@@ -1,7 +1,11 @@
-"""Slow, plain transcriptions of the methods that hide parts, on the twins of tests/models.py: one pass at a time."""
+"""Plain transcriptions of the methods that hide parts, on the twins of tests/models.py.
+
+Each lists the masks of one example and has the twin score them all as one batch; what follows is loops over masks.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -13,8 +17,8 @@ import tensorflow as tf
 from models import Kind
 from truth import enlarged, predicted
 
-Score = Callable[[np.ndarray], float]
-"""The explained input of one example (1, ...) -> the score of its class."""
+Score = Callable[[np.ndarray], np.ndarray]
+"""Changes of the explained input of one example (M, ...) -> the scores of its class (M,)."""
 
 
 def scorers(kind: Kind) -> list[Score]:
@@ -22,20 +26,21 @@ def scorers(kind: Kind) -> list[Score]:
     targets = predicted(kind)
 
     def scorer(i: int) -> Score:
-        def score(changed: np.ndarray) -> float:
-            flat = [x[i : i + 1] for x in kind.flat]
+        def score(changed: np.ndarray) -> np.ndarray:
+            flat = [np.repeat(x[i : i + 1], len(changed), 0) for x in kind.flat]
             flat[kind.image] = changed
             points = kind.points(flat[0]) if kind.points else [tf.constant(x, tf.float32) for x in flat]
-            return float(kind.logits(points).numpy()[0, targets[i]])
+            return kind.logits(points).numpy()[:, targets[i]].astype(np.float64)
 
         return score
 
     return [scorer(i) for i in range(len(targets))]
 
 
-def hidden(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """x (1, ...) with zeros where the mask (*space) is 0."""
-    return (x * (mask[None, ..., None] if x.ndim > 2 else mask[None])).astype(x.dtype)
+def hidden(x: np.ndarray, masks: Any) -> np.ndarray:
+    """One x (1, ...) for each of the masks (M, *space), with zeros where the mask is 0."""
+    masks = np.stack(masks)
+    return (x * (masks[..., None] if x.ndim > 2 else masks)).astype(x.dtype)
 
 
 def space(kind: Kind) -> tuple[int, ...]:
@@ -51,15 +56,18 @@ def explained(kind: Kind, one: Callable[[np.ndarray, Score, int], np.ndarray]) -
 
 
 def occlusion(kind: Kind, window: int, stride: int) -> np.ndarray:
+    shape = space(kind)
+    axes = [sorted({*range(0, n - window + 1, stride), n - window}) for n in shape]
+    masks = []
+    for corner in itertools.product(*axes):
+        masks.append(np.ones(shape))
+        masks[-1][tuple(slice(c, c + window) for c in corner)] = 0
+
     def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
-        shape = space(kind)
         total, count = np.zeros(shape), np.zeros(shape)
-        axes = [sorted({*range(0, n - window + 1, stride), n - window}) for n in shape]
-        whole = score(x)
-        for corner in itertools.product(*axes):
-            mask = np.ones(shape)
-            mask[tuple(slice(c, c + window) for c in corner)] = 0
-            total += (1 - mask) * (whole - score(hidden(x, mask)))
+        whole, *scores = score(hidden(x, [np.ones(shape), *masks]))
+        for mask, value in zip(masks, scores, strict=True):
+            total += (1 - mask) * (whole - value)
             count += 1 - mask
         return total / count
 
@@ -87,7 +95,7 @@ def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.nda
     masks = [mask(grid, shift) for grid, shift in zip(grids, shifts, strict=True)]
 
     def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
-        scores = [score(hidden(x, m)) for m in masks]
+        scores = score(hidden(x, masks))
         mean = np.mean(scores)
         return mean + sum((s - mean) * m for s, m in zip(scores, masks, strict=True)) / (samples * keep)
 
@@ -95,44 +103,43 @@ def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.nda
 
 
 def score_cam(kind: Kind, channels: int | None = None) -> np.ndarray:
-    """The paper's equations, one channel at a time; what is masked is the point (the embedding of tokens)."""
+    """The paper's equations; what is masked is the point (the embedding of tokens)."""
     points, targets = kind.at(), predicted(kind)
     maps = np.asarray(tf.cast(kind.space(kind.features(points, tf.nn.relu)), tf.float32))
-    soft = (lambda z: 1 / (1 + np.exp(-z))) if kind.name == "sigmoid_unit" else scipy.special.softmax
+    soft = scipy.special.expit if kind.name == "sigmoid_unit" else functools.partial(scipy.special.softmax, axis=1)  # fmt: skip
     heats = []
     for i, target in enumerate(targets):
 
-        def probability(mask: np.ndarray, i: int = i, target: int = target) -> float:
-            at = [p[i : i + 1] for p in points]
-            at[kind.image] = at[kind.image] * tf.constant(mask[None, ..., None], tf.float32)
-            return float(soft(kind.logits(at).numpy()[0].astype(np.float64))[target])
+        def probabilities(masks: Any, i: int = i, target: int = target) -> np.ndarray:
+            at = [tf.repeat(p[i : i + 1], len(masks), 0) for p in points]
+            at[kind.image] = at[kind.image] * tf.constant(np.stack(masks)[..., None], tf.float32)
+            return soft(kind.logits(at).numpy().astype(np.float64))[:, target]
 
         strength = np.abs(maps[i]).mean(tuple(range(maps.ndim - 2)))
         strongest = np.argsort(-strength, kind="stable")[:channels]
         large = [enlarged(maps[i : i + 1, ..., k], kind).reshape(space(kind)) for k in strongest]
         scaled = [(m - m.min()) / (m.max() - m.min()) if m.max() > m.min() else 0 * m for m in large]
-        gains = np.array([probability(m) for m in scaled]) - probability(0 * scaled[0])
-        weights = np.exp(gains - gains.max())
-        weights /= weights.sum()
+        nothing, *gains = probabilities([0 * scaled[0], *scaled])
+        weights = scipy.special.softmax(np.array(gains) - nothing)
         heats.append(np.maximum(sum(w * m for w, m in zip(weights, scaled, strict=True)), 0))
     heats = np.stack(heats)
     return heats if kind.tokens else heats[..., None]
 
 
 def ablation_cam(kind: Kind) -> np.ndarray:
+    """The maps as they are and without each of their channels, all after each other in one batch."""
     points, targets = kind.at(), predicted(kind)
     maps = kind.features(points, tf.nn.relu)
-
-    def scores(maps: Any) -> np.ndarray:
-        logits = tf.cast(kind.head(maps, points, tf.nn.relu), tf.float32).numpy()
-        return logits[np.arange(len(targets)), targets]
-
     spread = np.asarray(tf.cast(kind.space(maps), tf.float32))
+    channels = spread.shape[-1]
+    kept = [np.ones(channels), *(1 - np.eye(channels))]
+    batch = tf.concat([maps * tf.constant(row, maps.dtype) for row in kept], 0)
+    logits = kind.head(batch, [tf.concat([p] * len(kept), 0) for p in points], tf.nn.relu)
+    logits = tf.cast(logits, tf.float32).numpy().reshape(len(kept), len(targets), -1)
+    whole, *without = logits[:, np.arange(len(targets)), targets]
     heat = np.zeros(spread.shape[:-1])
-    for k in range(spread.shape[-1]):
-        without = maps * tf.constant([float(j != k) for j in range(spread.shape[-1])], maps.dtype)
-        fall = scores(maps) - scores(without)
-        heat += fall.reshape(-1, *[1] * (heat.ndim - 1)) * spread[..., k]
+    for k in range(channels):
+        heat += (whole - without[k]).reshape(-1, *[1] * (heat.ndim - 1)) * spread[..., k]
     return enlarged(np.maximum(heat, 0), kind)
 
 
@@ -144,7 +151,7 @@ def lime(kind: Kind, labels: np.ndarray, samples: int, seed: int) -> list[np.nda
         bits = np.random.default_rng(seed).random((samples, parts)) < 0.5
         bits[0] = True
         x = kind.flat[kind.image][i : i + 1]
-        y = np.array([score(hidden(x, row[labels[i]])) for row in bits])
+        y = score(hidden(x, [row[labels[i]] for row in bits]))
         cosine = [row.sum() / (math.sqrt(row.sum()) * math.sqrt(parts)) if row.any() else 0.0 for row in bits]
         weights = np.sqrt(np.exp(-((1 - np.array(cosine)) ** 2) / 0.25**2))
         design = np.column_stack([bits, np.ones(samples)])
@@ -158,10 +165,9 @@ def shapley(kind: Kind, labels: np.ndarray) -> list[np.ndarray]:
     found = []
     for i, score in enumerate(scorers(kind)):
         parts, x = labels[i].max() + 1, kind.flat[kind.image][i : i + 1]
-        worth = {
-            bits: score(hidden(x, np.array(bits)[labels[i]]))
-            for bits in itertools.product((0, 1), repeat=parts)
-        }
+        coalitions: list[tuple[int, ...]] = [*itertools.product((0, 1), repeat=parts)]
+        scores = score(hidden(x, [np.array(bits)[labels[i]] for bits in coalitions]))
+        worth = dict(zip(coalitions, scores, strict=True))
         found.append(np.array([marginal(worth, parts, j) for j in range(parts)]))
     return found
 
@@ -189,23 +195,21 @@ def owen_of_quarters(kind: Kind) -> np.ndarray:
         first[tuple(slice(a, b if n != axis else a + (b - a) // 2) for n, (a, b) in enumerate(zip(low, high, strict=True)))] = 1  # fmt: skip
         return first, mask - first
 
+    quarters, masks = [], []
+    left, right = halves(np.ones(space(kind), int))
+    for half, rest in ((left, right), (right, left)):
+        first, second = halves(half)
+        for quarter, sibling in ((first, second), (second, first)):
+            contexts = [a * rest + b * sibling for a in (0, 1) for b in (0, 1)]
+            quarters.append(quarter)
+            masks += [*contexts, *(context + quarter for context in contexts)]
+
     def one(x: np.ndarray, score: Score, _: int) -> np.ndarray:
-        whole = np.ones(space(kind), int)
-        result = np.zeros(whole.shape)
-        known: dict[bytes, float] = {}
-
-        def worth(mask: np.ndarray) -> float:
-            if mask.tobytes() not in known:
-                known[mask.tobytes()] = score(hidden(x, mask))
-            return known[mask.tobytes()]
-
-        left, right = halves(whole)
-        for half, rest in ((left, right), (right, left)):
-            one, two = halves(half)
-            for quarter, sibling in ((one, two), (two, one)):
-                contexts = [a * rest + b * sibling for a in (0, 1) for b in (0, 1)]
-                gains = [worth(c + quarter) - worth(c) for c in contexts]
-                result += quarter * np.mean(gains) / max(quarter.sum(), 1)
+        worth = score(hidden(x, masks)).reshape(len(quarters), 2, 4)
+        gains = (worth[:, 1] - worth[:, 0]).mean(1)
+        result = np.zeros(space(kind))
+        for quarter, gain in zip(quarters, gains, strict=True):
+            result += quarter * gain / max(quarter.sum(), 1)
         return result
 
     return explained(kind, one)

@@ -66,12 +66,12 @@ def test_the_last_spatial_layer_of_every_family(family: str, top: bool) -> None:
 
 def test_a_nested_model_lists_paths_and_shapes() -> None:
     table = tfxai.layers(kind("nested").model)
-    assert table.chosen == "mobilenetv2_0.35_64/block_3_expand_relu"
+    assert table.chosen == "mobilenetv2_0.35_32/block_3_expand_relu"
     shapes = {info.path: info.shape for info in table}
-    assert shapes["mobilenetv2_0.35_64/block_3_expand_relu"] == (None, 16, 16, 48)
-    assert shapes["mobilenetv2_0.35_64/Conv1"] == (None, 32, 32, 16)
-    assert "* mobilenetv2_0.35_64/block_3_expand_relu" in repr(table)
-    assert "(N, 16, 16, 48)" in repr(table)
+    assert shapes["mobilenetv2_0.35_32/block_3_expand_relu"] == (None, 8, 8, 48)
+    assert shapes["mobilenetv2_0.35_32/Conv1"] == (None, 16, 16, 16)
+    assert "* mobilenetv2_0.35_32/block_3_expand_relu" in repr(table)
+    assert "(N, 8, 8, 48)" in repr(table)
 
 
 def test_a_subclassed_model_that_was_called_knows_its_shapes() -> None:
@@ -84,7 +84,7 @@ def test_layers_can_be_named_in_four_ways() -> None:
     model, inner = case.model, case.model.layers[3].get_layer("block_1_expand_relu")
     wanted = tfxai.GradCAM(layer=inner)(model, case.inputs).values
     assert wanted.max() > 0
-    for layer in ("mobilenetv2_0.35_64/block_1_expand_relu", "block_1_expand_relu"):
+    for layer in ("mobilenetv2_0.35_32/block_1_expand_relu", "block_1_expand_relu"):
         np.testing.assert_array_equal(tfxai.GradCAM(layer=layer)(model, case.inputs).values, wanted)
     flat = kind("sequential")
     by_index = tfxai.GradCAM(layer=3)(flat.model, flat.inputs).values

@@ -180,9 +180,17 @@ def eigen_cam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
     return (heat if (heat * flat.mean(1)).sum() >= 0 else -heat).reshape(a.shape[:-1])
 
 
+def image_gradients(kind: Kind, images: list[np.ndarray]) -> np.ndarray:
+    """Gradients (K, N, ...) at K versions of the image, all of them rows of one batch."""
+    points = [np.concatenate([p.numpy()] * len(images)) for p in kind.at()]
+    points[kind.image] = np.concatenate(images).astype(np.float32)
+    slopes = gradients(kind, points, np.tile(predicted(kind), len(images)))[kind.image]
+    return slopes.reshape(len(images), *images[0].shape)
+
+
 def blur_ig(kind: Kind, max_sigma: float, steps: int) -> np.ndarray:
     """Gradient times change of the image, step by step; blur by the heat equation with reflecting borders."""
-    image, targets = kind.at()[kind.image].numpy().astype(np.float64), predicted(kind)
+    image = kind.at()[kind.image].numpy().astype(np.float64)
 
     def blurred(position: float) -> np.ndarray:
         sigma = (1 + max_sigma) ** (1 - position) - 1
@@ -194,26 +202,24 @@ def blur_ig(kind: Kind, max_sigma: float, steps: int) -> np.ndarray:
             spectrum = spectrum * np.expand_dims(damping, [i for i in range(4) if i != axis])
         return scipy.fft.idctn(spectrum, axes=(1, 2), norm="ortho")
 
+    slopes = image_gradients(kind, [blurred((k + 0.5) / steps) for k in range(steps)])
     total = np.zeros_like(image)
     for k in range(steps):
-        points = [p.numpy() for p in kind.at()]
-        points[kind.image] = blurred((k + 0.5) / steps).astype(np.float32)
-        total += gradients(kind, points, targets)[kind.image] * (
-            blurred((k + 1) / steps) - blurred(k / steps)
-        )
+        total += slopes[k] * (blurred((k + 1) / steps) - blurred(k / steps))
     return total
 
 
 def xrai(kind: Kind, steps: int) -> np.ndarray:
     """Greedy cover by regions, with Python loops."""
-    image, targets = kind.at()[kind.image].numpy(), predicted(kind)
+    image = kind.at()[kind.image].numpy()
     nodes, weights = np.polynomial.legendre.leggauss(steps)
+    starts = [image.min((1, 2, 3), keepdims=True), image.max((1, 2, 3), keepdims=True)]
+    places = [start + (node + 1) / 2 * (image - start) for start in starts for node in nodes]
+    slopes = image_gradients(kind, places).reshape(len(starts), steps, *image.shape)
     attribution = np.zeros(image.shape)
-    for extreme in (image.min((1, 2, 3), keepdims=True), image.max((1, 2, 3), keepdims=True)):
-        for node, weight in zip(nodes, weights, strict=True):
-            points = [p.numpy() for p in kind.at()]
-            points[kind.image] = extreme + (node + 1) / 2 * (image - extreme)
-            attribution += weight / 2 * gradients(kind, points, targets)[kind.image] * (image - extreme) / 2
+    for start, way in zip(starts, slopes, strict=True):
+        for slope, weight in zip(way, weights, strict=True):
+            attribution += weight / 2 * slope * (image - start) / 2
     maps = attribution.sum(-1)
     results = []
     for one, values in zip(image, maps, strict=True):
