@@ -99,8 +99,10 @@ def images(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 1, (2, *shape)).astype(np.float32)
 
 
-def front(rank: int = 2, filters: int = 6) -> list[Any]:
+def front(rank: int = 2, filters: int = 6, deep: bool = False) -> list[Any]:
     conv = {1: L.Conv1D, 2: L.Conv2D, 3: L.Conv3D}[rank]
+    if not deep:
+        return [conv(filters, 3, strides=2), L.BatchNormalization(), L.ReLU()]
     return [
         conv(filters, 3),
         L.BatchNormalization(),
@@ -114,16 +116,24 @@ def pooled(rank: int) -> Any:
     return {1: L.GlobalAveragePooling1D, 2: L.GlobalAveragePooling2D, 3: L.GlobalAveragePooling3D}[rank]()
 
 
-def back(rank: int = 2, classes: int = 4) -> list[Any]:
-    return [pooled(rank), L.Dense(8), L.ReLU(), L.Dense(classes)]
+def back(rank: int = 2, classes: int = 4, deep: bool = False) -> list[Any]:
+    return (
+        [pooled(rank), L.Dense(8), L.ReLU(), L.Dense(classes)] if deep else [pooled(rank), L.Dense(classes)]
+    )
 
 
 def chain(
-    name: str, build: Callable[..., Any], x: np.ndarray, rank: int = 2, classes: int = 4, **more: Any
+    name: str,
+    build: Callable[..., Any],
+    x: np.ndarray,
+    rank: int = 2,
+    classes: int = 4,
+    deep: bool = False,
+    **more: Any,
 ) -> Kind:
-    """A kind whose layers are one chain."""
+    """A kind whose layers are one chain: a short one, where what it is to show needs no more."""
     keras.utils.set_random_seed(1)
-    first, last = front(rank), back(rank, classes)
+    first, last = front(rank, deep=deep), back(rank, classes, deep)
     model = settle(build(first, last, x.shape[1:]))
 
     def head(maps: Any, points: Any, relu: Relu) -> Any:
@@ -151,14 +161,14 @@ def functional_softmax() -> Kind:
         inputs = keras.Input(shape)
         return keras.Model(inputs, L.Softmax()(run_symbolic(first + last, inputs)))
 
-    return chain("functional_softmax", build, images(12, 12, 3))
+    return chain("functional_softmax", build, images(12, 12, 3), deep=True)
 
 
 def sequential() -> Kind:
     def build(first: list, last: list, shape: tuple) -> Any:
         return keras.Sequential([keras.Input(shape), *first, L.Dropout(0.5), *last, L.Activation("softmax")])
 
-    return chain("sequential", build, images(12, 12, 3))
+    return chain("sequential", build, images(12, 12, 3), deep=True)
 
 
 class Subclassed(keras.Model):
@@ -182,7 +192,7 @@ def subclass(name: str, model_class: type[Subclassed]) -> Kind:
         model(np.zeros((1, *shape), np.float32))
         return model
 
-    kind = chain(name, build, images(12, 12, 3))
+    kind = chain(name, build, images(12, 12, 3), deep=model_class is Subclassed)
     first, last = list(kind.model.first), list(kind.model.last)
     return dataclasses.replace(
         kind,

@@ -7,6 +7,7 @@ import keras
 import matplotlib.image
 import numpy as np
 import pytest
+from covering import every
 from PIL import Image
 
 import tfxai
@@ -154,18 +155,18 @@ def test_highlight_draws_the_segments_that_speak_most_for_the_class(folder, here
     assert (here / "a_lime.png").exists()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
+@every(
+    4,
+    settings=(
         "lime samples=9 segmenter=watershed hide=blur",
         "kernel_shap segments=4 samples=16 segmenter=grid background=mean",
-        "partition_shap evals=9 masker=blur(16,16)",
         "partition_shap evals=9 masker=noise",
         "occlusion window=8 stride=6 baseline=blur",
+        "partition_shap evals=9 masker=blur(16,16)",
         "rise samples=9",
         "score_cam channels=3",
         "ablation_cam",
-    ],
+    ),
 )
 def test_methods_that_hide_parts_take_their_settings_as_text(folder, here, capsys, settings):
     method, *given = settings.split()

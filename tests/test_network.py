@@ -96,7 +96,7 @@ def state(model: Any) -> dict[str, Any]:
         "values": {v.path: np.asarray(v).tobytes() for v in model.variables},
         "order": [v.path for v in model.trainable_variables],
         "trainable": {path: layer.trainable for path, layer in layers if isinstance(layer, L.Layer)},
-        "attributes": {path: sorted(vars(layer)) for path, layer in every},
+        "attributes": {path: sorted(vars(layer)) for path, layer in layers},
         "calls": {path: type(layer).call for path, layer in layers if "call" not in vars(layer)},
     }
 

@@ -707,6 +707,7 @@ def test_an_interrupted_training_can_have_its_films(tmp_path):
     assert len(fit(small(), callback)["gradient_drift"]) == 3
 
 
+@pytest.mark.slow
 def test_two_callbacks_with_one_name_are_told_apart_by_a_warning():
     both = [tfxai.ExplainCallback(tfxai.Gradient(), ONE, target) for target in (0, 1)]
     _, messages = warned(small(), *both)

