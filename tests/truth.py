@@ -33,8 +33,12 @@ def per_token(kind: Kind, values: list[np.ndarray]) -> list[np.ndarray]:
     return [v.sum(-1) for v in values] if kind.tokens else values
 
 
+def lengths(kind: Kind, values: list[np.ndarray]) -> list[np.ndarray]:
+    return [np.sqrt((v**2).sum(-1)) for v in values] if kind.tokens else values
+
+
 def gradient(kind: Kind) -> list[np.ndarray]:
-    return per_token(kind, gradients(kind, kind.at(), predicted(kind)))
+    return lengths(kind, gradients(kind, kind.at(), predicted(kind)))
 
 
 def square(kind: Kind) -> list[np.ndarray]:
@@ -79,7 +83,7 @@ def guided(kind: Kind, gate: Callable[[Any, float], Any]) -> list[np.ndarray]:
 
         return rectified(x)
 
-    return per_token(kind, gradients(kind, kind.at(), predicted(kind), relu))
+    return lengths(kind, gradients(kind, kind.at(), predicted(kind), relu))
 
 
 def lrp(kind: Kind) -> list[np.ndarray]:

@@ -72,3 +72,45 @@ def test_an_operation_without_a_rule_is_named() -> None:
 
     with pytest.warns(UserWarning, match="no rule for Maximum"):
         tfxai.DeepLIFT()(model, np.ones((1, 3), np.float32))
+
+
+@pytest.mark.parametrize("scale", [0.01, 5.0, 100.0])
+def test_complete_through_a_softmax_of_any_size(scale: float) -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 6))
+    y = L.MultiHeadAttention(2, 3)(inputs, inputs)
+    model = keras.Model(inputs, L.Dense(1)(L.Flatten()(y)))
+    x = np.random.default_rng(0).normal(0, scale, (4, 5, 6)).astype(np.float32)
+    result = tfxai.DeepLIFT()(model, x, 0)
+    change = np.asarray(model(x) - model(0 * x))[:, 0]
+    np.testing.assert_allclose(result.values.sum((1, 2)), change, atol=2e-5 * max(np.abs(change).max(), 1))
+
+
+def test_the_softmax_rule_shares_out_what_two_classes_share() -> None:
+    """Of two classes the softmax is a sigmoid of the difference, so that both logits count the same, in opposite ways."""
+    x, base = np.array([[3.0, -1.0]], np.float32), np.array([[0.5, 0.2]], np.float32)
+    values = tfxai.DeepLIFT(baseline=base)(tf.nn.softmax, x, 0, score="output").values[0]
+    slope = (1 / (1 + np.exp(-4.0)) - 1 / (1 + np.exp(-0.3))) / (4.0 - 0.3)
+    np.testing.assert_allclose(values, [slope * 2.5, slope * 1.2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "base"),
+    [
+        (tf.sqrt, 1e-5, 9e-5),
+        (tf.sqrt, 1e-12, 4e-12),
+        (tf.sigmoid, 1e-6, 0.0),
+        (tf.tanh, 9.0, 5.0),
+        (tf.math.rsqrt, 1e-5, 1.1e-5),
+        (tf.math.log, 1.0, 1.0 + 2e-6),
+        (tf.exp, 1e-7, 0.0),
+        (tf.square, 1e-6, -2e-6),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_small_differences_keep_their_slope(function: object, x: float, base: float) -> None:
+    """The slope is that of the line between the two, in double precision, however small both are."""
+    values = tfxai.DeepLIFT(baseline=base)(lambda t: function(t)[:, 0], np.array([[x]], np.float32)).values
+    one, other = (np.float64(np.float32(v)) for v in (x, base))
+    rise = function(tf.constant(one, tf.float64)).numpy() - function(tf.constant(other, tf.float64)).numpy()
+    np.testing.assert_allclose(values, [[rise]], rtol=2e-3)

@@ -1,5 +1,7 @@
 """LRP against equations 58 and 60 of the paper, layer by layer in NumPy."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -55,23 +57,79 @@ X = RNG.normal(size=(4, 6)).astype(np.float32)
 def test_the_epsilon_rule_is_equation_58(epsilon: float) -> None:
     model = network()
     result = tfxai.LRP(epsilon=epsilon)(model, X, targets=[0, 1, 2, 0])
-
-    def share(z: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        return epsilon_rule(epsilon)(z, bias)
-
-    wanted = []
-    for x, target in zip(X, result.targets, strict=True):
-        # The last layer has no nonlinearity to stabilise: its score is handed back whole.
-        values = x.astype(np.float64)
-        activations = [values]
-        for layer in model.layers:
-            z = activations[-1] @ np.asarray(layer.kernel, np.float64) + np.asarray(layer.bias)
-            activations.append(np.maximum(z, 0) if layer is not model.layers[-1] else z)
-        r = activations[-2] * np.asarray(model.layers[-1].kernel)[:, target]
-        for layer, a in zip(reversed(model.layers[:-1]), reversed(activations[:-2]), strict=True):
-            r = share(a[:, None] * np.asarray(layer.kernel, np.float64), np.asarray(layer.bias)) @ r
-        wanted.append(r)
+    wanted = [relevance(model, x, t, epsilon_rule(epsilon)) for x, t in zip(X, result.targets, strict=True)]
     np.testing.assert_allclose(result.values, wanted, rtol=1e-3, atol=1e-5)
+
+
+def ones(value: float = 1.0) -> keras.initializers.Initializer:
+    return keras.initializers.Constant(value)
+
+
+def test_a_last_layer_is_stabilised_too() -> None:
+    model = keras.Sequential([keras.Input((2,)), L.Dense(1)])
+    model.layers[0].set_weights([np.array([[1.0], [0.5]]), np.zeros(1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = tfxai.LRP(epsilon=0.5)(model, np.ones((1, 2)), 0)
+    np.testing.assert_allclose(result.values, [[0.75, 0.375]], rtol=1e-6)  # x w / (1.5 + 0.5) x 1.5
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "alpha_beta", "composite"])
+def test_below_a_nonlinearity_a_layer_is_stabilised_once(rule: str) -> None:
+    layers = [L.Conv2D(1, 1, activation="relu", kernel_initializer=ones()), L.Flatten()]
+    model = keras.Sequential([keras.Input((1, 1, 1)), *layers, L.Dense(1, kernel_initializer=ones())])
+    method = tfxai.LRP(rule, epsilon=0.5, alpha=1.0, beta=0.0)
+    np.testing.assert_allclose(method(model, np.ones((1, 1, 1, 1)), 0).values.item(), 4 / 9, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layers", ["hidden linear", "sequence", "einsum", "transposed"])
+def test_every_linear_layer_is_stabilised_once(layers: str) -> None:
+    """All weights 1, so that the input 1 becomes 1 in every layer, and each takes 1 / (1 + epsilon)."""
+    keras.utils.set_random_seed(0)
+    built = {
+        "hidden linear": ((1,), [L.Dense(1, kernel_initializer=ones()) for _ in range(3)]),
+        "sequence": ((1, 1), [L.Dense(1, "relu", kernel_initializer=ones()), L.Flatten(), L.Dense(1, kernel_initializer=ones())]),
+        "einsum": ((1, 1), [L.EinsumDense("abc,cd->abd", (None, 1), kernel_initializer=ones()), L.Flatten()]),
+        "transposed": ((1, 1, 1), [L.Conv2DTranspose(1, 1, kernel_initializer=ones()), L.Flatten()]),
+    }  # fmt: skip
+    shape, chain = built[layers]
+    model = keras.Sequential([keras.Input(shape), *chain])
+    count = sum(hasattr(layer, "kernel") for layer in chain)
+    value = tfxai.LRP(epsilon=0.5)(model, np.ones((1, *shape)), 0).values.item()
+    assert value == pytest.approx(1.5**-count, rel=1e-5)
+
+
+def test_the_bias_of_a_layer_on_a_sequence_counts_in_its_sum() -> None:
+    dense = L.Dense(1, kernel_initializer=ones(), bias_initializer=ones(2.0))
+    model = keras.Sequential([keras.Input((1, 1)), dense, L.Flatten()])
+    value = tfxai.LRP(epsilon=0.5)(model, np.ones((1, 1, 1)), 0).values.item()
+    assert value == pytest.approx(3 / 3.5, rel=1e-5)  # x w / (x w + b + epsilon) x score 3
+
+
+@pytest.mark.parametrize(
+    "gate", [tf.sigmoid, tf.exp, tf.math.softplus, tf.math.erfc], ids=lambda f: f.__name__
+)
+def test_a_gate_takes_what_it_rises_by(gate: object) -> None:
+    """x gate(z) at z near 0, where gate(z) / z explodes: half of the score belongs to x."""
+    x = np.array([[2.0, 1e-6], [2.0, 0.0], [-3.0, 0.7]], np.float32)
+    values = tfxai.LRP()(lambda t: t[:, :1] * gate(t[:, 1:]), x, 0).values
+    g = gate(tf.constant(x[:, 1], tf.float64)).numpy()
+    np.testing.assert_allclose(values[:, 0], x[:, 0] * g / 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        values[:, 1], x[:, 0] / 2 * (g - gate(tf.zeros((), tf.float64)).numpy()), rtol=1e-3, atol=1e-6
+    )
+
+
+def test_a_network_of_gates_does_not_explode() -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    x = inputs
+    for _ in range(4):
+        x = L.Dense(8, "silu")(x)
+        x = L.Multiply()([x, L.Dense(8, "sigmoid")(x)])
+    model = keras.Model(inputs, L.Dense(2)(x))
+    result = tfxai.LRP()(model, X, 0)
+    assert np.abs(result.values).max() < 10 * np.abs(result.scores).max() + 1
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (2.0, 1.0)])

@@ -26,13 +26,15 @@ class Rules:
 
     name:    unique for the rules and their parameters: TensorFlow's registry remembers it.
     by_type: rules of nonlinear operations, products of two changing tensors included.
-    linear:  rules of linear operations of a changing tensor and fixed weights.
+    linear:  rules of linear operations of a changing tensor and fixed weights, in this order.
+    swapped: the same, of those whose first input is not the one that changes.
     warn:    whether to name nonlinear operations without a rule.
     """
 
     name: str
     by_type: Mapping[str, Rule]
     linear: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
+    swapped: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
     warn: bool = False
 
 
@@ -50,12 +52,12 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
     replaced, foreign = 0, set()
     for op in operations_behind([score], differentiable=True) & ahead:
         linear = op.type in LINEAR or _is_linear(op, moving)
-        rule = (rules.linear if linear else rules.by_type).get(op.type)
-        if linear and op.inputs and op.inputs[0].name not in moving:
-            rule = None  # rules of linear operations are written for data x weights, in this order
+        swapped = linear and len(op.inputs) > 0 and op.inputs[0].name not in moving
+        family = "swapped" if swapped else "linear" if linear else "by_type"
+        rule = getattr(rules, family).get(op.type)
         if rule is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.
-            name = _registered(f"tfxai.{rules.name}.{'linear.' if linear else ''}{op.type}", rule)
+            name = _registered(f"tfxai.{rules.name}.{family}.{op.type}", rule)
             op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=name.encode()))
             replaced += 1
         elif op.type in CALLS or (rules.warn and not linear):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,10 +69,15 @@ class _Batch(ScoredBody):
         return self.body.new_record()
 
 
-def per_token(values: Sequence[Tensor], places: Sequence[Place]) -> PerInput:
-    """Sums over the embedding axis where an input was explained at its embedding: one value per token."""
+def per_token(values: Sequence[Tensor], places: Sequence[Place], *, sensitivities: bool = False) -> PerInput:
+    """One value per token where an input was explained at its embedding.
+
+    Contributions add up over the axis of the embedding; of sensitivities it is the length of the vector (L2), since their
+    sum says nothing: behind a layer norm it is 0 for every token.
+    """
+    over = functools.partial(tf.norm, axis=-1) if sensitivities else functools.partial(tf.reduce_sum, axis=-1)
     return [
-        tf.reduce_sum(value, axis=-1) if isinstance(place, Embedded) else value
+        over(value) if isinstance(place, Embedded) else value
         for value, place in zip(values, places, strict=True)
     ]
 
@@ -84,9 +90,9 @@ def sum_of_values(values: Sequence[Tensor]) -> Tensor:
 
 
 def times(values: Sequence[Tensor], factors: Sequence[Tensor]) -> PerInput:
-    """For each input its values times something of their shape; None where it is not explained."""
+    """For each input its values times something of their shape, 0 where that is 0; None where it is not explained."""
     return [
-        None if value is None else value * tf.cast(factor, value.dtype)
+        None if value is None else tf.math.multiply_no_nan(value, tf.cast(factor, value.dtype))
         for value, factor in zip(values, factors, strict=True)
     ]
 

@@ -122,7 +122,11 @@ class Paths:
     def contributions(self, block: Block, gradients: Sequence[NDArray]) -> list[NDArray]:
         """Integrated gradients of each row x (end - start), of the inputs that are explained."""
         steps = self.request.traced(_Steps(), block.arguments)(*block.arguments)
-        return [gradient * step.numpy() for gradient, step in zip(gradients, steps, strict=True)]
+        # What does not change contributes nothing, also where its gradient is infinite.
+        return [
+            np.multiply(gradient, step, out=np.zeros_like(gradient), where=np.asarray(step) != 0)
+            for gradient, step in zip(gradients, (step.numpy() for step in steps), strict=True)
+        ]
 
     def scores_at(self, block: Block, points: PathPoints) -> NDArray:
         """Scores (M,) at points, without gradients."""
@@ -254,17 +258,24 @@ def _gathered(tensors: Sequence[Tensor], rows: Tensor) -> PerInput:
 # Out of a trace
 
 
+def _per_token(values: NDArray, sensitivities: bool) -> NDArray:
+    """(rows, ..., D) of token ids as (rows, ...), see `tfxai.engines.batches.per_token`."""
+    return np.linalg.norm(values, axis=-1) if sensitivities else values.sum(-1)
+
+
 def attribution_along(
     paths: Paths,
     values_of: Callable[[Block], Sequence[NDArray]],
     complete: bool = False,
     base_scores_of: Callable[[Block], NDArray] = lambda block: block.base_scores,
+    sensitivities: bool = False,
 ) -> Attribution:
     """Explains block after block.
 
     values_of: values of each explained input of a block, (rows, ...).
     complete:  the method promises that they add up to the difference of the scores at the path's ends.
     base_scores_of: (rows,) scores where the paths start, for methods whose starts are not one for each row.
+    sensitivities: the values are gradients, and what adds up over the axis of an embedding is their squares.
     """
     request, places = paths.request, paths.network.places
     explained = [place for place in places if place is not None]
@@ -275,7 +286,7 @@ def attribution_along(
         values = values_of(block)
         sums[block.rows] = sum(part.sum(axis=tuple(range(1, part.ndim)), dtype=np.float64) for part in values)
         values = [
-            part.sum(-1) if isinstance(place, Embedded) else part
+            _per_token(part, sensitivities) if isinstance(place, Embedded) else part
             for part, place in zip(values, explained, strict=True)
         ]
         of_all_rows = of_all_rows or [

@@ -17,7 +17,7 @@ from tfxai.engines.targets import LARGEST, check_targets, target_codes
 from tfxai.model import Embedded, Network, TracedFunction
 from tfxai.results import Explanation
 from tfxai.scores import ClassScore, Score, Targets
-from tfxai.support import Values, progress_bar
+from tfxai.support import Values, progress_bar, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +160,7 @@ class Request:
         """What the user gets. described: the method with its settings, as text."""
         network, shape = self.network, self.target_shape
         delta = attribution.delta
+        self._check_values(attribution.values)
         return attribution.kind(
             values=self.shaped(attribution.values),
             inputs=network.pack(network.arrays),
@@ -170,6 +171,20 @@ class Request:
             score=self.scoring.score_name,
             **attribution.more,
         )
+
+    def _check_values(self, values: Sequence[NDArray | None]) -> None:
+        given = [value for value in values if value is not None]
+        # A sum tells quickly whether any is no number.
+        if all(np.isfinite(np.sum(value, dtype=np.float64)) for value in given):
+            return
+        bad = [~np.isfinite(value) for value in given]
+        count = sum(int(each.sum()) for each in bad)
+        rows = {*np.concatenate([np.nonzero(each)[0] for each in bad]).tolist()}
+        if count:
+            warn(
+                f"{self.method}: {count} of {sum(each.size for each in bad)} values are no numbers (NaN or infinite), in "
+                f"{len(rows)} of {self.rows} maps. The usual causes: weights that are NaN, or a root, norm or logarithm of 0."
+            )
 
     def shaped(self, values: Sequence[NDArray | None]) -> Values:
         """Values of all rows, for each input, in the shape of the targets and the structure of the inputs."""

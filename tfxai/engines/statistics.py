@@ -66,7 +66,7 @@ class Chunk:
     def contributions(self) -> list[Tensor]:
         """gradient x (end - start), of the inputs that are explained."""
         return [
-            gradient * tf.cast(end - start, gradient.dtype)
+            tf.math.multiply_no_nan(gradient, tf.cast(end - start, gradient.dtype))
             for gradient, start, end in zip(self.gradients, self.starts, self.ends, strict=True)
             if gradient is not None
         ]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfxai.baselines import Baseline
@@ -61,7 +62,9 @@ class _Contributions(ScoredBody):
         starts, ends = starts_and_ends(tracer, inputs, baselines)
         forward, targets, scores, base = both_ends(tracer, inputs, starts, ends, target_codes)
         values = [
-            None if multiplier is None else _value(multiplier) * tf.cast(end - start, multiplier.dtype)
+            None
+            if multiplier is None
+            else tf.math.multiply_no_nan(_value(multiplier), tf.cast(end - start, multiplier.dtype))
             for multiplier, start, end in zip(
                 gradients(tracer, forward, scores, RULES, self.method), starts, ends, strict=True
             )
@@ -86,10 +89,9 @@ def _middle(tensor: Tensor) -> Tensor:
     return _both((_value(tensor) + _reference(tensor)) / 2)
 
 
-def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, smallest: Tensor) -> Tensor:
-    """rise / step, except where the step is so small that the quotient is mostly rounding."""
+def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, small: Tensor) -> Tensor:
+    """rise / step, except where the step is too small for it."""
     wide = tf.cast(step, tf.float32)
-    small = tf.abs(wide) <= smallest
     quotient = tf.cast(rise, tf.float32) / tf.where(small, tf.ones_like(wide), wide)
     return tf.cast(tf.where(small, tf.cast(otherwise, tf.float32), quotient), step.dtype)
 
@@ -97,10 +99,16 @@ def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, smallest: Tensor) -
 def _slope(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
     middle = (_value(argument) + _reference(argument)) / 2
     derivative = tf.gradients(function(middle), middle)[0]
-    # Of a curve the derivative in the middle differs from the slope by the step squared only.
-    smallest = 0.0 if straight else 1e-4 * (1 + tf.abs(tf.cast(middle, tf.float32)))
     rise, step = (_value(tensor) - _reference(tensor) for tensor in (value, argument))
-    return _both(_quotient(rise, step, derivative, smallest))
+    small = step == 0
+    if not straight:
+        # Where a rise is mostly rounding, and the step short, the derivative in the middle is nearer to the slope.
+        sizes = [tf.maximum(tf.abs(_value(t)), tf.abs(_reference(t))) for t in (argument, value)]
+        long, high = (tf.cast(size, tf.float32) for size in sizes)
+        rounding = float(np.finfo(value.dtype.as_numpy_dtype).eps) if value.dtype != tf.bfloat16 else 2.0**-7
+        uncertain = rounding * high > 1e-4 * tf.abs(tf.cast(rise, tf.float32))
+        small |= uncertain & (tf.abs(tf.cast(step, tf.float32)) <= 1e-2 * tf.maximum(long, 1.0))
+    return _both(_quotient(rise, step, derivative, small))
 
 
 def _pooled(op: Operation, incoming: Tensor) -> Tensor:
@@ -111,23 +119,29 @@ def _pooled(op: Operation, incoming: Tensor) -> Tensor:
     change = tf.concat([higher - old, new - higher], 0) * _both(_value(incoming))
     placed = tf.gradients(again(op, both, *op.inputs[1:]), both, grad_ys=change)[0]
     step = _value(both) - _reference(both)
-    shared = _quotient(_value(placed) + _reference(placed), step, tf.zeros_like(step), 0.0)
+    shared = _quotient(_value(placed) + _reference(placed), step, tf.zeros_like(step), step == 0)
     return [tf.concat([shared, tf.zeros_like(shared)], 0), *(None for _ in op.inputs[1:])]
 
 
 def _softmax(op: Operation, incoming: Tensor) -> Tensor:
-    """exp(x) / sum(exp(x)): slopes for exp and 1 / sum, the product rule for their product."""
-    x, x0 = _value(op.inputs[0]), _reference(op.inputs[0])
-    shift = tf.reduce_max(
-        tf.maximum(x, x0), axis=-1, keepdims=True
-    )  # a shift of both does not change the softmax
-    e, e0 = tf.exp(x - shift), tf.exp(x0 - shift)
-    total, total0 = (tf.reduce_sum(t, axis=-1, keepdims=True) for t in (e, e0))
-    middle_of_exp, middle_of_inverse = (e + e0) / 2, (1 / total + 1 / total0) / 2
-    dy = _value(incoming)
-    to_sum = tf.reduce_sum(dy * middle_of_exp, axis=-1, keepdims=True) * (-1 / (total * total0))
-    slope = _quotient(e - e0, x - x0, tf.exp((x + x0) / 2 - shift), 1e-4)
-    result = (dy * middle_of_inverse + to_sum) * slope
+    """The multiplier w (dy - sum(dy w) / sum(w)), with w = (p - p0) / (log p - log p0) for probabilities p.
+
+    It is complete: log p = x - log sum exp(x), so (log p - log p0) w = p - p0 for each class, and what the common
+    logarithm takes is shared out in proportion to w. Probabilities are at most 1, so that nothing overflows.
+    """
+    both = tf.nn.log_softmax(tf.cast(op.inputs[0], tf.float32))
+    new, old = _value(both), _reference(both)
+    step = new - old
+    small = tf.abs(step) < 1e-2
+    middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
+    mean = _quotient(tf.exp(new) - tf.exp(old), step, middle, small)
+    dy = tf.cast(_value(incoming), tf.float32)
+    # Where one class has nearly all of w, dy - sum(dy w) / sum(w) would be mostly rounding there: measured from its dy.
+    largest = tf.one_hot(tf.argmax(mean, -1), tf.shape(mean)[-1])
+    dy -= tf.reduce_sum(tf.math.multiply_no_nan(dy, largest), axis=-1, keepdims=True)
+    total = tf.reduce_sum(mean, axis=-1, keepdims=True)
+    common = tf.reduce_sum(dy * mean, axis=-1, keepdims=True) / total
+    result = tf.cast(mean * (dy - common), incoming.dtype)
     return tf.concat([result, tf.zeros_like(result)], 0)
 
 

@@ -14,7 +14,8 @@ from tfxai.support import Tensor
 class Gradient(Method):
     """Which values, changed a little, change the score most?
 
-    Signed and unreduced: d score / d input. Cost: one forward and one backward pass per input and target.
+    Signed and unreduced: d score / d input; of token ids, which have no gradient, the length (L2) of that of their
+    embedding. Cost: one forward and one backward pass per input and target.
 
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013. arXiv:1312.6034, section 3
     """
@@ -46,4 +47,5 @@ class _Gradients(ScoredBody):
         values = forward.gradients(scores)
         if self.times_input:
             values = times(values, forward.points)
-        return per_token(values, tracer.places), targets, scores
+        values = per_token(values, tracer.places, sensitivities=not self.times_input)
+        return values, targets, scores

@@ -70,4 +70,4 @@ class _ByRules(ScoredBody):
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
         values = gradients(tracer, forward, scores, self.rules, self.method)
-        return per_token(values, tracer.places), targets, scores
+        return per_token(values, tracer.places, sensitivities=True), targets, scores

@@ -60,7 +60,7 @@ class _Product(ScoredBody):
         coarse = lined_up(tracer.places, inputs, maps.which, heat)[maps.which]
         fine = gradients(tracer, forward, scores, GUIDED, self.method)[maps.which]
         if fine.shape.rank > coarse.shape.rank:  # of token ids, at their embedding
-            fine = tf.reduce_sum(fine, -1)
+            fine = tf.norm(fine, axis=-1)
         values: PerInput = [None] * len(inputs)
         values[maps.which] = fine * coarse
         return values, targets, scores

@@ -89,7 +89,7 @@ class _AlongTheFlattest(ScoredBody):
                 for point, slope, start, end in zip(points, slopes, starts, ends, strict=True)
             ]
             sums = [
-                total + slope * (new - old)
+                total + tf.math.multiply_no_nan(slope, new - old)
                 for total, slope, new, old in zip(sums, slopes, moved, points, strict=True)
             ]
             return (number + 1, *moved, *sums)

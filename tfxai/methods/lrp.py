@@ -40,7 +40,8 @@ class LRP(Method):
     rule:    "epsilon": in proportion to x w. "alpha_beta": positive and negative contributions are shared out apart,
              alpha of the one minus beta of the other. "composite": alpha_beta with alpha 1, beta 0 in convolutions,
              epsilon in dense layers.
-    epsilon: stabiliser added to the magnitude of denominators, in units of the activations.
+    epsilon: stabiliser added to the magnitude of denominators, in units of the activations: once for each convolution
+             or dense layer, after its bias and batch norm, and never for a nonlinearity.
     alpha, beta: of alpha_beta; alpha - beta must be 1, so that relevance is kept.
 
     Bach et al.: On Pixel-Wise Explanations, 2015, equations 58 and 60; arXiv:1604.00825; arXiv:1711.06104, table 1;
@@ -68,19 +69,14 @@ class LRP(Method):
     def rules(self) -> Rules:
         """The backward rules of these settings."""
 
-        def slope(
-            argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool
-        ) -> Tensor:
-            return value / _stabilised(argument, self.epsilon)
-
-        by_type = {**elementwise(slope), **products(lambda tensor: tensor / 2), **WINNERS}
-        if self.rule == "epsilon":
-            linear: dict[str, Rule] = {}
-        elif self.rule == "composite":
-            linear = dict.fromkeys(CONVOLUTIONS, _alpha_beta(1.0, 0.0, self.epsilon))
-        else:
-            linear = dict.fromkeys((*CONVOLUTIONS, *DENSE), _alpha_beta(self.alpha, self.beta, self.epsilon))
-        return Rules(repr(self), by_type, linear, warn=True)
+        by_type = {**elementwise(_through), **products(lambda tensor: tensor / 2), **WINNERS}
+        stabilised: dict[str, Rule] = dict.fromkeys(WEIGHED, _epsilon(self.epsilon))
+        linear = dict(stabilised)
+        if self.rule == "composite":
+            linear |= dict.fromkeys(CONVOLUTIONS, _alpha_beta(1.0, 0.0, self.epsilon))
+        elif self.rule == "alpha_beta":
+            linear |= dict.fromkeys((*CONVOLUTIONS, *DENSE), _alpha_beta(self.alpha, self.beta, self.epsilon))
+        return Rules(repr(self), by_type, linear, stabilised, warn=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +93,41 @@ class _Relevance(ScoredBody):
 
 CONVOLUTIONS: tuple[str, ...] = ("Conv2D", "DepthwiseConv2dNative", "Conv3D")
 DENSE: tuple[str, ...] = ("MatMul", "BatchMatMulV2")
+WEIGHED = (
+    *CONVOLUTIONS, *DENSE, "BatchMatMul", "BatchMatMulV3", "Einsum", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
+)  # fmt: skip
 AFFINE = ("BiasAdd", "AddV2", "Add", "Sub", "Mul", "FusedBatchNormV3")
 
 
 def _stabilised(tensor: Tensor, epsilon: float) -> Tensor:
     away = tf.where(tensor >= 0, tf.ones_like(tensor), -tf.ones_like(tensor))
     return tensor + tf.cast(epsilon, tensor.dtype) * away
+
+
+def _through(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
+    """f(z) / z: a nonlinearity hands on what it gets. Of one with f(0) other than 0, such as a gate, what it rises by."""
+    point = tf.identity(argument)
+    slope = tf.gradients(function(point), point)[0]
+    at_zero = function(tf.zeros_like(argument))
+    at_zero = tf.where(tf.math.is_finite(at_zero), at_zero, tf.zeros_like(at_zero))
+    # Near zero a difference is mostly rounding, and the derivative is the limit; straight lines have no rounding.
+    small = tf.abs(argument) <= tf.cast(0.0 if straight else 1e-3, argument.dtype)
+    quotient = (value - at_zero) / tf.where(small, tf.ones_like(argument), argument)
+    return tf.where(small, slope, quotient)
+
+
+def _epsilon(epsilon: float) -> Rule:
+    """Equation 58 as a multiplier: what is handed back is in proportion to x w, over the sum that is made larger."""
+
+    def rule(op: Operation, incoming: Tensor) -> PerInput:
+        after = _preactivation(op)
+        kept = incoming * tf.cast(after / _stabilised(after, epsilon), incoming.dtype)
+        points = [tf.identity(tensor) if tensor.dtype.is_floating else tensor for tensor in op.inputs]
+        floats = [point for point in points if point.dtype.is_floating]
+        gradients = iter(tf.gradients(again(op, *points), floats, grad_ys=kept))
+        return [next(gradients) if point.dtype.is_floating else None for point in points]
+
+    return rule
 
 
 def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
@@ -138,13 +163,22 @@ def _alpha_beta(alpha: float, beta: float, epsilon: float) -> Rule:
 
 
 def _preactivation(op: Operation) -> Tensor:
-    """What a layer's linear operation becomes after its bias and batch norm."""
+    """What a layer's linear operation becomes after its bias and batch norm, in the shape of its output."""
     tensor = op.outputs[0]
     while True:
-        following = [c for c in tensor.consumers() if c.type in AFFINE and _is_per_channel(c, tensor)]
+        following = [c for c in tensor.consumers() if _belongs(c, tensor)]
         if not following:
-            return tensor
+            break
         tensor = following[0].outputs[0]
+    same = tensor.shape.rank == op.outputs[0].shape.rank
+    return tensor if same else tf.reshape(tensor, tf.shape(op.outputs[0]))
+
+
+def _belongs(op: Operation, tensor: Tensor) -> bool:
+    """Whether an operation on a linear one's output is part of its layer: a bias, a batch norm, the axes put back."""
+    if op.type == "Reshape":
+        return tensor.shape[-1] is not None and op.outputs[0].shape[-1] == tensor.shape[-1]
+    return op.type in AFFINE and _is_per_channel(op, tensor)
 
 
 def _is_per_channel(op: Operation, tensor: Tensor) -> bool:

@@ -91,7 +91,7 @@ class _Noise:
 class SmoothGrad(NoisyGradients):
     """Which values matter, once the fine wiggles of the gradient are averaged away?
 
-    Mean signed gradient at noisy copies. Cost: `samples` forward and backward passes per input and target.
+    Mean signed gradient at noisy copies; of token ids, whose embedding gets the noise, its length (L2). Cost: `samples` forward and backward passes per input and target.
 
     samples, noise, seed: see `tfxai.methods.smoothgrad.NoisyGradients`.
 
@@ -101,7 +101,9 @@ class SmoothGrad(NoisyGradients):
     def attribute(self, request: Request) -> Attribution:
         paths = self.paths(request)
         return attribution_along(
-            paths, lambda block: paths.run(block, self.points(len(block.targets)), Sum())
+            paths,
+            lambda block: paths.run(block, self.points(len(block.targets)), Sum()),
+            sensitivities=True,
         )
 
 
