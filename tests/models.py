@@ -77,6 +77,12 @@ def run(layers: list[Any], x: Any, relu: Relu = tf.nn.relu) -> Any:
     return x
 
 
+def seeded(seed: int) -> None:
+    """Sets all seeds; Keras before 3.12 leaves its generator where it stands, if there is one already."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+
+
 def settle(model: Any) -> Any:
     """Weights with biases and batch-norm statistics as after training, the same in every run."""
     generator = np.random.default_rng(3)

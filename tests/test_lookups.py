@@ -166,6 +166,16 @@ def test_a_saved_model_that_looks_columns_up_in_tables_of_their_own(tmp_path: Pa
     np.testing.assert_allclose(result.values, [wanted] * 2, rtol=1e-5)
 
 
+def test_a_saved_model_with_a_word_of_its_own_is_told(tmp_path: Path) -> None:
+    i = ids()
+    model = added_up(i, weighed(table()(keras.ops.pad(i, [[0, 0], [1, 0]])), 1, 1, 2, 3))
+    model.export(tmp_path / "saved", verbose=False)
+    with pytest.warns(UserWarning, match="may not line up with the inputs"):
+        result = tfxai.IntegratedGradients(steps=2)(tfxai.hub.load(tmp_path / "saved"), IDS, 0)
+    np.testing.assert_allclose(result.values, [[1, 1, 2, 3]] * 2, rtol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(L, "ReversibleEmbedding"), reason="this Keras has no tied tables")
 def test_a_tied_table_is_no_lookup_where_it_gives_the_words_back() -> None:
     keras.utils.set_random_seed(0)
     i, mask = ids(6), keras.Input((6,), dtype="int32", name="mask")
@@ -222,3 +232,105 @@ def test_crossed_columns_in_one_of_several_tables_are_refused() -> None:
         tfxai.IntegratedGradients(steps=2)(model, IDS, 0)
     hidden = tfxai.Occlusion(window=1, stride=1)(model, IDS, 0)
     assert hidden.values.shape == (2, 3)
+
+
+# Ids whose order is not the input's
+
+
+def additive(inputs: Any, *lookups: Any) -> keras.Model:
+    """Each looked up vector adds its own term, whatever the others are."""
+    terms = [keras.ops.sum(keras.ops.tanh(lookup), axis=-1) for lookup in lookups]
+    terms = [L.Flatten()(term) if len(term.shape) > 1 else L.Reshape((1,))(term) for term in terms]
+    return added_up(inputs, *terms)
+
+
+@pytest.fixture(params=["pad", "concatenated", "mirrored"])
+def front(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+    """A word of the model's own in front, in several ways."""
+    i = ids()
+    longer = {
+        "pad": lambda: keras.ops.pad(i, [[0, 0], [1, 0]]),
+        "concatenated": lambda: keras.ops.concatenate([keras.ops.zeros_like(i[:, :1]) + 4, i], 1),
+        "mirrored": lambda: keras.ops.pad(i, [[0, 0], [1, 0]], mode="reflect"),
+    }[request.param]()
+    table = L.Embedding(5, 3, embeddings_initializer="normal")
+    return additive(i, table(longer)), np.array([1, 1 + (request.param == "mirrored"), 1])
+
+
+def test_a_word_that_the_model_adds_has_no_place(front: tuple[Any, Any]) -> None:
+    model, counts = front
+    table = next(layer for layer in model.layers if isinstance(layer, L.Embedding))
+    table.set_weights([np.random.default_rng(1).normal(size=(5, 3))])
+    result = tfxai.IntegratedGradients(steps=60)(model, IDS, 0)
+    one = np.tanh(np.asarray(table.embeddings)).sum(1)[IDS]
+    np.testing.assert_allclose(result.values, one * counts, rtol=1e-3)
+    assert tfxai.Occlusion(window=1, stride=1)(model, IDS, 0).values.shape == IDS.shape
+
+
+def test_two_inputs_that_are_looked_up_together_both_move() -> None:
+    a, b = ids(3), ids(2)
+    table = L.Embedding(5, 3, embeddings_initializer="normal")
+    model = additive([a, b], table(L.Concatenate()([a, b])))
+    inputs = [IDS, np.array([[4, 1], [2, 2]])]
+    one = np.tanh(np.asarray(table.embeddings)).sum(1)
+    for method in (tfxai.IntegratedGradients(steps=60), tfxai.DeepLIFT()):
+        result = method(model, inputs, 0)
+        for values, each in zip(result.values, inputs, strict=True):
+            np.testing.assert_allclose(values, one[each], rtol=1e-3)
+        np.testing.assert_allclose(result.delta, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["sorted", "by themselves", "reversed words", "pairs"])
+def test_an_order_that_the_ids_decide_is_told(order: str) -> None:
+    i = ids()
+    turned = {
+        "sorted": lambda: keras.ops.sort(i, axis=1),
+        "by themselves": lambda: keras.ops.take_along_axis(i, keras.ops.argsort(i, axis=1), axis=1),
+        "reversed words": lambda: L.Lambda(
+            lambda t: tf.reverse_sequence(t, tf.reduce_sum(tf.cast(t != 0, tf.int32), 1), seq_axis=1)
+        )(i),
+        "pairs": lambda: (i * 3 + keras.ops.roll(i, -1, axis=1)) % 5,
+    }[order]()
+    model = additive(i, L.Embedding(5, 3)(turned))
+    with pytest.warns(UserWarning, match="may not line up with the inputs"):
+        tfxai.IntegratedGradients(steps=2)(model, IDS, 0)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_an_order_that_another_input_decides_is_refused_whatever_came_first(first: int) -> None:
+    i, key = ids(), keras.Input((3,))
+    turned = keras.ops.take_along_axis(i, keras.ops.argsort(key, axis=1), axis=1)
+    model = additive([i, key], L.Embedding(5, 3)(turned))
+    keys = np.array([[0.3, 0.1, 0.2], [0.1, 0.2, 0.3]], np.float32)
+    with pytest.raises(ValueError, match="their order depends on the data"):
+        tfxai.InputXGradient()(model, [IDS[:first], keys[:first]], 0)
+    tfxai.Occlusion(window=1, stride=1)(model, [IDS, keys], 0)
+
+
+def test_positions_that_padding_decides_are_no_lookup_of_the_words() -> None:
+    i = ids()
+    there = keras.ops.cast(keras.ops.not_equal(i, 0), "int32")
+    positions = keras.ops.cumsum(there, axis=1) * there
+    table = L.Embedding(5, 3, embeddings_initializer="normal")
+    model = additive(i, table(i), L.Embedding(9, 3)(positions), L.Embedding(9, 3)(keras.ops.sum(there, 1)))
+    result = tfxai.IntegratedGradients(steps=60)(model, IDS, 0)
+    np.testing.assert_allclose(result.values, np.tanh(np.asarray(table.embeddings)).sum(1)[IDS], rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)], ids=["a column", "sentences of words"])
+def test_a_number_as_baseline_is_one_in_every_dimension(shape: tuple[int, ...]) -> None:
+    i = keras.Input(shape, dtype="int32")
+    table = L.Embedding(5, 3, embeddings_initializer="normal")
+    model = additive(i, table(i))
+    given = np.random.default_rng(0).integers(0, 5, (2, *shape))
+    one = np.tanh(np.asarray(table.embeddings)).sum(1)
+    for method in (tfxai.IntegratedGradients(steps=60), tfxai.DeepLIFT()):
+        np.testing.assert_allclose(method(model, given, 0).values, one[given], rtol=1e-3)
+
+
+def test_columns_that_are_ids_among_numbers_are_told() -> None:
+    rows = keras.Input((3,))
+    code = keras.ops.cast(rows[:, :1], "int32")
+    model = added_up(rows, weighed(table()(code), 1), rows[:, 1:])
+    with pytest.warns(UserWarning, match="these parts get no value"):
+        tfxai.InputXGradient()(model, IDS.astype("float32"), 0)

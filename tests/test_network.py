@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from covering import every
+from models import seeded
 
 import tfxai
 from tfxai.engines import Attribution, Method, ScoredBody, run_in_batches
@@ -123,9 +124,9 @@ class Record:
 @pytest.fixture(scope="module", params=FAMILIES)
 def record(request: Any) -> Record:
     model, images = restless(), IMAGES.copy()
-    keras.utils.set_random_seed(11)
+    seeded(11)
     drawn_without = draws()
-    keras.utils.set_random_seed(11)
+    seeded(11)
     before = state(model)
     result = FAMILIES[request.param](model, images)
     return Record(before, state(model), draws(), drawn_without, images, result, weakref.ref(model))
@@ -234,9 +235,9 @@ def test_a_layer_that_draws_from_the_global_generator_does_not_move_it() -> None
 
     inputs = keras.Input((3,))
     model = keras.Model(inputs, L.Dense(2, use_bias=False)(Noisy()(inputs)))
-    keras.utils.set_random_seed(11)
+    seeded(11)
     wanted = [float(keras.random.uniform(())) for _ in range(2)]
-    keras.utils.set_random_seed(11)
+    seeded(11)
     drawn = [float(keras.random.uniform(()))]
     values = tfxai.Gradient()(model, ROWS, 0).values
     assert [*drawn, float(keras.random.uniform(()))] == wanted

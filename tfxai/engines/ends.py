@@ -30,7 +30,8 @@ def starts_and_ends(
         if end is None:
             starts.append(None)
         elif isinstance(place, Embedded) and baseline.shape.rank != x.shape.rank:
-            starts.append(tf.cast(baseline, end.dtype) + tf.zeros_like(end))
+            number = tf.reshape(baseline, [-1] + [1] * (end.shape.rank - 1))
+            starts.append(tf.cast(number, end.dtype) + tf.zeros_like(end))
         else:
             starts.append(start)
     return starts, ends

@@ -126,7 +126,7 @@ class Request:
         return progress_bar(self.progress, self.method, total)
 
     def baselines_of(self, baseline: Baseline) -> list[NDArray]:
-        """The baseline for each input array, of its shape; (N, 1, 1) where a number is meant at an embedding.
+        """The baseline for each input array, of its shape; (N, 1, 1 ...), of one axis more, where a number is meant at an embedding.
 
         Raises ValueError if it does not fit.
         """
@@ -151,7 +151,8 @@ class Request:
         if place is None:
             return array
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
-            return np.broadcast_to(filled(baseline, np.zeros((1, 1, 1), np.float32)), (len(array), 1, 1))
+            axes = (1,) * array.ndim
+            return np.broadcast_to(filled(baseline, np.zeros((1, *axes), np.float32)), (len(array), *axes))
         values = filled(baseline, array)
         self.network.check_ids(which, values, "baseline")
         return values

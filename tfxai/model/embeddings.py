@@ -44,8 +44,8 @@ def _looks_up(call: LayerCall, tensor: Tensor) -> bool:
     # A tied table that is multiplied with at the end (reverse=True) looks nothing up: its result has no further axis.
     if ids.shape.rank is not None and call.output.shape.rank != ids.shape.rank + 1:
         return False
-    # Positions 0, 1, 2 ... depend on the ids too, but only on how many there are.
-    return tensor is ids or tensor.op in operations_behind([ids], through_shapes=False)
+    # Positions 0, 1, 2 ... depend on the ids too, but only on how many there are, or which of them are padding.
+    return tensor is ids or tensor.op in operations_behind([ids], values_only=True)
 
 
 def other_readers(tensor: Tensor, lookups: Sequence[LayerCall]) -> list[Operation]:

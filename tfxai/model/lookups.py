@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -21,8 +21,17 @@ Replacement: TypeAlias = "Tensor | Callable[[Tensor], Tensor]"
 
 # Operations that only bring places into another order, or leave some out.
 MOVES = {
-    "BroadcastTo", "Concat", "ConcatV2", "ExpandDims", "Gather", "GatherV2", "Pack", "Reshape", "ReverseV2", "Roll", "Slice",
-    "Split", "SplitV", "Squeeze", "StridedSlice", "Tile", "Transpose", "Unpack",
+    "BroadcastTo", "Concat", "ConcatV2", "ExpandDims", "Gather", "GatherV2", "MirrorPad", "Pack", "Pad", "PadV2", "Reshape",
+    "ReverseV2", "Roll", "Slice", "Split", "SplitV", "Squeeze", "StridedSlice", "Tile", "Transpose", "Unpack",
+}  # fmt: skip
+
+# Operations that make another number (or text) of each number by itself.
+EACH = {
+    "Abs", "Add", "AddV2", "AsString", "Bucketize", "Cast", "Ceil", "CheckNumerics", "ClipByValue", "EnsureShape", "Floor",
+    "FloorDiv", "FloorMod", "Identity", "IdentityN", "LeftShift", "LookupTableFind", "LookupTableFindV2", "Maximum",
+    "Minimum", "Mod", "Mul", "Neg", "PlaceholderWithDefault", "RealDiv", "Relu", "RightShift", "Rint", "Round", "Select",
+    "SelectV2", "Sign", "StopGradient", "StringLower", "StringToHashBucket", "StringToHashBucketFast",
+    "StringToHashBucketStrong", "StringToNumber", "Sub", "TruncateDiv", "TruncateMod",
 }  # fmt: skip
 
 
@@ -75,9 +84,14 @@ class Embedded:
             outputs.append(of_layer[lookup.call])
         return outputs
 
-    def replacing(self, point: Tensor) -> dict[tuple[int, int], Replacement]:
-        """What the tables are to put out in a pass that is made at a point (N, *shape, D)."""
-        replaced: dict[tuple[int, int], Replacement] = {}
+    def replacing(
+        self, point: Tensor, before: Mapping[tuple[int, int], Replacement]
+    ) -> dict[tuple[int, int], Replacement]:
+        """What the tables are to put out in a pass that is made at a point (N, *shape, D).
+
+        before: what they are to put out for other inputs, which may be looked up in the same call.
+        """
+        replaced = dict(before)
         start = 0
         for lookup in self.lookups:
             width = lookup.width * self._blocks(lookup)
@@ -86,9 +100,8 @@ class Embedded:
             if lookup.places is not None:
                 part = self._placed(lookup, part)
             whole = lookup.places is None or min(lookup.places) >= 0
-            replaced[id(lookup.layer), lookup.call] = (
-                part if whole else functools.partial(_beside, lookup, part)
-            )
+            key = id(lookup.layer), lookup.call
+            replaced[key] = part if whole else functools.partial(_beside, lookup, part, before.get(key))
         return replaced
 
     def _placed(self, lookup: Lookup, part: Tensor) -> Tensor:
@@ -125,26 +138,33 @@ class Embedded:
         return matrix
 
 
-def _beside(lookup: Lookup, part: Tensor, output: Tensor) -> Tensor:
-    """A lookup's part of a point where it looks the input up; what it looks up beside it stays."""
+def made(replacement: Replacement | None, output: Tensor) -> Tensor:
+    """What a layer puts out in the place of its output."""
+    if replacement is None:
+        return output
+    return tf.cast(replacement(output) if callable(replacement) else replacement, output.dtype)
+
+
+def _beside(lookup: Lookup, part: Tensor, before: Replacement | None, output: Tensor) -> Tensor:
+    """A lookup's part of a point where it looks the input up; what it looks up beside it stays as it is, or was made."""
     rest = np.reshape(np.array(lookup.places) < 0, (*lookup.inner, 1))
+    output = made(before, output)
     return tf.where(rest, output, tf.cast(part, output.dtype))
 
 
-def places_of(ids: Tensor, source: Tensor) -> Tensor | None:
+def places_of(ids: Tensor, source: Tensor, inputs: Sequence[Tensor]) -> Tensor | None:
     """For ids in the graph the numbers of the places of an input (N, ...) that they come from, as a tensor.
 
-    Places of the whole batch are counted on, row after row; -1 for what does not come from one place alone. None if the
-    ids lie as the input does.
+    Places of the whole batch are counted on, row after row; -1 for what does not come from one place alone, or from one
+    that the data decide (sorted ids). None if the ids lie as the input does. inputs: all that the model has.
     """
-    if source.dtype == tf.string:
-        return None  # words are cut out of texts: what is explained are the words
-    moving = operations_behind([ids], through_shapes=False)
-    between = [op for op in moving if op is not source.op and _comes_from(op, source, moving)]
+    between = {op for op in operations_behind([ids], values_only=True) if _comes_from(op, source)} - {
+        source.op
+    }
     if all(_keeps(op, source) for op in between):
         return None
     numbers = tf.reshape(tf.range(tf.size(source)), tf.shape(source))
-    return _Replay(source, numbers, set(between)).at(ids)
+    return _Replay(source, numbers, between, {tensor.op for tensor in inputs}).at(ids)
 
 
 def places_in_row(numbers: NDArray, size: int) -> tuple[int, ...] | None:
@@ -158,21 +178,13 @@ def places_in_row(numbers: NDArray, size: int) -> tuple[int, ...] | None:
     return tuple(int(n) if n >= 0 else -1 for n in first)
 
 
-def _comes_from(op: Operation, source: Tensor, moving: set[Operation]) -> bool:
-    waiting, seen = [op], set()
-    while waiting:
-        each = waiting.pop()
-        if each is source.op:
-            return True
-        if each not in seen and each in moving:
-            seen.add(each)
-            waiting += [tensor.op for tensor in each.inputs]
-    return False
+def _comes_from(op: Operation, source: Tensor) -> bool:
+    return source.op in operations_behind(op.outputs, values_only=True)
 
 
 def _keeps(op: Operation, source: Tensor) -> bool:
     """Whether an operation gives a tensor of the input's shape, place by place."""
-    if op.type in MOVES and op.type not in ("Reshape", "ExpandDims", "Squeeze"):
+    if op.type not in EACH:
         return False
     shape = op.outputs[0].shape
     return shape.rank == source.shape.rank and shape[1:] == source.shape[1:]
@@ -180,11 +192,15 @@ def _keeps(op: Operation, source: Tensor) -> bool:
 
 @dataclasses.dataclass
 class _Replay:
-    """The operations between an input and ids, done again on the numbers of the places."""
+    """The operations between an input and ids, done again on the numbers of the places.
+
+    inputs: the operations that all the model's inputs come from.
+    """
 
     source: Tensor
     numbers: Tensor
     between: set[Operation]
+    inputs: set[Operation]
 
     def __post_init__(self) -> None:
         self.done: dict[str, Tensor] = {self.source.name: self.numbers}
@@ -196,17 +212,36 @@ class _Replay:
         return self.done[tensor.name]
 
     def _do(self, op: Operation) -> None:
-        # Ids may also be numbers of rows in a table of other ids: these stay where they are.
-        is_table = op.type in ("Gather", "GatherV2") and self._is_moving(op.inputs[1])
-        moves = op.type in MOVES and not is_table
-        outputs = self._moved(op) if moves else [self._kept(op)] * len(op.outputs)
+        if op.type in MOVES and self._is_the_same_for_every_row(op):
+            outputs = self._moved(op)
+        elif op.type in EACH or self._is_table(op):
+            outputs = [self._kept(op)] * len(op.outputs)
+        else:
+            outputs = [tf.fill(tf.shape(output), -1) for output in op.outputs]
         for output, numbers in zip(op.outputs, outputs, strict=True):
             self.done[output.name] = numbers
 
     def _is_moving(self, tensor: Tensor) -> bool:
         return tensor.name in self.done or tensor.op in self.between
 
+    def _is_table(self, op: Operation) -> bool:
+        """Whether ids are numbers of rows in a fixed table of other ids: these stay where they are."""
+        return op.type in ("Gather", "GatherV2") and not self._depends(op.inputs[0])
+
+    def _depends(self, tensor: Tensor) -> bool:
+        return not self.inputs.isdisjoint(operations_behind([tensor], values_only=True))
+
+    def _is_the_same_for_every_row(self, op: Operation) -> bool:
+        """Whether what says where places go (an index, an order) is fixed, and what is moved are places."""
+        joined = op.type in ("Pack", "ConcatV2", "Concat")
+        first = {"Concat": 1, "Split": 1}.get(op.type, 0)
+        moved = list(op.inputs)[first:] if joined else list(op.inputs)[first : first + 1]
+        rest = [tensor for tensor in op.inputs if not any(tensor is each for each in moved)]
+        return any(self._is_moving(tensor) for tensor in moved) and not any(map(self._depends, rest))
+
     def _moved(self, op: Operation) -> Sequence[Tensor]:
+        if op.type in ("Pad", "PadV2"):  # what is put in front or behind comes from no place
+            return [tf.pad(self.at(op.inputs[0]), op.inputs[1], constant_values=-1)]
         inputs = [
             self.at(tensor) if self._is_moving(tensor) else _nowhere(op, i, tensor)
             for i, tensor in enumerate(op.inputs)
@@ -216,15 +251,25 @@ class _Replay:
 
     def _kept(self, op: Operation) -> Tensor:
         """Of an operation that works place by place; -1 where several places meet."""
-        given = [self.at(tensor) for tensor in op.inputs if self._is_moving(tensor)]
-        shape = tf.shape(op.outputs[0])
-        ranks = [places.shape.rank for places in given]
-        if None in (*ranks, op.outputs[0].shape.rank) or max(ranks) > op.outputs[0].shape.rank:
+        output = op.outputs[0]
+        given = [
+            self.at(tensor) for tensor in op.inputs if self._is_moving(tensor) and tensor.dtype != tf.bool
+        ]
+        shape = tf.shape(output)
+        if not given or not all(_spreads(places, output) for places in given):
             return tf.fill(shape, -1)
         first, *others = [tf.broadcast_to(places, shape) for places in given]
         for other in others:
             first = tf.where(first == other, first, -1)
         return first
+
+
+def _spreads(places: Tensor, output: Tensor) -> bool:
+    """Whether places can be broadcast to the shape of an output."""
+    if places.shape.rank is None or output.shape.rank is None or places.shape.rank > output.shape.rank:
+        return False
+    behind = zip(reversed(places.shape.as_list()), reversed(output.shape.as_list()), strict=False)
+    return all(small in (1, None, large) or large is None for small, large in behind)
 
 
 def _nowhere(op: Operation, i: int, tensor: Tensor) -> Tensor:

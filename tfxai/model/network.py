@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.hub import Endpoint
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
 from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
@@ -224,7 +225,7 @@ class Network:
             if point is not None and place == "input":
                 fed[i] = tf.cast(point, inputs[i].dtype)
             elif point is not None and isinstance(place, Embedded):
-                replacements |= place.replacing(point)
+                replacements = place.replacing(point, replacements)
         output = self._run(fed, replacements)
         parts = [
             place.among(output.calls) if isinstance(place, Embedded) else [fed[i]] if place == "input" else []
@@ -270,13 +271,9 @@ class Network:
         if record.moved and not record.settled:
             # How ids are cut and turned on the way is the same for every row: two tell.
             two = [array[[0, len(array) - 1]] for array in self.arrays]
-            record.settle(_numbers(function, two), [x.shape[1:] for x in two])
-        if record.unplaced and self.needs.gradients:
-            raise ValueError(
-                f"Input {record.unplaced[0]} is looked up in several tables, and for one of them its ids are mixed with each "
-                "other, or do not lie row by row, so that no value can be given to each id. Use a method that hides parts "
-                "(Occlusion, LIME, KernelSHAP ...), or explain the model behind the tables."
-            )
+            record.settle(_numbers(function, two), [x.shape[1:] for x in two], layers)
+        if self.needs.gradients:
+            record.check_placed(self.arrays)
         return [
             Embedded(
                 tuple(dataclasses.replace(lookup, layer=layers[lookup.layer]) for lookup in place),
@@ -294,25 +291,51 @@ class _PlacesRecord(TraceRecord):
 
     Layers stand as positions in the list of layers: a layer itself would keep the model alive.
     moved: (input, number of the lookup) of lookups whose ids do not lie as the input does, for the function's results.
-    unplaced: inputs with several lookups that cannot all be lined up with them.
+    unplaced: (input, number of the lookup) of those that cannot be lined up with the input.
     """
 
     places: list[Any] = dataclasses.field(default_factory=list)
     tables: list[int | None] = dataclasses.field(default_factory=list)
     moved: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    unplaced: list[int] = dataclasses.field(default_factory=list)
+    unplaced: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     settled: bool = False
 
-    def settle(self, results: Sequence[NDArray], shapes: Sequence[tuple[int, ...]]) -> None:
+    def settle(
+        self, results: Sequence[NDArray], shapes: Sequence[tuple[int, ...]], layers: Sequence[Layer]
+    ) -> None:
         """Sets the places of lookups whose ids are cut or turned."""
         for (which, number), numbers in zip(self.moved, results, strict=True):
             lookups = self.places[which]
             places = places_in_row(numbers, math.prod(shapes[which]))
-            if places is not None:
+            # An endpoint of a module can only be replaced as a whole.
+            in_part = isinstance(layers[lookups[number].layer], Endpoint) and -1 in (places or ())
+            if places is not None and not in_part:
                 lookups[number] = dataclasses.replace(lookups[number], places=places)
-            elif len(lookups) > 1:
-                self.unplaced.append(which)
+            else:
+                self.unplaced.append((which, number))
         self.settled = True
+
+    def check_placed(self, arrays: Sequence[NDArray]) -> None:
+        """Raises ValueError if an input's lookups cannot be told apart; warns where their order is not the input's."""
+        every = [
+            (i, lookup) for i, place in enumerate(self.places) if isinstance(place, list) for lookup in place
+        ]
+        for which, number in self.unplaced:
+            lookup = self.places[which][number]
+            shared = any(
+                i != which and (each.layer, each.call) == (lookup.layer, lookup.call) for i, each in every
+            )
+            if shared or len(self.places[which]) > 1:
+                raise ValueError(
+                    f"Input {which} is looked up together with others, or in several tables, and its ids are mixed with each "
+                    "other, or their order depends on the data, so that no value can be given to each id. Use a method "
+                    "that hides parts (Occlusion, LIME, KernelSHAP ...), or explain the model behind the tables."
+                )
+            if arrays[which].dtype != object:
+                warn(
+                    "The model looks its ids up in an order that depends on the data, or mixes them; the values are those of "
+                    "what it looks up, in its order, and may not line up with the inputs."
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -334,8 +357,10 @@ class _Places(Body):
                 [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
                 or ("input" if direct else None)
             )
+            if direct and lookups_of(tensor, output.calls):
+                record.warnings.append(READ_AS_NUMBERS)
             for number, (call, _) in enumerate(found):
-                places = places_of(tf.nest.flatten(call.inputs)[0], tensor)
+                places = places_of(tf.nest.flatten(call.inputs)[0], tensor, inputs)
                 if places is not None:
                     record.moved.append((which, number))
                     moved.append(places)
@@ -350,6 +375,12 @@ def _numbers(function: TracedFunction, arguments: Sequence[NDArray]) -> list[NDA
         return [tensor.numpy() for tensor in function(*arguments)]
     except tf.errors.InvalidArgumentError:
         return [np.array([])] * len(function.record.moved)
+
+
+READ_AS_NUMBERS = (
+    "An input is read as numbers, and parts of it are also looked up in a table (embedding), where no gradient goes: these "
+    "parts get no value. Give them as an input of their own, or use a method that hides parts."
+)
 
 
 def _unexplained(readers: Sequence[Operation]) -> str:

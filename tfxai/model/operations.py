@@ -15,19 +15,24 @@ OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
 
 
 def operations_behind(
-    tensors: Sequence[Tensor], differentiable: bool = False, through_shapes: bool = True
+    tensors: Sequence[Tensor], differentiable: bool = False, values_only: bool = False
 ) -> set[Operation]:
     """Every operation that the tensors are computed from, their own included.
 
     differentiable: only what a gradient can go back to, so not through indices and conditions.
-    through_shapes: also what only the shape of depends on.
+    values_only: not what only a shape or a condition (a mask, say) depends on.
     """
     operations, waiting = set(), [tensor.op for tensor in tensors]
     while waiting:
         op = waiting.pop()
-        if op not in operations and (through_shapes or op.type not in OF_SHAPE):
+        if op not in operations and not (values_only and op.type in OF_SHAPE):
             operations.add(op)
-            waiting += [tensor.op for tensor in op.inputs if not differentiable or _carries_gradient(tensor)]
+            waiting += [
+                tensor.op
+                for tensor in op.inputs
+                if (not differentiable or _carries_gradient(tensor))
+                and not (values_only and tensor.dtype == tf.bool)
+            ]
     return operations
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfxai.hub import Endpoint, ModuleLayer, is_endpoint
 from tfxai.model.layer_call import LayerCall
-from tfxai.model.lookups import Replacement
+from tfxai.model.lookups import Replacement, made
 from tfxai.support import Layer, Structure, Tensor
 
 Replaced = Mapping[tuple[int, int], Replacement]
@@ -90,8 +90,7 @@ class _Watch:
             output = call(*args, **kwargs)
             replacement = self.replaced.get((id(layer), self.counts[id(layer)]))
             self.counts[id(layer)] += 1
-            if replacement is not None:
-                output = tf.cast(_made(replacement, output), output.dtype)
+            output = output if replacement is None else made(replacement, output)
             inputs = args[0] if args else next(iter(kwargs.values()), None)
             self.calls.append(LayerCall(path, layer, inputs, output))
             return output
@@ -107,10 +106,6 @@ class _Watch:
             return output
 
         return call
-
-
-def _made(replacement: Replacement, output: Tensor) -> Tensor:
-    return replacement(output) if callable(replacement) else replacement
 
 
 def uncompiled(layer: Layer) -> Callable[..., Any]:
