@@ -142,7 +142,8 @@ def made(replacement: Replacement | None, output: Tensor) -> Tensor:
     """What a layer puts out in the place of its output."""
     if replacement is None:
         return output
-    return tf.cast(replacement(output) if callable(replacement) else replacement, output.dtype)
+    result: Tensor = replacement(output) if callable(replacement) else replacement
+    return tf.cast(result, output.dtype)
 
 
 def _beside(lookup: Lookup, part: Tensor, before: Replacement | None, output: Tensor) -> Tensor:
