@@ -212,6 +212,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return exported
 
 
+@pytest.mark.slow  # the batteries have the kinds, and the test above all methods on a file
 @once("method", name=[name for name in BUILDERS if name not in NO_FILE], method=EVERY_KIND)
 def test_every_kind_of_model(exported: Any, name: str, method: str) -> None:
     """Exported, whatever Keras or the functions inside make of it."""
@@ -221,7 +222,7 @@ def test_every_kind_of_model(exported: Any, name: str, method: str) -> None:
         inputs = dict(zip((x.name for x in model.model.inputs), inputs, strict=True))
     if method in ("grad_cam", "ablation_cam"):
         # What a module calls a ReLU is no layer in a subclassed model: there the maps before it are read.
-        layer = model.model.first[3].name if "subclassed" in name else None
+        layer = model.model.first[-2].name if "subclassed" in name else None
         configured = dataclasses.replace(configured, layer=layer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from covering import every
 from models import BUILDERS, kind, settle
 from scipy import stats
 from skimage.feature import hog
@@ -89,7 +90,7 @@ def test_every_weight_of_every_kind_of_model_belongs_to_one_step(name: str) -> N
     assert all("token" in w.name or "places" in w.name for w in trained)
 
 
-@pytest.mark.parametrize("name", ["sequential", "nested", "vit", "subclassed", "two_inputs_dict"])
+@every(2, 1, name=("nested", "sequential", "vit", "subclassed", "two_inputs_dict"))
 def test_a_module_has_the_same_steps(name: str, tmp_path: Path) -> None:
     from test_hub import export
 

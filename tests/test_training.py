@@ -371,6 +371,7 @@ def test_under_a_mirrored_strategy(tmp_path):
         assert len(list((tmp_path / "maps" / method).glob("epoch_*.png"))) == 3
 
 
+@pytest.mark.slow
 def test_beside_other_callbacks(tmp_path):
     model = small()
     callback = tfxai.ExplainCallback(tfxai.Gradient(), SEEN, 0, log_dir=tmp_path, regions=BOXES)

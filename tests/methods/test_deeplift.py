@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from covering import every
 
 import tfxai
 
@@ -74,13 +75,13 @@ def test_an_operation_without_a_rule_is_named() -> None:
         tfxai.DeepLIFT()(model, np.ones((1, 3), np.float32))
 
 
-@pytest.mark.parametrize("scale", [0.01, 5.0, 100.0])
-def test_complete_through_a_softmax_of_any_size(scale: float) -> None:
+@every(3, 2, scale=("0.01", "5", "100"))
+def test_complete_through_a_softmax_of_any_size(scale: str) -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((5, 6))
     y = L.MultiHeadAttention(2, 3)(inputs, inputs)
     model = keras.Model(inputs, L.Dense(1)(L.Flatten()(y)))
-    x = np.random.default_rng(0).normal(0, scale, (4, 5, 6)).astype(np.float32)
+    x = np.random.default_rng(0).normal(0, float(scale), (4, 5, 6)).astype(np.float32)
     result = tfxai.DeepLIFT()(model, x, 0)
     change = np.asarray(model(x) - model(0 * x))[:, 0]
     np.testing.assert_allclose(result.values.sum((1, 2)), change, atol=2e-5 * max(np.abs(change).max(), 1))
