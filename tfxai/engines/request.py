@@ -174,7 +174,11 @@ class Request:
         )
 
     def _check_values(self, values: Sequence[NDArray | None]) -> None:
-        given = [value for value in values if value is not None]
+        # Of texts, which have as many values as words, the rest of a row is NaN.
+        arrays = self.network.arrays
+        given = [
+            v for v, array in zip(values, arrays, strict=True) if v is not None and array.dtype != object
+        ]
         # A sum tells quickly whether any is no number.
         if all(np.isfinite(np.sum(value, dtype=np.float64)) for value in given):
             return
