@@ -227,7 +227,9 @@ def compiled_subclassed() -> Kind:
 
 
 def series() -> Kind:
-    return chain("series", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(20, 3), rank=1)
+    return chain(
+        "series", lambda f, b, s: keras.Sequential([keras.Input(s), *f, *b]), images(20, 3), rank=1, deep=True
+    )
 
 
 def volume() -> Kind:
