@@ -90,7 +90,7 @@ class _Watch:
             output = call(*args, **kwargs)
             replacement = self.replaced.get((id(layer), self.counts[id(layer)]))
             self.counts[id(layer)] += 1
-            output = output if replacement is None else made(replacement, output)
+            output = made(replacement, output)
             inputs = args[0] if args else next(iter(kwargs.values()), None)
             self.calls.append(LayerCall(path, layer, inputs, output))
             return output
