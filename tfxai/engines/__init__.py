@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from tfxai.engines.backgrounds import Background
-from tfxai.engines.backward import GUIDED, RELU_LIKE, Rule, Rules, gradients
+from tfxai.engines.backward import GUIDED, Rule, Rules, gradients
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
 from tfxai.engines.cams import (
     LayerMaps,
     activation_map,
+    added,
     enlarged,
     grad_cam,
     layer_maps,
     lined_up,
     spatial_axes,
+    spread_out,
+    weighed_maps,
 )
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
+from tfxai.engines.elementwise import RELU_LIKE
 from tfxai.engines.ends import both_ends, starts_and_ends
 from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
 from tfxai.engines.inpainting import inpainted
@@ -33,7 +37,7 @@ from tfxai.engines.perturb import (
     joined_values,
 )
 from tfxai.engines.request import Attribution, Request
-from tfxai.engines.rescale import elementwise, products
+from tfxai.engines.rescale import elementwise, of_one_of_two, products
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 
@@ -64,6 +68,7 @@ __all__ = [
     "Sum",
     "Tracer",
     "activation_map",
+    "added",
     "aligned",
     "attribution_along",
     "at_inputs",
@@ -81,6 +86,7 @@ __all__ = [
     "layer_paths",
     "lined_up",
     "per_token",
+    "of_one_of_two",
     "products",
     "repeated",
     "run_in_batches",
@@ -88,6 +94,8 @@ __all__ = [
     "slopes",
     "space_of",
     "spatial_axes",
+    "spread_out",
+    "weighed_maps",
     "starts_and_ends",
     "sum_of_values",
     "times",

@@ -8,13 +8,21 @@ subclassed `call`), and `tf.gradients` then runs the changed chain rule (arXiv:1
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from tfxai.engines.elementwise import RELU_LIKE, wrapped_function
 from tfxai.engines.scoring import Tracer
-from tfxai.model import ForwardPass, again, operations_ahead, operations_behind
+from tfxai.model import (
+    ForwardPass,
+    again,
+    called_graph,
+    has_own_gradient,
+    operations_ahead,
+    operations_behind,
+)
 from tfxai.support import Operation, PerInput, Tensor
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
@@ -28,14 +36,32 @@ class Rules:
     by_type: rules of nonlinear operations, products of two changing tensors included.
     linear:  rules of linear operations of a changing tensor and fixed weights, in this order.
     swapped: the same, of those whose first input is not the one that changes.
+    of_one:  rules of functions of two tensors of which one is fixed: where the first changes, and the second.
     warn:    whether to name nonlinear operations without a rule.
+    effect:  what it means for the values where there is no rule, as the end of a sentence.
     """
 
     name: str
     by_type: Mapping[str, Rule]
     linear: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
     swapped: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
+    of_one: Mapping[str, tuple[Rule, Rule]] = dataclasses.field(default_factory=dict)
     warn: bool = False
+    effect: str = "nothing is cut there"
+
+    def rule_of(self, op: Operation, moving: Moving) -> tuple[str, Rule] | None:
+        """The rule of an operation, with a name of its own; None where the derivative stays."""
+        if op.type == "IdentityN" and wrapped_function(op) is None:
+            return None
+        if moving.is_linear(op):
+            swapped = len(op.inputs) > 0 and not moving.holds(op.inputs[0])
+            family = "swapped" if swapped else "linear"
+            rule: Rule | None = getattr(self, family).get(op.type)
+        elif op.type in self.of_one and (which := moving.only(op)) is not None:
+            family, rule = f"of_one.{which}", self.of_one[op.type][which]
+        else:
+            family, rule = "by_type", self.by_type.get(op.type)
+        return None if rule is None else (f"tfxai.{self.name}.{family}.{op.type}", rule)
 
 
 def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules, method: str) -> PerInput:
@@ -46,31 +72,94 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
     Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
     """
-    points = forward.sources
-    ahead = operations_ahead(points, differentiable=True)
-    moving = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
-    replaced, foreign = 0, set()
-    for op in operations_behind([score], differentiable=True) & ahead:
-        linear = op.type in LINEAR or _is_linear(op, moving)
-        swapped = linear and len(op.inputs) > 0 and op.inputs[0].name not in moving
-        family = "swapped" if swapped else "linear" if linear else "by_type"
-        rule = getattr(rules, family).get(op.type)
-        if rule is not None:
+    moving = Moving.of(forward.sources)
+    replaced, foreign = 0, []
+    for op in operations_behind([score], differentiable=True) & moving.operations:
+        found = rules.rule_of(op, moving)
+        if found is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.
-            name = _registered(f"tfxai.{rules.name}.{family}.{op.type}", rule)
-            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=name.encode()))
+            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_registered(*found).encode()))
             replaced += 1
-        elif op.type in CALLS or (rules.warn and not linear):
-            foreign.add(op.type)
-    if not replaced:
+        elif not moving.is_linear(op) and (rules.warn or op.type in CALLS or has_own_gradient(op)):
+            foreign.append(op)
+    if foreign:
+        tracer.record.warnings.append(
+            f"{method} has no rule for {_named(foreign, forward)}; the plain gradient is used there: {rules.effect}."
+        )
+    elif not replaced:
         tracer.record.warnings.append(
             f"{method} found no operation to change in this model, so the result is the plain gradient."
         )
-    if foreign:
-        tracer.record.warnings.append(
-            f"{method} has no rule for {', '.join(sorted(foreign))}; the plain gradient is used there."
-        )
     return forward.gradients(score)
+
+
+def _named(operations: Sequence[Operation], forward: ForwardPass) -> str:
+    """Types of operations with the layers that they lie in, a few of each."""
+    layers: dict[str, dict[str, None]] = {}
+    for op in sorted(operations, key=lambda op: op.name):
+        name = "a function with a gradient of its own" if has_own_gradient(op) else op.type
+        path = forward.layer_of(op)
+        layers.setdefault(name, {}).update({path: None} if path else {})
+    parts = []
+    for name, paths in sorted(layers.items()):
+        some = ", ".join(list(paths)[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+        parts.append(f"{name} (in {some})" if paths else name)
+    return ", ".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Moving:
+    """What depends on the points at which inputs are explained.
+
+    operations: through which a gradient can come.
+    tensors:    names of the points and of all that is made of them.
+    deciding:   every operation that reads one of their values, conditions included.
+    """
+
+    operations: set[Operation]
+    tensors: set[str]
+    deciding: set[Operation]
+
+    @classmethod
+    def of(cls, points: Sequence[Tensor]) -> Moving:
+        """What depends on these points."""
+        ahead = operations_ahead(points, differentiable=True, values_only=True)
+        names = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
+        return cls(ahead, names, operations_ahead(points, values_only=True))
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether a tensor changes with the points, in a way that a gradient follows."""
+        return tensor.name in self.tensors
+
+    def only(self, op: Operation) -> int | None:
+        """Which input of an operation changes, if it is the only one."""
+        changing = [i for i, tensor in enumerate(op.inputs) if self.holds(tensor)]
+        return changing[0] if len(changing) == 1 else None
+
+    def is_linear(self, op: Operation) -> bool:
+        """Whether the gradient of an operation is exact for steps of any size, as far as its inputs change."""
+        if op.type in LINEAR:
+            return True
+        if op.type in PRODUCTS:
+            return sum(map(self.holds, op.inputs)) < 2
+        if op.type in ("RealDiv", "Div", "DivNoNan"):
+            return not self.holds(op.inputs[1])
+        if op.type in ("Select", "SelectV2"):
+            return op.inputs[0].op not in self.deciding
+        if op.type == "IdentityN":
+            return not has_own_gradient(op) and wrapped_function(op) is None
+        if op.type in CALLED:
+            return self._calls_linear(op)
+        return not any(tensor.dtype.is_floating for tensor in op.outputs)
+
+    def _calls_linear(self, op: Operation) -> bool:
+        """Whether a compiled function does nothing but linear operations with what changes: a grouped convolution."""
+        body = called_graph(op)
+        if body is None or len(body.inputs) != len(op.inputs):
+            return False
+        changing = [inner for inner, outer in zip(body.inputs, op.inputs, strict=True) if self.holds(outer)]
+        inside = Moving.of(changing)
+        return all(map(inside.is_linear, inside.operations & operations_behind(body.outputs, True)))
 
 
 def derivative(op: Operation, incoming: Tensor) -> Tensor:
@@ -99,43 +188,23 @@ def _registered(name: str, rule: Rule) -> str:
     return name
 
 
-def _is_linear(op: Operation, moving: set[str]) -> bool:
-    """Whether an operation that is a product or quotient has only one factor that depends on the inputs."""
-    if op.type in PRODUCTS:
-        return sum(tensor.name in moving for tensor in op.inputs) < 2
-    if op.type in ("RealDiv", "Div", "DivNoNan"):
-        return op.inputs[1].name not in moving
-    if (
-        op.type == "IdentityN"
-    ):  # also TensorFlow's wrapper of a function with a gradient of its own, such as silu
-        return not owns_gradient(op)
-    return not any(tensor.dtype.is_floating for tensor in op.outputs)
-
-
-def owns_gradient(op: Operation) -> bool:
-    """Whether an IdentityN stands for an elementwise function: it hands on the result, then the argument."""
-    names = [name for name, _ in op.node_def.attr.items()]
-    if "_gradient_op_type" not in names or len(op.outputs) < 2:
-        return False
-    return op.outputs[0].shape.rank == op.outputs[1].shape.rank
-
-
-# Functions of one number that act as a gate.
-RELU_LIKE = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
 PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 
 # Compiled functions and loops, into which rules do not reach.
-CALLS = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
+CALLED = {"PartitionedCall", "StatefulPartitionedCall"}
+CALLS = CALLED | {"While", "StatelessWhile", "If", "StatelessIf"}
 
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.
 LINEAR = {
-    "Add", "AddN", "AddV2", "AvgPool", "AvgPool3D", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Cast", "Concat",
-    "ConcatV2", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthToSpace",
-    "DepthwiseConv2dNative", "ExpandDims", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Gather",
-    "GatherNd", "GatherV2", "Identity", "Mean", "MirrorPad", "Neg", "Pack", "Pad", "PadV2", "Reshape",
-    "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "ReverseV2", "ScaleAndTranslate", "Slice",
-    "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StopGradient", "StridedSlice", "Sub", "Sum",
-    "Tile", "Transpose", "Unpack",
+    "Add", "AddN", "AddV2", "AvgPool", "AvgPool3D", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Cast", "CheckNumerics",
+    "Concat", "ConcatV2", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "Cumsum", "DepthToSpace",
+    "DepthwiseConv2dNative", "Diag", "DiagPart", "EnsureShape", "ExpandDims", "FusedBatchNorm", "FusedBatchNormV2",
+    "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Identity", "MatrixBandPart", "MatrixDiagPartV3",
+    "MatrixDiagV3", "Mean", "MirrorPad", "Neg", "OnesLike", "Pack", "Pad", "PadV2", "Reshape", "ResizeBicubic",
+    "ResizeBilinear", "ResizeNearestNeighbor", "ReverseSequence", "ReverseV2", "Roll", "ScaleAndTranslate",
+    "ScatterNd", "SegmentSum", "Slice", "Snapshot", "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze",
+    "StridedSlice", "Sub", "Sum", "TensorScatterAdd", "TensorScatterSub", "TensorScatterUpdate", "Tile", "Transpose",
+    "Unpack", "UnsortedSegmentSum", "ZerosLike",
 }  # fmt: skip
 
 # Springenberg et al., 2014, section 3.4: only what is positive goes back, and only through open gates.

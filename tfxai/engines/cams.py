@@ -14,7 +14,7 @@ from tfxai.engines.batches import run_in_batches
 from tfxai.engines.perturb import Example
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
-from tfxai.model import Embedded, LayerChoice, Place, TraceRecord, activation_maps
+from tfxai.model import Cells, ForwardPass, Grid, LayerChoice, MapPiece, TraceRecord, activation_maps
 from tfxai.support import Layer, PerInput, Tensor
 
 Weigh = Callable[[Tensor, Any], Tensor]
@@ -41,31 +41,54 @@ class _WeighedMap(ScoredBody):
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
-        slopes = None
-        if self.gradients:
-            slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
-        heat = tf.nn.relu(self.weigh(maps.spread(maps.tensor), slopes))
-        return lined_up(tracer.places, inputs, maps.which, heat), targets, scores
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        if not self.gradients:  # all layers count alike then, whether the score depends on them or not
+            pieces = [piece for piece in pieces if piece.path == pieces[-1].path]
+        return weighed_maps(forward, inputs, pieces, scores, self.weigh, self.gradients), targets, scores
 
 
-def layer_maps(request: Request, layer: LayerChoice, example: Example) -> LayerMaps:
-    """One example's maps of a layer. Cost: a forward pass."""
+def weighed_maps(
+    forward: ForwardPass,
+    inputs: Sequence[Tensor],
+    pieces: Sequence[MapPiece],
+    scores: Tensor,
+    weigh: Weigh,
+    gradients: bool = True,
+) -> PerInput:
+    """For each input the sum of the weighed maps that line up with it, enlarged; None where none do."""
+    slopes: PerInput = [None] * len(pieces)
+    if gradients:
+        found = forward.gradients(scores, of=[piece.tensor for piece in pieces])
+        slopes = [piece.spread(slope) for piece, slope in zip(pieces, found, strict=True)]
+    values: PerInput = [None] * len(inputs)
+    for piece, slope in zip(pieces, slopes, strict=True):
+        heat = tf.nn.relu(weigh(piece.spread(piece.tensor), slope))
+        large = lined_up(piece.grid, inputs[piece.which], heat)
+        before = values[piece.which]
+        values[piece.which] = large if before is None else before + large
+    return values
+
+
+def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[LayerMaps]:
+    """One example's maps of a layer, of each call that has some. Cost: a forward pass."""
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
     function = request.traced(_ReadMaps(layer, request.method), arguments)
-    raw, spread = (tensor.numpy() for tensor in function(*arguments))
     record: _ReadMapsRecord = function.record
-    position, call = record.call
-    read = request.network.layers[position][1]
-    return LayerMaps(record.which, read, call, raw, np.moveaxis(spread[0], -1, 0))
+    maps = []
+    for (raw, spread), (position, call), grid in zip(
+        function(*arguments), record.calls, record.grids, strict=True
+    ):
+        read = request.network.layers[position][1]
+        maps.append(LayerMaps(grid, read, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
+    return maps
 
 
 @dataclasses.dataclass
 class _ReadMapsRecord(TraceRecord):
-    """The input that the maps line up with, and the call (position of the layer, number) that puts them out."""
+    """The calls (position of the layer, number) that put maps out, and how these line up."""
 
-    which: int = 0
-    call: tuple[int, int] = (0, 0)
+    calls: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    grids: list[Grid] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,65 +97,115 @@ class _ReadMaps(ScoredBody):
     layer: LayerChoice
     method: str
 
-    def __call__(self, tracer: Tracer, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[tuple[Tensor, Tensor]]:
         *inputs, target_codes = tensors
         forward = tracer.forward(inputs)
         scores, _ = tracer.scored_each(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
-        tracer.record.which, tracer.record.call = maps.which, maps.call
-        return maps.tensor, maps.spread(maps.tensor)
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        tracer.record.calls = [piece.call for piece in pieces]
+        tracer.record.grids = [piece.grid for piece in pieces]
+        return [(piece.tensor, piece.spread(piece.tensor)) for piece in pieces]
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerMaps:
-    """A layer's activations for one example.
+    """The activations of one call of a layer for one example.
 
-    which: number of the input that the maps line up with.
+    grid:  how the maps line up with an input.
     layer, call: the layer, and which of its calls.
     raw:   (1, ...) as the layer puts them out.
     maps:  (channels, h, w ...).
     """
 
-    which: int
+    grid: Grid
     layer: Layer
     call: int
     raw: NDArray
     maps: NDArray
 
+    @property
+    def which(self) -> int:
+        """Number of the input that the maps line up with."""
+        return self.grid.which
+
     def enlarged(self, request: Request, weighed: NDArray) -> list[NDArray | None]:
         """For each input None, but for one the maps (K, h, w ...), enlarged to it; what is below zero then is set to it."""
-        heat = tf.constant(weighed, tf.float32)
-        inputs = [tf.constant(array[:1]) for array in request.network.arrays]
-        values = lined_up(request.network.places, inputs, self.which, heat)
-        return [None if value is None else np.maximum(value.numpy(), 0) for value in values]
+        values: list[NDArray | None] = [None] * len(request.network.arrays)
+        source = tf.constant(request.network.arrays[self.which][:1])
+        large = lined_up(self.grid, source, tf.constant(weighed, tf.float32))
+        values[self.which] = np.maximum(large.numpy(), 0)
+        return values
 
 
-def lined_up(places: Sequence[Place], inputs: Sequence[Tensor], which: int, heat: Tensor) -> PerInput:
-    """For each input None, but for one the maps (B, h, w ...) enlarged to it, with one channel."""
-    values: PerInput = [None] * len(inputs)
-    tokens = isinstance(places[which], Embedded)
-    size = inputs[which].shape[1:] if tokens else inputs[which].shape[1:-1]
-    dynamic = tf.shape(inputs[which])
-    large = enlarged(heat, [n if n is not None else dynamic[i + 1] for i, n in enumerate(size)])
-    values[which] = large if tokens else large[..., None]
-    return values
+def added(parts: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
+    """The sum of what several calls of a layer say of each input; None where none says anything."""
+    return [sum(given[1:], given[0]) if (given := [v for v in each if v is not None]) else None
+            for each in zip(*parts, strict=True)]  # fmt: skip
+
+
+def lined_up(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
+    """Maps (B, h, w ...) enlarged to an input of shape (N, ...), with one channel where it has channels."""
+    large = spread_out(grid, source, heat)
+    given, inner = list(source.shape[1:]), large.shape.rank - 1
+    if len(given) == inner:  # token ids, or images that have no axis for channels
+        return large
+    if len(given) == inner + 1:
+        return large[..., None]
+    # A row that the model cuts into an image: every channel of a pixel gets the pixel's value.
+    pixels = tf.reshape(large, (tf.shape(large)[0], -1, 1))
+    each = int(np.prod(given)) // int(np.prod([n or 1 for n in grid.space]))
+    return tf.reshape(tf.tile(pixels, (1, 1, each)), (tf.shape(large)[0], *given))
+
+
+def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
+    """Maps (B, h, w ...) enlarged to the space of an input: (B, H, W ...)."""
+    dynamic = tf.shape(source)
+    sizes = [dynamic[i + 1] if n is None else n for i, n in enumerate(grid.space)]
+    for axis, cells in enumerate(grid.cells, start=1):
+        count = heat.shape[axis] or tf.shape(heat)[axis]
+        heat = _along(heat, axis, _placing(cells, count, sizes[cells.axis]))
+    for axis, place in sorted(grid.fixed):
+        row = tf.one_hot(place, sizes[axis])
+        heat = tf.expand_dims(heat, axis + 1) * tf.reshape(row, [-1, *[1] * (heat.shape.rank - axis - 1)])
+    return heat
 
 
 def enlarged(heat: Tensor, size: Sequence[int | Tensor]) -> Tensor:
     """Maps (B, h, w ...) resized to (B, *size) by linear interpolation along each axis, with any number of axes."""
     for axis, length in enumerate(size, start=1):
-        matrix = _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length)
-        rest = [i for i in range(heat.shape.rank) if i != axis]
-        moved = tf.tensordot(heat, matrix, [[axis], [1]])  # the axis goes to the end ...
-        heat = tf.transpose(moved, np.argsort([*rest, axis]))  # ... and back
+        heat = _along(heat, axis, _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length))
     return heat
+
+
+def _along(heat: Tensor, axis: int, matrix: Tensor) -> Tensor:
+    """One axis of maps multiplied by a matrix (large, small)."""
+    rest = [i for i in range(heat.shape.rank) if i != axis]
+    moved = tf.tensordot(heat, matrix, [[axis], [1]])  # the axis goes to the end ...
+    return tf.transpose(moved, np.argsort([*rest, axis]))  # ... and back
+
+
+def _placing(cells: Cells, small: int | Tensor, large: int | Tensor) -> Tensor:
+    """(large, small) weights that put cells where they belong; zeros where the layer sees nothing of the input."""
+    if cells.along is None:
+        return _interpolation(small, large)
+    last = tf.cast(small, tf.float32) - 1
+    place = (tf.range(large, dtype=tf.float32) - cells.along.start) / cells.along.step
+    weights = _weights(place, small)
+    if not cells.covers_a_part:
+        return weights
+    seen = (place >= -0.5 - 1e-4) & (place <= last + 0.5 + 1e-4)
+    return tf.where(seen[:, None], weights, 0.0)
 
 
 def _interpolation(small: int | Tensor, large: int | Tensor) -> Tensor:
     """(large, small) weights; pixels are squares, so their centres line up, and the border is repeated."""
     scale = tf.cast(small, tf.float32) / tf.cast(large, tf.float32)
-    centre = (tf.range(large, dtype=tf.float32) + 0.5) * scale - 0.5
-    centre = tf.clip_by_value(centre, 0.0, tf.cast(small, tf.float32) - 1)
+    return _weights((tf.range(large, dtype=tf.float32) + 0.5) * scale - 0.5, small)
+
+
+def _weights(places: Tensor, small: int | Tensor) -> Tensor:
+    """(large, small) weights of the two cells next to each place; the border is repeated."""
+    centre = tf.clip_by_value(places, 0.0, tf.cast(small, tf.float32) - 1)
     distance = tf.abs(centre[:, None] - tf.range(small, dtype=tf.float32)[None])
     return tf.nn.relu(1 - distance)
 

@@ -23,7 +23,10 @@ def starts_and_ends(
         ids = [b if b.shape.rank == x.shape.rank else x for x, b in zip(inputs, baselines, strict=True)]
         at_baselines: Sequence[Tensor] = tracer.forward(ids).points
     else:
-        ends = [x if place == "input" else None for x, place in zip(inputs, places, strict=True)]
+        ends = [
+            None if place is None else x if x.dtype.is_floating else tf.cast(x, tf.float32)
+            for x, place in zip(inputs, places, strict=True)
+        ]
         at_baselines = baselines
     starts: PerInput = []
     for x, baseline, end, place, start in zip(inputs, baselines, ends, places, at_baselines, strict=True):
@@ -33,7 +36,7 @@ def starts_and_ends(
             number = tf.reshape(baseline, [-1] + [1] * (end.shape.rank - 1))
             starts.append(tf.cast(number, end.dtype) + tf.zeros_like(end))
         else:
-            starts.append(start)
+            starts.append(tf.cast(start, end.dtype))
     return starts, ends
 
 

@@ -10,17 +10,11 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tfxai.engines.backward import PRODUCTS, RELU_LIKE, Rule
+from tfxai.engines.backward import PRODUCTS, Rule
+from tfxai.engines.elementwise import BINARY, RELU_LIKE, SMOOTH, STRAIGHT, wrapped_function
 from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
-# Elementwise functions of one tensor, beside those that look like a ReLU.
-SMOOTH = (
-    "Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Square", "Reciprocal",
-    "Inv", "Erf", "Erfc", "Abs", "Sin", "Cos", "Atan",
-)  # fmt: skip
-
-STRAIGHT = ("Relu", "Relu6", "LeakyRelu", "Abs")
 Slope = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], bool], Tensor]
 """(argument, value, function, straight) -> multiplier of the argument's shape; value is function(argument), and
 straight says that the function is made of straight lines."""
@@ -33,12 +27,37 @@ def elementwise(slope: Slope) -> Mapping[str, Rule]:
         return incoming * slope(op.inputs[0], op.outputs[0], lambda x: again(op, x), op.type in STRAIGHT)
 
     def wrapped(op: Operation, incoming: Tensor, *others: Tensor) -> PerInput:
-        """TensorFlow's wrapper of silu and the like, which have a gradient of their own: (value, argument, ...)."""
-        value, argument = op.inputs[:2]
-        multiplier = slope(argument, value, lambda x: x * tf.sigmoid(x), False)
+        """Silu and the like, which have a gradient of their own: (value, argument, ...)."""
+        found = wrapped_function(op)
+        assert found is not None  # the rule is set on no other
+        argument, function = found
+        multiplier = slope(argument, op.inputs[0], function, False)
         return [None, incoming * multiplier, *(None for _ in op.inputs[2:])]
 
     return {**dict.fromkeys((*RELU_LIKE, *SMOOTH), unary), "IdentityN": wrapped}
+
+
+def of_one_of_two(slope: Slope) -> Mapping[str, tuple[Rule, Rule]]:
+    """Rules for functions of two tensors of which one does not change: where the first changes, and the second."""
+
+    def rule_of(which: int) -> Rule:
+        def rule(op: Operation, incoming: Tensor) -> PerInput:
+            point = tf.identity(op.inputs[which])
+            wide = tf.broadcast_to(point, tf.shape(op.outputs[0]))
+
+            def function(x: Tensor) -> Tensor:
+                other = op.inputs[1 - which]
+                if other.shape.rank == wide.shape.rank and other.shape[0] != 1:
+                    other = other[: tf.shape(x)[0]]  # x may be the half of a batch
+                return again(op, *((x, other) if which == 0 else (other, x)))
+
+            multiplier = slope(wide, op.outputs[0], function, op.type in STRAIGHT)
+            back = tf.gradients(wide, point, grad_ys=incoming * multiplier)[0]
+            return [back if i == which else None for i in (0, 1)]
+
+        return rule
+
+    return dict.fromkeys(BINARY, (rule_of(0), rule_of(1)))
 
 
 def products(middle: Callable[[Tensor], Tensor]) -> Mapping[str, Rule]:

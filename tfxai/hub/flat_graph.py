@@ -116,13 +116,14 @@ def _differentiate_as_it_is(node: NodeDef) -> None:
     The wrapper of such a function (silu ...) hands on the result and the argument: going back by the first is exact.
     """
     if node.op == "IdentityN" and "_gradient_op_type" in node.attr:
-        node.attr["_gradient_op_type"].s = _HANDED_ON.encode()
+        node.attr["_gradient_op_type"].s = AS_IT_IS.encode()
     else:
         node.attr.pop("_gradient_op_type", None)
 
 
-_HANDED_ON = "tfxai.handed_on"
-tf.RegisterGradient(_HANDED_ON)(lambda op, *incoming: list(incoming))
+# The gradient of an IdentityN without a mark: each result's goes back into the function that it wraps.
+AS_IT_IS = "tfxai.as_it_is"
+tf.RegisterGradient(AS_IT_IS)(lambda op, *incoming: list(incoming))
 
 
 def _read_values(

@@ -15,6 +15,7 @@ from tfxai.engines import (
     Perturbed,
     Request,
     Tracer,
+    added,
     attribution_of,
     joined_values,
     layer_maps,
@@ -46,12 +47,14 @@ class AblationCAM(Method):
         engine = Perturb(request, passes=0)  # weights are never frozen: most of the model does not run
         examples, values = [], []
         for example in engine.examples():
-            layer = layer_maps(request, self.layer, example)
-            silenced = _Silenced(layer.layer, layer.call)
-            channels = np.arange(len(layer.maps), dtype=np.int32)
-            scores = engine.run(silenced, example, [channels], [layer.raw]).scores
-            heat = np.maximum(np.tensordot(example.scores - scores, layer.maps, (0, 0)), 0)
-            values.append(layer.enlarged(request, heat))
+            parts = []
+            for layer in layer_maps(request, self.layer, example):
+                silenced = _Silenced(layer.layer, layer.call)
+                channels = np.arange(layer.raw.shape[-1], dtype=np.int32)
+                scores = engine.run(silenced, example, [channels], [layer.raw]).scores
+                heat = np.maximum(np.tensordot(example.scores - scores, layer.maps, (0, 0)), 0)
+                parts.append(layer.enlarged(request, heat))
+            values.append(added(parts))
             examples.append(example)
         return attribution_of(examples, joined_values(values))
 

@@ -20,6 +20,7 @@ from tfxai.engines import (
     both_ends,
     elementwise,
     gradients,
+    of_one_of_two,
     per_token,
     products,
     run_in_batches,
@@ -99,6 +100,7 @@ def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, small: Tensor) -> T
 def _slope(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
     middle = (_value(argument) + _reference(argument)) / 2
     derivative = tf.gradients(function(middle), middle)[0]
+    derivative = tf.zeros_like(middle) if derivative is None else derivative  # of steps, such as rounding
     rise, step = (_value(tensor) - _reference(tensor) for tensor in (value, argument))
     small = step == 0
     if not straight:
@@ -155,5 +157,7 @@ RULES = Rules(
         "Max": _pooled,
         "Softmax": _softmax,
     },
+    of_one=of_one_of_two(_slope),
     warn=True,
+    effect="the values need not add up, and `delta` says by how much they do not",
 )

@@ -17,11 +17,11 @@ from tfxai.engines import (
     Tracer,
     grad_cam,
     gradients,
-    lined_up,
     run_in_batches,
+    weighed_maps,
 )
 from tfxai.model import LayerChoice, Needs, activation_maps
-from tfxai.support import PerInput, Tensor
+from tfxai.support import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +53,17 @@ class _Product(ScoredBody):
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         # First the true gradients: the guided rules stay on the operations once they are set.
-        slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
-        heat = tf.nn.relu(grad_cam(maps.spread(maps.tensor), slopes))
-        coarse = lined_up(tracer.places, inputs, maps.which, heat)[maps.which]
-        fine = gradients(tracer, forward, scores, GUIDED, self.method)[maps.which]
-        if fine.shape.rank > coarse.shape.rank:  # of token ids, at their embedding
-            fine = tf.norm(fine, axis=-1)
-        values: PerInput = [None] * len(inputs)
-        values[maps.which] = fine * coarse
+        coarse = weighed_maps(forward, inputs, pieces, scores, grad_cam)
+        fine = gradients(tracer, forward, scores, GUIDED, self.method)
+        values = [_product(*each) for each in zip(fine, coarse, strict=True)]
         return values, targets, scores
+
+
+def _product(fine: Tensor | None, coarse: Tensor | None) -> Tensor | None:
+    """The product for one input; None if either says nothing of it."""
+    if fine is None or coarse is None:
+        return None
+    # Of token ids the fine values are at their embedding.
+    return (tf.norm(fine, axis=-1) if fine.shape.rank > coarse.shape.rank else fine) * coarse

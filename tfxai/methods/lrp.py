@@ -18,6 +18,7 @@ from tfxai.engines import (
     Tracer,
     elementwise,
     gradients,
+    of_one_of_two,
     per_token,
     products,
     run_in_batches,
@@ -76,7 +77,10 @@ class LRP(Method):
             linear |= dict.fromkeys(CONVOLUTIONS, _alpha_beta(1.0, 0.0, self.epsilon))
         elif self.rule == "alpha_beta":
             linear |= dict.fromkeys((*CONVOLUTIONS, *DENSE), _alpha_beta(self.alpha, self.beta, self.epsilon))
-        return Rules(repr(self), by_type, linear, stabilised, warn=True)
+        effect = "relevance is not kept, and `delta` says by how much"
+        return Rules(
+            repr(self), by_type, linear, stabilised, of_one_of_two(_through), warn=True, effect=effect
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +112,7 @@ def _through(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tenso
     """f(z) / z: a nonlinearity hands on what it gets. Of one with f(0) other than 0, such as a gate, what it rises by."""
     point = tf.identity(argument)
     slope = tf.gradients(function(point), point)[0]
+    slope = tf.zeros_like(point) if slope is None else slope  # of steps, such as rounding
     at_zero = function(tf.zeros_like(argument))
     at_zero = tf.where(tf.math.is_finite(at_zero), at_zero, tf.zeros_like(at_zero))
     # Near zero a difference is mostly rounding, and the derivative is the limit; straight lines have no rounding.

@@ -20,14 +20,15 @@ from tfxai.engines import (
     PerturbedScores,
     Request,
     Tracer,
+    added,
     attribution_of,
-    enlarged,
     joined_values,
     layer_maps,
+    lined_up,
     repeated,
     shown,
 )
-from tfxai.model import Embedded, LayerChoice, Needs
+from tfxai.model import Embedded, Grid, LayerChoice, Needs
 from tfxai.support import PerInput, Tensor, check_whole
 
 
@@ -64,13 +65,17 @@ class ScoreCAM(Method):
         examples, values = [], []
         engine = Perturb(request, passes=0)
         for example in engine.examples():
-            layer = layer_maps(request, self.layer, example)
-            channels, varied = self._chosen(layer.maps)
-            plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
-            engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
-            behind = hidden[layer.which][example.number : example.number + 1]
-            perturbed = engine.run(_ThroughMaps(layer.which), example, [plan], [layer.maps, behind], notes=2)
-            values.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
+            parts = []
+            for layer in layer_maps(request, self.layer, example):
+                channels, varied = self._chosen(layer.maps)
+                plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
+                engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
+                behind = hidden[layer.which][example.number : example.number + 1]
+                perturbed = engine.run(
+                    _ThroughMaps(layer.grid), example, [plan], [layer.maps, behind], notes=2
+                )
+                parts.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
+            values.append(added(parts))
             examples.append(example)
         return attribution_of(examples, joined_values(values))
 
@@ -85,28 +90,30 @@ class ScoreCAM(Method):
 class _ThroughMaps:
     """An input seen through maps: fixed are all maps and what hides, the plan their numbers (-1 hides everything).
 
-    Notes the least and the largest value of each enlarged map. which: number of the input.
+    Notes the least and the largest value of each enlarged map. grid: how the maps line up with the input.
     """
 
-    which: int
+    grid: Grid
 
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
     ) -> Perturbed:
         (maps, hidden), (numbers,) = fixed, plan
-        tokens = isinstance(tracer.places[self.which], Embedded)
-        point = tracer.forward(inputs).points[self.which] if tokens else inputs[self.which]
-        large = enlarged(tf.gather(maps, tf.maximum(numbers, 0)), point.shape[1:-1])
+        which = self.grid.which
+        tokens = isinstance(tracer.places[which], Embedded)
+        point = tracer.forward(inputs).points[which] if tokens else inputs[which]
+        large = lined_up(self.grid, inputs[which], tf.gather(maps, tf.maximum(numbers, 0)))
+        large = large[..., None] if tokens else large
         axes = list(range(1, large.shape.rank))
         low, high = (f(large, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
         masks = tf.math.divide_no_nan(large - low, high - low)
         masks *= tf.reshape(tf.cast(numbers >= 0, tf.float32), [-1, *[1] * len(axes)])
-        through = hidden + tf.expand_dims(masks, -1) * (tf.cast(point, tf.float32) - hidden)
+        through = hidden + masks * (tf.cast(point, tf.float32) - hidden)
         notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
         if not tokens:
-            return Perturbed(shown(inputs, self.which, tf.cast(through, point.dtype)), notes=notes)
+            return Perturbed(shown(inputs, which, tf.cast(through, point.dtype)), notes=notes)
         points: PerInput = [None] * len(inputs)
-        points[self.which] = through
+        points[which] = through
         return Perturbed(repeated(inputs, tf.shape(masks)[0]), notes=notes, points=points)
 
 

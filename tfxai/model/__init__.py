@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from tfxai.model.families import build
 from tfxai.model.forward_pass import ForwardPass
+from tfxai.model.grids import Cells, Grid
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.lookups import Embedded
-from tfxai.model.maps import LayerChoice, Maps, activation_maps, first_tensor, named_call
+from tfxai.model.maps import LayerChoice, MapPiece, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place, thawed
-from tfxai.model.operations import again, operations_ahead, operations_behind
+from tfxai.model.operations import again, called_graph, operations_ahead, operations_behind
+from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
 from tfxai.model.tracing import Body, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
 
 __all__ = [
     "Body",
+    "Cells",
     "Embedded",
     "ForwardPass",
+    "Grid",
     "LayerChoice",
     "LayerTable",
-    "Maps",
+    "MapPiece",
     "Needs",
     "Network",
     "Place",
@@ -30,12 +34,16 @@ __all__ = [
     "activation_maps",
     "again",
     "build",
+    "called_graph",
     "chosen_layers",
     "first_tensor",
+    "has_own_gradient",
+    "is_wrapper",
     "layers",
     "named_call",
     "operations_ahead",
     "operations_behind",
+    "results_of",
     "sample_inputs",
     "thawed",
     "weighted_layers",

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from tfxai.model.alignment import Alignment, layout_of_input, view_of
 from tfxai.model.folding import folded
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.lookups import Embedded
@@ -16,7 +17,8 @@ from tfxai.model.operations import operations_ahead, operations_behind
 from tfxai.support import Operation, PerInput, Structure, Tensor
 
 Place: TypeAlias = "str | Embedded | None"
-"""Where an input is explained: "input", at itself; at the embeddings of its token ids; or not at all."""
+"""Where an input is explained: "input", at itself; "cast", where it has been turned into fractions; at the embeddings of
+its token ids; or not at all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ForwardPass:
 
     outputs: as the model returns them.
     named:   the same by name, where the model names them; all that it has.
+    fed:     the inputs, as the model got them.
     places:  for each input where it is explained.
     parts:   for each input the tensors at which it is explained: itself, all its embeddings, or none.
     calls:   every layer call, in order of completion.
@@ -32,6 +35,7 @@ class ForwardPass:
 
     outputs: Structure
     named: Structure
+    fed: Sequence[Tensor]
     places: Sequence[Place]
     parts: Sequence[Sequence[Tensor]]
     calls: list[LayerCall]
@@ -53,6 +57,50 @@ class ForwardPass:
     def reaches(self, which: int, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input with this number."""
         return any(tensor is part for part in self.parts[which]) or tensor.op in self._ahead[which]
+
+    def alignment(self, which: int) -> Alignment:
+        """Where the tensors of this pass lie in the input with this number."""
+        if which not in self._alignments:
+            place, fed = self.places[which], self.fed[which]
+            if isinstance(place, Embedded):
+                sources = [(part, place.layout(k, part)) for k, part in enumerate(self.parts[which])]
+            else:
+                own = fed if place is None else self.parts[which][0]
+                sources = [(own, layout_of_input(list(fed.shape), self.view(which)))]
+            self._alignments[which] = Alignment(fed.graph, sources)
+        return self._alignments[which]
+
+    @functools.cached_property
+    def _alignments(self) -> dict[int, Alignment]:
+        return {}
+
+    def view(self, which: int) -> tuple[int, ...] | None:
+        """The shape of one row as the model itself sees it, where it reshapes the input with this number at once."""
+        if isinstance(self.places[which], Embedded):
+            return None
+        return view_of(self.parts[which][0] if self.places[which] is not None else self.fed[which])
+
+    def space(self, which: int) -> tuple[int | None, ...]:
+        """The axes of an input along which places lie: all of ids, else without the batch and the channels."""
+        if isinstance(self.places[which], Embedded):
+            return tuple(self.fed[which].shape[1:])
+        return tuple((self.view(which) or tuple(self.fed[which].shape[1:]))[:-1])
+
+    def layer_of(self, op: Operation) -> str:
+        """The path of the innermost layer in whose call an operation was made, or after which it is named; or ""."""
+        number = self._order.get(op, -1)
+        inside = [call for call in self.calls if call.path and call.span[0] <= number < call.span[1]]
+        if inside:
+            return min(inside, key=lambda call: call.span[1] - call.span[0]).path
+        named = {call.path for call in self.calls}  # in a module, tensors go by the names of operations
+        scopes = op.name.split("/")
+        prefixes = ("/".join(scopes[:i]) for i in range(len(scopes), 0, -1))
+        return next((prefix for prefix in prefixes if prefix in named), "")
+
+    @functools.cached_property
+    def _order(self) -> dict[Operation, int]:
+        graph = next((tensor.graph for tensor in tf.nest.flatten(self.outputs)), None)
+        return {} if graph is None else {op: i for i, op in enumerate(graph.get_operations())}
 
     def _joined(self, parts: Sequence[Sequence[Tensor]]) -> PerInput:
         return [

@@ -9,9 +9,13 @@ from tfxai.support import Layer, Structure
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LayerCall:
-    """One call of one layer, seen while the model was traced."""
+    """One call of one layer, seen while the model was traced.
+
+    span: how many operations the graph had before it and after it.
+    """
 
     path: str
     layer: Layer
     inputs: Structure
     output: Structure
+    span: tuple[int, int] = (0, 0)

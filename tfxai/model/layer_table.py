@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfxai.inputs import specs_of
 from tfxai.model.families import adapter_of
 from tfxai.model.layer_call import LayerCall
-from tfxai.model.maps import class_of, default_call, first_tensor, grid_of
+from tfxai.model.maps import class_of, default_calls, first_tensor, grids_of
 from tfxai.model.network import Network
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Inputs, Model, Tensor
@@ -33,8 +33,8 @@ class LayerTable(list[LayerInfo]):
 
     @property
     def chosen(self) -> str | None:
-        """Path of the layer that class activation maps read unless told otherwise; None if there is none."""
-        return next((info.path for info in self if info.chosen), None)
+        """Path of the layer that class activation maps read unless told otherwise, the last of several; None without."""
+        return next((info.path for info in reversed(self) if info.chosen), None)
 
     def __repr__(self) -> str:
         width = max((len(info.path) for info in self), default=5)
@@ -81,7 +81,7 @@ class _Table(Body):
     def __call__(self, network: Network, record: _TableRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
         outputs = [tensor for tensor in tf.nest.flatten(forward.outputs) if tensor.dtype.is_floating]
-        best = default_call(network, forward, outputs)
+        best = {call.path for call in default_calls(network, forward, outputs)}
         calls = {
             call.path: call for call in forward.calls if call.path and tf.is_tensor(first_tensor(call.output))
         }
@@ -89,9 +89,10 @@ class _Table(Body):
             calls = {call.path: call for call in _first_by_output(list(calls.values()))}
         for path, call in calls.items():
             tensor = first_tensor(call.output)
-            spatial = grid_of(network, forward, tensor) is not None
-            chosen = best is not None and path == best.path
-            record.layers.append(LayerInfo(path, class_of(call.layer), tuple(tensor.shape), spatial, chosen))
+            spatial = bool(grids_of(network, forward, tensor))
+            record.layers.append(
+                LayerInfo(path, class_of(call.layer), tuple(tensor.shape), spatial, path in best)
+            )
         return [tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in outputs]
 
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.model.layer_call import LayerCall
+from tfxai.model.layouts import UNKNOWN, Along, Atom, Dim, Layout
 from tfxai.model.operations import again, operations_behind
-from tfxai.support import Layer, Operation, Tensor
+from tfxai.support import Layer, Operation, Structure, Tensor
 
 Replacement: TypeAlias = "Tensor | Callable[[Tensor], Tensor]"
 """What a layer is to put out instead of its own: a tensor, or a function of its own."""
@@ -84,6 +85,21 @@ class Embedded:
             outputs.append(of_layer[lookup.call])
         return outputs
 
+    def layout(self, number: int, output: Tensor) -> Layout:
+        """Where what a table puts out (N, ..., D) lies in the ids."""
+        lookup, batch = self.lookups[number], Dim((Atom(None, Along(0)),))
+        inner = list(output.shape[1:-1])
+        if lookup.places is None:
+            dims = [Dim.of(n, Along(i)) for i, n in enumerate(inner, start=1)]
+        elif len(inner) == len(self.shape) == 1:
+            steps = np.diff(lookup.places)
+            even = len(steps) > 0 and steps[0] != 0 and np.all(steps == steps[0]) and min(lookup.places) >= 0
+            along = Along(1, lookup.places[0], float(steps[0]), moved=True) if even else None
+            dims = [Dim.of(inner[0], along)]
+        else:
+            return UNKNOWN
+        return Layout((batch, *dims, Dim.of(lookup.width)))
+
     def replacing(
         self, point: Tensor, before: Mapping[tuple[int, int], Replacement]
     ) -> dict[tuple[int, int], Replacement]:
@@ -138,12 +154,13 @@ class Embedded:
         return matrix
 
 
-def made(replacement: Replacement | None, output: Tensor) -> Tensor:
-    """What a layer puts out in the place of its output."""
+def made(replacement: Replacement | None, output: Structure) -> Structure:
+    """What a layer puts out in the place of its output, or of the first of several."""
     if replacement is None:
         return output
-    result: Tensor = replacement(output) if callable(replacement) else replacement
-    return tf.cast(result, output.dtype)
+    first, *others = tf.nest.flatten(output)
+    result: Tensor = replacement(first) if callable(replacement) else replacement
+    return tf.nest.pack_sequence_as(output, [tf.cast(result, first.dtype), *others])
 
 
 def _beside(lookup: Lookup, part: Tensor, before: Replacement | None, output: Tensor) -> Tensor:

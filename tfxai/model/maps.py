@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from tfxai.hub import Endpoint
 from tfxai.model.forward_pass import ForwardPass
+from tfxai.model.grids import Cells, Grid, grid_of_layout
 from tfxai.model.layer_call import LayerCall
-from tfxai.model.lookups import Embedded
 from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
-from tfxai.support import Layer, Structure, Tensor
+from tfxai.model.own_gradients import has_own_gradient
+from tfxai.support import Layer, Operation, Structure, Tensor
 
 # Not as text, and a number before a name: settings on the command line are read by these types.
 LayerChoice: TypeAlias = int | str | Layer | None
@@ -24,22 +25,8 @@ LayerChoice: TypeAlias = int | str | Layer | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-    """How an activation lines up with an input.
-
-    which: number of the input.
-    shape: (h, w ...) of the maps.
-    extra: tokens in front of the grid (class token), for layers of tokens of an image.
-    """
-
-    which: int
-    shape: tuple[int | Tensor, ...]
-    extra: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Maps:
-    """A layer's activation maps, lined up with the input they explain.
+class MapPiece:
+    """The maps that one call of a layer puts out, lined up with the input, or the part of one, that they explain.
 
     path:   of the layer.
     call:   position of the layer in Network.layers, and which of its calls.
@@ -58,48 +45,86 @@ class Maps:
 
     def spread(self, tensor: Tensor) -> Tensor:
         """Activations, or their gradients, as float32 maps (B, h, w ..., channels)."""
-        maps = tf.cast(tensor, tf.float32)
-        maps = maps[:, self.grid.extra :] if self.grid.extra else maps
-        if len(self.grid.shape) + 2 == maps.shape.rank:
-            return maps
-        return tf.reshape(maps, (-1, *self.grid.shape, maps.shape[-1]))
+        return self.grid.spread(tensor)
 
 
 def activation_maps(
     network: Network, forward: ForwardPass, score: Tensor, layer: LayerChoice, method: str
-) -> Maps:
-    """Inside a trace: the named layer's maps, or those of the last spatial layer that the score depends on.
+) -> list[MapPiece]:
+    """Inside a trace: the named layer's maps, or those of the last spatial layers that the score depends on.
+
+    A layer that is called several times (twins, frames, levels of a pyramid) has maps of each call that does not lie
+    behind another, and a call that sees several inputs has some for each.
 
     Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
     """
-    call = default_call(network, forward, [score]) if layer is None else named_call(network, forward, layer)
-    if call is None:
+    if layer is None:
+        calls = default_calls(network, forward, [score])
+    else:
+        named = named_call(network, forward, layer)
+        calls = _parallel(
+            [call for call in forward.calls if call.layer is named.layer and call.path], [score]
+        )
+        calls = calls or [named]
+        _check_gradient(named, forward, score, method)
+    if not calls:
         raise ValueError(
             f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
             f"It has: {_listed(forward)}."
         )
+    pieces = [piece for call in calls for piece in _pieces(network, forward, call)]
+    if not pieces:
+        call = calls[-1]
+        raise ValueError(
+            f"Layer {call.path!r} puts out {tuple(first_tensor(call.output).shape)}, {_why_not(network, forward, call)}. "
+            f"{method} can read: {_listed(forward, lambda t: bool(grids_of(network, forward, t)))}."
+        )
+    return pieces
+
+
+def _pieces(network: Network, forward: ForwardPass, call: LayerCall) -> list[MapPiece]:
+    tensor = first_tensor(call.output)
+    position = next(i for i, (_, candidate) in enumerate(network.layers) if candidate is call.layer)
+    number = [each for each in forward.calls if each.layer is call.layer].index(call)
+    return [
+        MapPiece(call.path, (position, number), tensor, grid) for grid in grids_of(network, forward, tensor)
+    ]
+
+
+def _why_not(network: Network, forward: ForwardPass, call: LayerCall) -> str:
+    """Why a layer has no maps, as the end of a sentence."""
     tensor = first_tensor(call.output)
     if getattr(call.layer, "data_format", None) in ("channels_first", "NCHW"):
-        raise ValueError(
-            f"Layer {call.path!r} puts its channels first; {method} reads maps with channels last."
-        )
-    grid = grid_of(network, forward, tensor)
-    if grid is None:
-        raise ValueError(
-            f"Layer {call.path!r} puts out {tuple(tensor.shape)}, which has no spatial maps that line up with an input. "
-            f"{method} can read: {_listed(forward, lambda t: grid_of(network, forward, t) is not None)}."
-        )
-    position = next(i for i, (_, candidate) in enumerate(network.layers) if candidate is call.layer)
-    calls = [each for each in forward.calls if each.layer is call.layer]
-    return Maps(call.path, (position, calls.index(call)), tensor, grid)
+        return "which puts its channels first; maps are read with channels last"
+    layouts = [forward.alignment(which).of(tensor) for which in range(len(network.arrays))]
+    if any(layout is not None and layout.dims and not layout.dims[0].is_batch for layout in layouts):
+        return "whose first axis does not count the examples"
+    return "which has no spatial maps that line up with an input"
 
 
-def default_call(network: Network, forward: ForwardPass, scores: Sequence[Tensor]) -> LayerCall | None:
-    """The last layer with spatial maps that a score depends on, pooling apart: it only makes maps coarser.
+def _check_gradient(call: LayerCall, forward: ForwardPass, score: Tensor, method: str) -> None:
+    """Raises ValueError for a layer inside of a function with a gradient of its own, which passes it by."""
+    tensor = first_tensor(call.output)
+    if tensor.op in operations_behind([score]) and tensor.op not in operations_behind(
+        [score], differentiable=True
+    ):
+        own = [op for op in operations_behind([score], differentiable=True) if has_own_gradient(op)]
+        if any(tensor.op in operations_behind([op.inputs[0]]) for op in own):
+            raise ValueError(
+                f"Layer {call.path!r} lies inside a function with a gradient of its own (tf.custom_gradient), which passes "
+                f"it by: {method} cannot see it. Name a layer outside of it. The model has: {_listed(forward)}."
+            )
 
-    Where the score reads a class token, its last layer sees no grid: then the one before the last attention.
+
+def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tensor]) -> list[LayerCall]:
+    """The last layers with spatial maps that a score depends on, none of which lies behind another.
+
+    Pooling is passed over, since it only makes maps coarser, and so are the model's outputs themselves, and what is only
+    resized to become one: their maps are the answer, not its grounds. Where the score reads a class token, its last layer
+    sees no grid: then the one before the last attention.
     """
     behind = operations_behind(scores, differentiable=True)
+    answers = _answers(forward)
     attention = _attention_paths(forward)
     sources: set[str] = (
         set()
@@ -113,14 +138,49 @@ def default_call(network: Network, forward: ForwardPass, scores: Sequence[Tensor
         if source.name in sources:
             continue
         sources.add(source.name)
-        is_pooling = "Pool" in class_of(call.layer)
-        if source.op in behind and not is_pooling and grid_of(network, forward, tensor) is not None:
+        is_wanted = source.op in behind and "Pool" not in class_of(call.layer) and source.name not in answers
+        if is_wanted and grids_of(network, forward, tensor):
             candidates.append(call)
-    if candidates and attention:
-        grid = grid_of(network, forward, first_tensor(candidates[-1].output))
-        if grid is not None and grid.extra:
-            candidates = _before(attention[-1], candidates, forward) or candidates
-    return candidates[-1] if candidates else None
+    last = grids_of(network, forward, first_tensor(candidates[-1].output)) if candidates and attention else []
+    if any(grid.extra for grid in last):
+        candidates = _before(attention[-1], candidates, forward) or candidates
+    return _parallel(candidates, scores)
+
+
+def _parallel(calls: Sequence[LayerCall], scores: Sequence[Tensor]) -> list[LayerCall]:
+    """The calls that the scores depend on and that do not lie behind another one of them."""
+    of_scores = operations_behind(scores, differentiable=True)
+    covered: set[Operation] = set()
+    last: list[LayerCall] = []
+    for call in reversed(calls):
+        tensor = first_tensor(call.output)
+        if not tf.is_tensor(tensor):
+            continue
+        source = _source(tensor)
+        if source.op in of_scores and source.op not in covered:
+            covered |= operations_behind([source], differentiable=True)
+            last.insert(0, call)
+    return last
+
+
+# Operations between what a dense output is made of and the output itself.
+ENDING = {
+    "BiasAdd", "Cast", "Identity", "LogSoftmax", "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
+    "Sigmoid", "Softmax", "Squeeze", "ExpandDims", "Transpose", "DepthToSpace", "ConcatV2", "Pack", "Tile",
+}  # fmt: skip
+
+
+def _answers(forward: ForwardPass) -> set[str]:
+    """Tensors (by name) that are an output, or that an output is but another shape of."""
+    waiting = [t for t in tf.nest.flatten([forward.outputs, forward.named]) if tf.is_tensor(t)]
+    names: set[str] = set()
+    while waiting:
+        tensor = _source(waiting.pop())
+        if tensor.name not in names:
+            names.add(tensor.name)
+            if tensor.op.type in ENDING:
+                waiting += [each for each in tensor.op.inputs if each.dtype.is_floating]
+    return names
 
 
 def _is_inside(call: LayerCall, paths: Sequence[str]) -> bool:
@@ -134,34 +194,46 @@ def _before(path: str, candidates: Sequence[LayerCall], forward: ForwardPass) ->
     return [call for call in candidates if id(call) in earlier]
 
 
-def grid_of(network: Network, forward: ForwardPass, tensor: Tensor) -> Grid | None:
-    """How an activation lines up with the first input that it depends on; None if it does not."""
+def grids_of(network: Network, forward: ForwardPass, tensor: Tensor) -> list[Grid]:
+    """How an activation lines up with each input that it depends on; none of those with which it does not."""
     shape = tensor.shape
     if not tensor.dtype.is_floating or shape.rank is None or shape.rank < 3 or shape[-1] is None:
-        return None
-    sides = tuple(shape[1:-1])
-    for which, (array, place) in enumerate(zip(network.arrays, network.places, strict=True)):
-        if place is None or not forward.reaches(which, tensor):
+        return []
+    grids = []
+    for which, array in enumerate(network.arrays):
+        layout = forward.alignment(which).of(tensor)
+        if layout is None or array.dtype == object:
             continue
-        rank = array.ndim + 1 if isinstance(place, Embedded) else array.ndim
-        if rank == shape.rank and any(n is None or n > 1 for n in sides):
-            return Grid(
-                which, tuple(tf.shape(tensor)[i + 1] if n is None else n for i, n in enumerate(sides))
-            )
-        if rank == 4 and shape.rank == 3 and sides[0] is not None:
-            height, width = array.shape[1:3]
-            if (grid := _grid_of_tokens(which, sides[0], height, width)) is not None:
-                return grid
+        space = forward.space(which)
+        grid = (
+            _guessed_grid(which, tensor, space)
+            if layout.dims is None
+            else grid_of_layout(which, layout, list(shape), space)
+        )
+        grids += [] if grid is None else [grid]
+    return grids
+
+
+def _guessed_grid(which: int, tensor: Tensor, space: Sequence[int | None]) -> Grid | None:
+    """By the number of axes alone, where the way from the input to the tensor cannot be followed."""
+    sides = list(tensor.shape[1:-1])
+    if len(sides) == len(space) and space and any(n is None or n > 1 for n in sides):
+        cells = tuple(Cells(i, n) for i, n in enumerate(sides))
+        return Grid(which, cells, tuple(space), tuple(range(len(sides))))
+    if len(space) == 2 and len(sides) == 1 and sides[0] is not None and None not in space:
+        return _guessed_grid_of_tokens(which, sides[0], *(n or 1 for n in space))
     return None
 
 
-def _grid_of_tokens(which: int, tokens: int, height: int, width: int) -> Grid | None:
+def _guessed_grid_of_tokens(which: int, tokens: int, height: int, width: int) -> Grid | None:
     """The grid of an image's tokens, with up to two further tokens in front of it."""
     for extra in (0, 1, 2):
         rows = round(((tokens - extra) * height / width) ** 0.5) if tokens > extra else 0
         columns = (tokens - extra) // rows if rows else 0
         if rows * columns == tokens - extra > 1 and rows * width == columns * height:
-            return Grid(which, (rows, columns), extra)
+            cells = (Cells(0, rows), Cells(1, columns))
+            edges = ((extra, 0),) if extra else ()
+            return Grid(which, cells, (height, width), (0, 1), (rows, columns), edges)
     return None
 
 
@@ -224,9 +296,9 @@ def _listed(forward: ForwardPass, wanted: Callable[[Tensor], bool] = lambda tens
 
 
 def first_tensor(output: Structure) -> Tensor:
-    """A layer's output, or the first of several."""
+    """A layer's output, or the first of several; None if that is no plain tensor."""
     flat = tf.nest.flatten(output)
-    return flat[0] if flat else None
+    return flat[0] if flat and isinstance(flat[0], tf.Tensor) else None
 
 
 def _source(tensor: Tensor) -> Tensor:

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from tfxai.hub import Endpoint
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
+from tfxai.model.casts import CAST, is_differentiable_at_casts, read_instead
 from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
 from tfxai.model.families import adapter_of
 from tfxai.model.forward_pass import ForwardPass, Place
 from tfxai.model.lookups import Embedded, Lookup, places_in_row, places_of
+from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.tracing import (
     TRACING,
     Body,
@@ -226,12 +228,25 @@ class Network:
                 fed[i] = tf.cast(point, inputs[i].dtype)
             elif point is not None and isinstance(place, Embedded):
                 replacements = place.replacing(point, replacements)
+        # Made before the model runs, so that operations stay in an order in which they can run.
+        fractions = {
+            i: tf.cast(fed[i] if points is None or points[i] is None else points[i], tf.float32)
+            for i, place in enumerate(self.places)
+            if place == CAST
+        }
         output = self._run(fed, replacements)
+        for i, point in fractions.items():
+            read_instead(fed[i], point)
+        open_recomputed(tf.compat.v1.get_default_graph())
         parts = [
-            place.among(output.calls) if isinstance(place, Embedded) else [fed[i]] if place == "input" else []
+            place.among(output.calls)
+            if isinstance(place, Embedded)
+            else [fractions.get(i, fed[i])]
+            if place is not None
+            else []
             for i, place in enumerate(self.places)
         ]
-        return ForwardPass(output.outputs, output.named, self.places, parts, output.calls)
+        return ForwardPass(output.outputs, output.named, fed, self.places, parts, output.calls)
 
     def _run(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
         try:
@@ -248,7 +263,7 @@ class Network:
         if not self.needs.images_only:
             return places
         images = [
-            place if place == "input" and array.ndim == 4 else None
+            place if place in ("input", CAST) and array.ndim == 4 else None
             for place, array in zip(places, self.arrays, strict=True)
         ]
         if not any(images):
@@ -259,7 +274,7 @@ class Network:
         return images
 
     def _places(self) -> list[Place]:
-        if not self.adapter.looks_up:
+        if not self.adapter.looks_up and all(array.dtype.kind in "fO" for array in self.arrays):
             return ["input" if array.dtype.kind == "f" else None for array in self.arrays]
         self.places = ["input"] * len(self.arrays)
         function = self.traced(_Places(), self.arrays)
@@ -353,10 +368,13 @@ class _Places(Body):
             direct = tensor.dtype.is_floating and tf.gradients(tensors, tensor)[0] is not None
             found = [] if direct else lookups_of(tensor, output.calls)
             record.tables.append(table_size_of(tensor, output.calls))
+            is_cast = not direct and not found and is_differentiable_at_casts(tensor, tensors)
             record.places.append(
                 [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
-                or ("input" if direct else None)
+                or ("input" if direct else CAST if is_cast else None)
             )
+            if is_cast:
+                record.warnings.append(AT_FRACTIONS)
             if direct and lookups_of(tensor, output.calls):
                 record.warnings.append(READ_AS_NUMBERS)
             for number, (call, _) in enumerate(found):
@@ -377,6 +395,10 @@ def _numbers(function: TracedFunction, arguments: Sequence[NDArray]) -> list[NDA
         return [np.array([])] * len(function.record.moved)
 
 
+AT_FRACTIONS = (
+    "An input is whole numbers, which have no gradient: it is explained where the model has turned it into fractions, before "
+    "anything else."
+)
 READ_AS_NUMBERS = (
     "An input is read as numbers, and parts of it are also looked up in a table (embedding), where no gradient goes: these "
     "parts get no value. Give them as an input of their own, or use a method that hides parts."

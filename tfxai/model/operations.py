@@ -8,10 +8,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.model.own_gradients import arguments_of, has_own_gradient
 from tfxai.support import Operation, Tensor
 
 # Operations that read nothing of a tensor but its shape.
 OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
+
+# Operations through which no gradient goes, although their output is made of their input's values.
+BARRIERS = ("StopGradient", "PreventGradient")
 
 
 def operations_behind(
@@ -19,7 +23,8 @@ def operations_behind(
 ) -> set[Operation]:
     """Every operation that the tensors are computed from, their own included.
 
-    differentiable: only what a gradient can go back to, so not through indices and conditions.
+    differentiable: only what a gradient can go back to, so not through indices and conditions, nor what lies inside a
+                    function with a gradient of its own.
     values_only: not what only a shape or a condition (a mask, say) depends on.
     """
     operations, waiting = set(), [tensor.op for tensor in tensors]
@@ -29,26 +34,36 @@ def operations_behind(
             operations.add(op)
             waiting += [
                 tensor.op
-                for tensor in op.inputs
-                if (not differentiable or _carries_gradient(tensor))
-                and not (values_only and tensor.dtype == tf.bool)
+                for tensor in (differentiable_inputs(op) if differentiable else op.inputs)
+                if not (values_only and tensor.dtype == tf.bool)
             ]
     return operations
 
 
-def operations_ahead(tensors: Sequence[Tensor], differentiable: bool = False) -> set[Operation]:
+def operations_ahead(
+    tensors: Sequence[Tensor], differentiable: bool = False, values_only: bool = False
+) -> set[Operation]:
     """Every operation that depends on one of the tensors.
 
     differentiable: only what a gradient can come back from, so not through indices and conditions.
+    values_only: not what only depends on a shape.
     """
     operations, waiting = set(), [op for tensor in tensors for op in tensor.consumers()]
     while waiting:
         op = waiting.pop()
-        if op not in operations:
+        if op not in operations and not (values_only and op.type in OF_SHAPE):
             operations.add(op)
             outputs = [tensor for tensor in op.outputs if not differentiable or _carries_gradient(tensor)]
             waiting += [consumer for tensor in outputs for consumer in tensor.consumers()]
     return operations
+
+
+def differentiable_inputs(op: Operation) -> list[Tensor]:
+    """The inputs of an operation to which a gradient goes back."""
+    if op.type in BARRIERS:
+        return []
+    inputs = arguments_of(op) if has_own_gradient(op) else op.inputs
+    return [tensor for tensor in inputs if _carries_gradient(tensor)]
 
 
 def _carries_gradient(tensor: Tensor) -> bool:
@@ -58,10 +73,14 @@ def _carries_gradient(tensor: Tensor) -> bool:
 
 def again(op: Operation, *inputs: Tensor) -> Any:
     """The same operation on other inputs: its output, or a list of them."""
+    # Types follow from the inputs, but for those of a Cast and the like.
+    inferred = {
+        name for argument in op.op_def.input_arg for name in (argument.type_attr, argument.type_list_attr)
+    }
     attributes: dict[str, Any] = {
         attribute.name: op.get_attr(attribute.name)
         for attribute in op.op_def.attr
-        if attribute.type not in ("type", "list(type)") and not attribute.name.startswith("_")
+        if attribute.name not in inferred and not attribute.name.startswith("_")
     }
     attributes = {
         name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()
@@ -78,3 +97,9 @@ def again(op: Operation, *inputs: Tensor) -> Any:
     expected = [name for name in inspect.signature(function).parameters if name not in given]
     renamed = {name: expected.pop(0) for name in given if name not in inspect.signature(function).parameters}
     return function(**{renamed.get(name, name): value for name, value in given.items()})
+
+
+def called_graph(op: Operation) -> Any:
+    """The graph of the function that an operation calls; None if it cannot be had."""
+    functions: Any = getattr(op.graph, "_functions", {})  # of a graph that is being traced, by name
+    return getattr(functions.get(op.get_attr("f").name), "graph", None)

@@ -42,19 +42,25 @@ def watched(
         for path, layer in layers:
             if id(layer) not in patched and not isinstance(layer, Endpoint):
                 patched.add(id(layer))
-                _patch(layer, watch.watching(path, layer), undo)
+                name = calling_name(layer)
+                _patch(layer, name, watch.watching(path, layer, name), undo)
         yield watch.calls
 
 
-def _patch(layer: Layer, call: Callable[..., Any], undo: contextlib.ExitStack) -> None:
+def calling_name(layer: Layer) -> str:
+    """The method that Keras calls a layer by: quantised ones have another."""
+    return "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
+
+
+def _patch(layer: Layer, name: str, call: Callable[..., Any], undo: contextlib.ExitStack) -> None:
     # Around Keras' own attribute tracking, which would change the layer.
     attributes = vars(layer)
     # The undo comes first: an interruption may come between any two lines.
-    if "call" in attributes:
-        undo.callback(attributes.__setitem__, "call", attributes["call"])
+    if name in attributes:
+        undo.callback(attributes.__setitem__, name, attributes[name])
     else:
-        undo.callback(attributes.pop, "call", None)
-    attributes["call"] = call
+        undo.callback(attributes.pop, name, None)
+    attributes[name] = call
 
 
 def _keep_losses(keeper: dict[str, Any], undo: contextlib.ExitStack) -> None:
@@ -79,20 +85,21 @@ class _Watch:
     counts: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     thread: int = dataclasses.field(default_factory=threading.get_ident)
 
-    def watching(self, path: str, layer: Layer) -> Callable[..., Any]:
-        """A layer's `call` that also notes what it does."""
-        original = layer.call
-        call = self._laid_out(path, layer) if isinstance(layer, ModuleLayer) else uncompiled(layer)
+    def watching(self, path: str, layer: Layer, name: str) -> Callable[..., Any]:
+        """A layer's `call`, or whatever name it goes by, that also notes what it does."""
+        original = getattr(layer, name)
+        call = self._laid_out(path, layer) if isinstance(layer, ModuleLayer) else uncompiled(layer, name)
 
         def watched_call(*args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() != self.thread:  # somebody else's use of the model, at the same time
                 return original(*args, **kwargs)
+            start = operation_count()
             output = call(*args, **kwargs)
             replacement = self.replaced.get((id(layer), self.counts[id(layer)]))
             self.counts[id(layer)] += 1
             output = made(replacement, output)
             inputs = args[0] if args else next(iter(kwargs.values()), None)
-            self.calls.append(LayerCall(path, layer, inputs, output))
+            self.calls.append(LayerCall(path, layer, inputs, output, (start, operation_count())))
             return output
 
         return watched_call
@@ -108,14 +115,19 @@ class _Watch:
         return call
 
 
-def uncompiled(layer: Layer) -> Callable[..., Any]:
+def operation_count() -> int:
+    """How many operations the graph has that is being traced; 0 outside of one."""
+    return 0 if tf.executing_eagerly() else tf.compat.v1.get_default_graph().version
+
+
+def uncompiled(layer: Layer, name: str) -> Callable[..., Any]:
     """The layer's `call`; if it is a tf.function, its Python code, so that its operations land in our graph."""
-    call = layer.call
+    call = getattr(layer, name)
     python = getattr(call, "python_function", None)
     if python is None:
         return call
     try:
-        converted = tf.autograph.to_graph(getattr(type(layer).call, "python_function", python))
+        converted = tf.autograph.to_graph(getattr(getattr(type(layer), name), "python_function", python))
     except Exception:
         # No source to convert (a shell, a notebook that was closed): stay with the compiled call.
         return call

@@ -1,0 +1,355 @@
+"""Where a map lies is a claim: each cell of a layer stands in the middle of what it sees, whatever the model does to axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfxai
+
+L = keras.layers
+ONE = keras.initializers.Constant(1.0)
+
+
+def conv(filters: int = 1, size: int = 1, **more: Any) -> Any:
+    return L.Conv2D(filters, size, kernel_initializer=ONE, **more)
+
+
+def peaked(shape: Any, dtype: Any = None) -> Any:
+    """Most of the weight in the middle of a window."""
+    kernel = np.full(shape, 0.1, np.float32)
+    kernel[tuple(n // 2 for n in shape[:2])] = 1
+    return tf.constant(kernel)
+
+
+def dense(**more: Any) -> Any:
+    return L.Dense(1, kernel_initializer=ONE, **more)
+
+
+def hot(*places: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    x = np.zeros((1, *shape), np.float32)
+    for place in places:
+        x[(0, *place)] = 1
+    return x
+
+
+def hottest(values: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(values.argmax(), values.shape))
+
+
+# A turned, cut, padded, reshaped way: the hottest place is the place that is hot. (The twin: nothing but that.)
+
+WAYS: dict[str, list[Any]] = {
+    "turned": [L.Permute((2, 1, 3)), conv(name="read")],
+    "cropped": [L.Cropping2D(1), conv(name="read")],
+    "cropped_on_one_side": [L.Cropping2D(((2, 0), (0, 3))), conv(name="read")],
+    "padded": [L.ZeroPadding2D(((6, 0), (0, 6))), conv(name="read")],
+    "flipped": [L.Lambda(lambda x: x[:, ::-1, ::-1]), conv(name="read")],
+    "every_second": [L.Lambda(lambda x: x[:, 1::2, ::2]), conv(name="read")],
+    "window_after_the_crop": [L.Cropping2D(((0, 2), (3, 0))), L.Conv2D(1, 3, padding="same", kernel_initializer=peaked, name="read")],
+    "as_rows_and_back": [L.Reshape((-1, 1)), L.Dense(1, kernel_initializer=ONE), L.Reshape((9, 10, 1)), conv(name="read")],
+    "tokens": [L.Reshape((90, 1)), L.Dense(1, kernel_initializer=ONE, name="read"), L.Lambda(lambda x: x[:, :, None])],
+    "rolled_axes": [L.Lambda(lambda x: tf.einsum("nhwc->nwhc", x)), conv(name="read")],
+    "split_and_joined": [L.Lambda(lambda x: tf.concat(tf.split(x, 3, 1), 1)), conv(name="read")],
+    "frames_apart": [L.Lambda(lambda x: tf.stack(tf.unstack(x, axis=2), 1)), conv(name="read")],
+    "dilated": [L.Conv2D(1, 3, dilation_rate=2, padding="same", kernel_initializer=peaked, name="read")],
+    "depth_and_back": [L.Lambda(lambda x: tf.nn.space_to_depth(x[:, 1:], 2)), L.Lambda(lambda x: tf.nn.depth_to_space(x, 2)),
+                       conv(name="read")],
+    "gathered": [L.Lambda(lambda x: tf.gather(x, [7, 5, 3, 1], axis=1)), conv(name="read")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("layer", ["read", None])
+def test_the_hottest_place_is_hot(name: str, layer: str | None) -> None:
+    place = (5, 4)
+    model = keras.Sequential([keras.Input((9, 10, 1)), *WAYS[name], L.GlobalAveragePooling2D(), dense()])
+    values = tfxai.GradCAM(layer=layer)(model, hot((*place, 0), shape=(9, 10, 1)), 0).values
+    assert hottest(values[0, ..., 0]) == place
+    assert values.max() > 0
+
+
+def test_what_is_cut_off_gets_nothing() -> None:
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), L.Cropping2D(((0, 0), (0, 5))), conv(), L.GlobalAveragePooling2D(), dense()]
+    )
+    values = tfxai.GradCAM()(model, np.ones((1, 8, 8, 1)), 0).values[0, ..., 0]
+    np.testing.assert_allclose(values[:, :3], 1 / 24, rtol=1e-6)
+    np.testing.assert_array_equal(values[:, 3:], 0)
+
+
+def test_a_layer_whose_axes_do_not_line_up_says_why() -> None:
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), conv(), L.Reshape((8, 8), name="rows"), L.LSTM(4), dense()]
+    )
+    with pytest.raises(ValueError, match="'rows' puts out .* no spatial maps that line up"):
+        tfxai.GradCAM(layer="rows")(model, np.ones((1, 8, 8, 1)), 0)
+
+
+def test_time_first_is_no_map() -> None:
+    """As recurrent layers keep it inside: N = T must not make it one."""
+    first = L.Lambda(lambda x: tf.transpose(x, (1, 0, 2)), name="first")
+    back = L.Lambda(lambda x: tf.transpose(tf.tanh(x), (1, 0, 2)), name="back")
+    model = keras.Sequential([keras.Input((3, 2)), first, back, L.Flatten(), dense()])
+    x = np.random.default_rng(0).normal(size=(3, 3, 2)).astype(np.float32)
+    assert tfxai.layers(model).chosen == "back"
+    with pytest.raises(ValueError, match="first axis does not count the examples"):
+        tfxai.GradCAM(layer="first")(model, x, 0)
+
+
+# Truth: the middle of what a cell sees, by a gradient of the cell
+
+NETS: dict[str, Callable[[], list[Any]]] = {
+    "valid": lambda: [conv(size=5), conv(size=3, strides=2), conv(size=3)],
+    "same": lambda: [conv(size=3, strides=2, padding="same"), conv(size=5, padding="same"), L.MaxPooling2D(3, 2, "same")],
+    "padded": lambda: [L.ZeroPadding2D(3), conv(size=7, strides=2), L.ZeroPadding2D(1), L.AveragePooling2D(3, 2)],
+    "upwards": lambda: [conv(size=3), L.Conv2DTranspose(1, 3, strides=2, kernel_initializer=ONE), L.UpSampling2D(2), conv(size=3)],
+    "upwards_same": lambda: [conv(size=3, strides=2), L.Conv2DTranspose(1, 4, 2, "same", kernel_initializer=ONE)],
+    "resized": lambda: [conv(size=3), L.Resizing(40, 30), conv(size=3)],
+    "dilated": lambda: [conv(size=3, dilation_rate=3), conv(size=3, padding="same", dilation_rate=2)],
+    "depthwise": lambda: [L.DepthwiseConv2D(5, 2, depthwise_initializer=ONE), L.Cropping2D(((1, 2), (2, 1)))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_cell_stands_in_the_middle_of_what_it_sees(name: str) -> None:
+    from tfxai.model.alignment import Alignment, layout_of_input
+
+    model = keras.Sequential([keras.Input((33, 26, 1)), *NETS[name]()])
+    found: list[Any] = []
+
+    @tf.function
+    def trace(x: tf.Tensor) -> tf.Tensor:
+        y = model(x)
+        found.append(Alignment(x.graph, [(x, layout_of_input([None, 33, 26, 1]))]).of(y))
+        return y
+
+    # Rising numbers: where a window takes the largest, all that it sees still counts in turn.
+    x = tf.random.stateless_uniform((64, 33, 26, 1), (0, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = trace(x)
+        k, m = y.shape[1] // 2, y.shape[2] // 2
+        total = tf.reduce_sum(y[:, k, m])
+    seen = np.abs(tape.gradient(total, x).numpy()).max((0, 3)) > 0
+    for axis, cell in ((0, k), (1, m)):
+        along = found[0].dims[axis + 1].along
+        inside = np.nonzero(seen.any(1 - axis))[0]
+        middle = (inside[0] + inside[-1]) / 2
+        # Between cells of an enlarged map a cell sees whole ones of the smaller map.
+        slack = 0.0 if name in ("valid", "same", "padded", "dilated", "depthwise") else 1.0
+        assert along.axis == axis + 1
+        assert abs(along.start + along.step * cell - middle) <= slack
+
+
+# Several calls of a layer
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted"),
+    [
+        (tfxai.GradCAM(), (1, 2)),
+        (tfxai.LayerCAM(), (1, 2)),
+        (tfxai.AblationCAM(), (16, 32)),
+        (tfxai.EigenCAM(), (16, 16)),
+    ],
+)
+def test_each_twin_has_its_map(method: Any, wanted: tuple[float, float]) -> None:
+    one, two = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
+    pool, shared = L.GlobalAveragePooling2D(), conv()
+    model = keras.Model([one, two], dense()(pool(shared(one)) + 2 * pool(shared(two))))
+    x = np.ones((1, 4, 4, 1))
+    first, second = method(model, [x, x], 0).values
+    assert first.max() * 16 == pytest.approx(wanted[0])
+    assert second.max() * 16 == pytest.approx(wanted[1])
+
+
+def test_twins_are_told_apart_by_score_cam() -> None:
+    one, two = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
+    pool, shared = L.GlobalAveragePooling2D(), conv()
+    model = keras.Model([one, two], dense()(pool(shared(one)) + 2 * pool(shared(two))))
+    x = [hot((1, 2, 0), shape=(4, 4, 1)), hot((3, 0, 0), shape=(4, 4, 1))]
+    first, second = tfxai.ScoreCAM()(model, x, 0, score="output").values
+    assert hottest(first[0, ..., 0]) == (1, 2)
+    assert hottest(second[0, ..., 0]) == (3, 0)
+
+
+def test_each_frame_of_a_video_has_its_map() -> None:
+    frame = keras.Sequential([keras.Input((6, 6, 1)), conv(name="conv"), L.GlobalAveragePooling2D()])
+    last = L.Dense(1, kernel_initializer=lambda shape, dtype=None: tf.constant([[1.0], [2.0], [3.0]]))
+    model = keras.Sequential([keras.Input((3, 6, 6, 1)), L.TimeDistributed(frame), L.Flatten(), last])
+    places = [(0, 1, 2), (1, 3, 3), (2, 5, 0)]
+    x = hot(*[(*place, 0) for place in places], shape=(3, 6, 6, 1))
+    values = tfxai.GradCAM()(model, x, 0).values
+    assert values.shape == (1, 3, 6, 6, 1)
+    for t, place in enumerate(places):
+        assert values[(0, *place, 0)] * 36 == pytest.approx(t + 1)
+    assert np.count_nonzero(values) == 3
+
+
+def test_a_layer_for_all_frames_at_once() -> None:
+    layers = [L.TimeDistributed(conv(), name="each"), L.GlobalAveragePooling3D(), dense()]
+    model = keras.Sequential([keras.Input((3, 6, 6, 1)), *layers])
+    values = tfxai.GradCAM(layer="each")(model, hot((2, 1, 4, 0), shape=(3, 6, 6, 1)), 0).values
+    assert hottest(values[0, ..., 0]) == (2, 1, 4)
+
+
+def test_a_relu_that_is_used_everywhere_is_read_where_it_ran_last() -> None:
+    relu = L.ReLU(name="relu")
+    inputs = keras.Input((8, 8, 1))
+    x = relu(conv(size=3, padding="same")(inputs))
+    x = relu(conv(size=3, strides=2, padding="same", name="last")(x))
+    model = keras.Model(inputs, dense()(L.GlobalAveragePooling2D()(x)))
+    x = np.random.default_rng(0).uniform(size=(1, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(
+        tfxai.GradCAM(layer="relu")(model, x, 0).values, tfxai.GradCAM(layer="last")(model, x, 0).values
+    )
+
+
+# Detectors and other dense outputs
+
+
+def pyramid(shared: bool) -> Any:
+    inputs = keras.Input((16, 16, 1))
+    fine = conv(size=1, name="fine")(inputs)
+    coarse = conv(size=4, strides=4, name="coarse")(fine)
+    head = conv(3, name="head")
+    heads = (
+        [head(fine), head(coarse)]
+        if shared
+        else [conv(3, name="fine_head")(fine), conv(3, name="coarse_head")(coarse)]
+    )
+    boxes = [
+        L.Reshape((-1, 1))(conv(9, name=f"boxes_{i}")(L.ReLU(name=f"relu_{i}")(each)))
+        for i, each in enumerate(heads)
+    ]
+    return keras.Model(inputs, L.Concatenate(axis=1)(boxes))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_map_comes_from_the_level_of_the_score(shared: bool) -> None:
+    """144 = 4 x 4 x 9 boxes of the coarse level are no grid of 12 x 12; the score of one is read at its own level."""
+    model, x = pyramid(shared), np.ones((1, 16, 16, 1), np.float32)
+    coarse = tfxai.GradCAM()(model, x, score=lambda y, t: y[:, 2304 + 5, 0])
+    named = tfxai.GradCAM(layer="relu_1")(model, x, score=lambda y, t: y[:, 2304 + 5, 0])
+    np.testing.assert_allclose(coarse.values, named.values)
+    assert coarse.values.max() > 0
+    fine = tfxai.GradCAM()(model, x, score=lambda y, t: y[:, 7, 0])
+    np.testing.assert_allclose(
+        fine.values, tfxai.GradCAM(layer="relu_0")(model, x, score=lambda y, t: y[:, 7, 0]).values
+    )
+
+
+def test_the_answer_itself_is_not_its_reason() -> None:
+    """Of a dense output neither the softmax, nor the logits, nor what is only resized to them, is read by default."""
+    layers = [
+        conv(3, 3, padding="same", activation="relu", name="last"),
+        conv(4, name="logits"),
+        L.UpSampling2D(2),
+        L.Softmax(),
+    ]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    mask = np.zeros((16, 16))
+    mask[4:8, 4:8] = 1
+    assert tfxai.layers(model).chosen == "last"
+    x = np.random.default_rng(0).uniform(size=(1, 8, 8, 1)).astype(np.float32)
+    score = tfxai.scores.region(mask, channel=2)
+    np.testing.assert_array_equal(
+        tfxai.GradCAM()(model, x, score=score).values,
+        tfxai.GradCAM(layer="last")(model, x, score=score).values,
+    )
+
+
+def test_a_language_model_is_read_before_its_logits() -> None:
+    ids = keras.Input((5,), dtype="int32")
+    hidden = L.Dense(8, "relu", name="hidden")(L.Embedding(11, 8)(ids))
+    model = keras.Model(ids, L.Dense(11, name="logits")(hidden))
+    assert tfxai.layers(model).chosen == "hidden"
+
+
+# Inputs of other kinds
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (24,)])
+def test_images_without_an_axis_for_channels(shape: tuple[int, ...]) -> None:
+    layers = [L.Rescaling(1.0), L.Reshape((4, 6, 1)), conv(), L.GlobalAveragePooling2D(), dense()]
+    model = keras.Sequential([keras.Input(shape), *layers])
+    x = np.zeros((1, 4, 6), np.float32)
+    x[0, 1, 4] = 24
+    for method in (tfxai.GradCAM(), tfxai.LayerCAM(), tfxai.HiResCAM(), tfxai.AblationCAM()):
+        values = method(model, x.reshape(1, *shape), 0).values
+        np.testing.assert_allclose(values, x.reshape(1, *shape) * values.max() / 24, atol=1e-6)
+        assert values.max() > 0
+    values = tfxai.GradCAM()(model, x.reshape(1, *shape), 0).values
+    assert values.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
+def test_maps_of_pixels_that_are_whole_numbers(dtype: str) -> None:
+    scale = 1 / 255 if dtype == "uint8" else 1.0
+    layers = [
+        L.Lambda(lambda x: tf.cast(x, tf.float32) * scale),
+        conv(name="conv"),
+        L.GlobalAveragePooling2D(),
+        dense(),
+    ]
+    model = keras.Sequential([keras.Input((4, 4, 1), dtype=dtype), *layers])
+    x = np.full((1, 4, 4, 1), 255 if dtype == "uint8" else True, dtype)
+    np.testing.assert_allclose(tfxai.GradCAM(layer="conv")(model, x, 0).values, 1 / 16, rtol=1e-5)
+
+
+def test_layers_that_put_out_several_tensors_can_be_silenced() -> None:
+    inputs = keras.Input((5, 2))
+    sequence, *_ = L.LSTM(4, return_sequences=True, return_state=True, name="lstm")(inputs)
+    model = keras.Model(inputs, dense()(L.Flatten()(sequence)))
+    x = np.random.default_rng(0).normal(size=(1, 5, 2)).astype(np.float32)
+    silenced = keras.Model(inputs, sequence)(x).numpy()[0]
+    weights = model.layers[-1].get_weights()[0].reshape(5, 4)
+    falls = (silenced * weights).sum(0)  # the score is linear in the layer
+    wanted = np.maximum((silenced * falls).sum(-1), 0)
+    found = tfxai.AblationCAM(layer="lstm")(model, x, 0).values[0, :, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [L.LSTM, L.GRU, L.SimpleRNN])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_sequences_of_recurrent_layers_keep_their_time(layer: Any, backwards: bool) -> None:
+    """A step that is read one way or both puts its mark at its own place first."""
+    recurrent = layer(3, return_sequences=True, name="steps")
+    steps = L.Bidirectional(recurrent, name="steps") if backwards else recurrent
+    model = keras.Sequential([keras.Input((7, 2)), steps, L.Flatten(), dense()])
+    assert tfxai.layers(model).chosen == "steps"
+
+
+def test_ragged_tensors_are_passed_over() -> None:
+    class Ragged(L.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.RaggedTensor.from_tensor(x)
+
+    class Dense(L.Layer):
+        def call(self, x: Any) -> Any:
+            return x.to_tensor(shape=(None, 5, 3))
+
+    inputs = keras.Input((5, 3))
+
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.ragged, self.dense = L.Conv1D(2, 1, name="conv"), Ragged(), Dense()
+            self.last = dense()
+
+        def call(self, x: Any) -> Any:
+            y = self.conv(self.dense(self.ragged(x)))
+            return self.last(tf.reduce_mean(y, 1))
+
+    model = Model()
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    model(x)
+    assert inputs.shape == (None, 5, 3)
+    assert tfxai.layers(model, x).chosen == "conv"
+    assert tfxai.GradCAM()(model, x, 0).values.shape == (2, 5, 1)

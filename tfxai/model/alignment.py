@@ -1,0 +1,131 @@
+"""Where the entries of each tensor of a traced graph lie in an input, worked out operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.model.layout_rules import ENTRY_BY_ENTRY, RULES
+from tfxai.model.layouts import UNKNOWN, Along, Atom, Dim, Layout
+from tfxai.model.operations import OF_SHAPE, called_graph
+from tfxai.support import Operation, Tensor
+
+MARKS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+class Alignment:
+    """Where the tensors of a graph lie in one input.
+
+    layouts: by the name of a tensor; those that do not depend on the input are missing.
+    """
+
+    def __init__(self, graph: tf.Graph, sources: Sequence[tuple[Tensor, Layout]]) -> None:
+        self.layouts: dict[str, Layout] = {tensor.name: layout for tensor, layout in sources}
+        own = {tensor.op for tensor, _ in sources}
+        for op in graph.get_operations():  # in the order in which they were made
+            if (
+                op not in own
+                and op.type not in OF_SHAPE
+                and any(tensor.name in self.layouts for tensor in op.inputs)
+            ):
+                self._note(op)
+
+    def of(self, tensor: Tensor) -> Layout | None:
+        """Where a tensor lies; None if it does not depend on the input."""
+        return self.layouts.get(tensor.name)
+
+    def _note(self, op: Operation) -> None:
+        given = [self.layouts.get(tensor.name) for tensor in op.inputs]
+        outputs = _called(op, given) if op.type in MARKS else _by_rule(op, given)
+        for tensor, layout in zip(op.outputs, outputs, strict=False):
+            if tensor.name not in self.layouts:
+                self.layouts[tensor.name] = layout
+
+
+def _by_rule(op: Operation, given: Sequence[Layout | None]) -> Sequence[Layout]:
+    rule = RULES.get(op.type)
+    if rule is None or all(layout is None or layout.dims is None for layout in given):
+        return [UNKNOWN] * len(op.outputs)
+    try:
+        outputs = rule(op, given)
+    except (IndexError, ValueError, AssertionError):  # a shape, or an attribute, that it does not expect
+        return [UNKNOWN] * len(op.outputs)
+    return [_checked(layout, tensor) for layout, tensor in zip(outputs, op.outputs, strict=False)]
+
+
+def _checked(layout: Layout, tensor: Tensor) -> Layout:
+    """The layout, unless it cannot be: another number of axes."""
+    fits = layout.dims is None or tensor.dtype == tf.variant or tensor.shape.rank in (None, len(layout.dims))
+    return layout if fits else UNKNOWN
+
+
+def _called(op: Operation, given: Sequence[Layout | None]) -> Sequence[Layout]:
+    """Through the body of a function that is called."""
+    body = called_graph(op)
+    if body is None or len(body.inputs) != len(given):
+        return [UNKNOWN] * len(op.outputs)
+    sources = [
+        (tensor, layout) for tensor, layout in zip(body.inputs, given, strict=True) if layout is not None
+    ]
+    inside = Alignment(body, sources)
+    return [inside.of(tensor) or UNKNOWN for tensor in body.outputs]
+
+
+def layout_of_input(shape: Sequence[int | None], view: Sequence[int] | None = None) -> Layout:
+    """Where the entries of an input (N, ...) lie in itself.
+
+    view: the shape of one row as the model sees it, (h, w, channels) say of a row of pixels; unless given, as it is.
+    """
+    if view is None:
+        dims = [Dim.of(size, Along(i)) for i, size in enumerate(shape[1:], start=1)]
+    else:
+        dims = _viewed(shape[1:], [Atom(size, Along(i)) for i, size in enumerate(view, start=1)])
+    return Layout((Dim((Atom(None, Along(0)),)), *dims))
+
+
+def _viewed(shape: Sequence[int | None], atoms: list[Atom]) -> list[Dim]:
+    dims = []
+    for size in shape:
+        taken, product = [], 1
+        while product != size and atoms:
+            taken.append(atoms.pop(0))
+            product *= taken[-1].size or 1
+        dims.append(Dim(tuple(taken)) if taken else Dim.of(1))
+    return dims
+
+
+def view_of(source: Tensor) -> tuple[int, ...] | None:
+    """The shape of one row as the model sees it, where it gives an input (N, ...) more axes before anything else.
+
+    None if it does not. Axes of length 1 count only at the end, as channels: elsewhere they serve a convolution.
+    """
+    waiting, seen, best = [source], {source.name}, None
+    while waiting:
+        tensor = waiting.pop()
+        for op in tensor.consumers():
+            output = op.outputs[0] if op.outputs else None
+            if output is None or output.name in seen or op.inputs[0] is not tensor:
+                continue
+            seen.add(output.name)
+            if op.type in ("Reshape", "ExpandDims") and _gives_axes(tensor, output):
+                if best is None or output.shape.rank > len(best) + 1:
+                    best = tuple(int(n) for n in output.shape[1:])
+                waiting.append(output)
+            elif (
+                output.shape.rank is not None
+                and op.type in ENTRY_BY_ENTRY
+                and list(output.shape) == list(tensor.shape)
+            ):
+                waiting.append(output)
+    return best
+
+
+def _gives_axes(before: Tensor, after: Tensor) -> bool:
+    if after.shape.rank is None or before.shape.rank is None or after.shape.rank <= before.shape.rank:
+        return False
+    old, new = list(before.shape[1:]), list(after.shape[1:])
+    if None in old or None in new or int(np.prod(old)) != int(np.prod(new)):
+        return False
+    return new[-1] == 1 or [n for n in new if n != 1] != [n for n in old if n != 1]
