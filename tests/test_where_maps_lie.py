@@ -87,7 +87,7 @@ def test_a_layer_whose_axes_do_not_line_up_says_why() -> None:
     model = keras.Sequential(
         [keras.Input((8, 8, 1)), conv(), L.Reshape((8, 8), name="rows"), L.LSTM(4), dense()]
     )
-    with pytest.raises(ValueError, match="'rows' puts out .* no spatial maps that line up"):
+    with pytest.raises(ValueError, match=r"'rows' puts out .* no spatial maps that line up"):
         tfxai.GradCAM(layer="rows")(model, np.ones((1, 8, 8, 1)), 0)
 
 
