@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.model.embeddings import is_embedding, is_padding_mask
 from tfxai.model.families import build
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
@@ -32,6 +33,8 @@ __all__ = [
     "build",
     "chosen_layers",
     "first_tensor",
+    "is_embedding",
+    "is_padding_mask",
     "layers",
     "named_call",
     "operations_ahead",
