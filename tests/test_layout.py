@@ -18,6 +18,7 @@ from tfxai import methods
 ROOT = Path(tfxai.__file__).parent
 FLOORS = [  # from the ground up; what stands on one floor does not import each other
     "support version",
+    "graphs",
     "baselines photos scores stats text",
     "hub inputs plots zoo",
     "results",

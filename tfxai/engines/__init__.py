@@ -20,7 +20,7 @@ from tfxai.engines.cams import (
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE
-from tfxai.engines.ends import both_ends, starts_and_ends
+from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends
 from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.method import Method
@@ -53,6 +53,7 @@ __all__ = [
     "LayerMaps",
     "Method",
     "Moments",
+    "OTHER_BASELINE",
     "Parts",
     "PathPoints",
     "Paths",

@@ -1,62 +1,151 @@
-"""Where a path from a baseline to an input begins and ends."""
+"""Where a path from a baseline to an input begins and ends, and the model's own scores there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from tfxai.engines.scoring import Tracer
-from tfxai.model import Embedded, ForwardPass
+from tfxai.model import Embedded, ForwardPass, is_embedding, is_padding_mask
 from tfxai.support import PerInput, Tensor
 
+OTHER_BASELINE = (
+    "Another baseline may help: at zeros a normalisation may have nothing to divide by; for token ids, give those of a "
+    "padding token."
+)
 
-def starts_and_ends(
-    tracer: Tracer, inputs: Sequence[Tensor], baselines: Sequence[Tensor]
-) -> tuple[PerInput, PerInput]:
-    """Inside a trace: the baselines and the inputs as points; embeddings where token ids are explained."""
+
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Both ends of the paths of some rows, inside a trace; for each input None where there is none.
+
+    starts, ends: the baselines and the inputs as points (B, ...); embeddings where token ids are explained.
+    ids:   token ids (B, ...) that are the baseline.
+    masks: which of the input's ids are padding, as layers tell those that follow: {(id of the layer, call): (B, ...)}. Where ids are the baseline, paths keep the mask of the input: places that are there at one end and not at
+           the other have nothing between.
+    """
+
+    starts: PerInput
+    ends: PerInput
+    ids: PerInput
+    masks: Mapping[tuple[int, int], Tensor]
+
+    def gathered(self, starts: Tensor, rows: Tensor) -> Ends:
+        """Some starts (M,) with some rows (M,)."""
+        return Ends(
+            _gathered(self.starts, starts),
+            _gathered(self.ends, rows),
+            _gathered(self.ids, starts),
+            {key: tf.gather(mask, rows) for key, mask in self.masks.items()},
+        )
+
+
+def starts_and_ends(tracer: Tracer, inputs: Sequence[Tensor], baselines: Sequence[Tensor]) -> Ends:
+    """Inside a trace: the baselines and the inputs as ends of paths."""
     inputs, places = list(inputs), tracer.places
-    are_embedded = any(isinstance(place, Embedded) for place in places)
-    if are_embedded:
-        ends = tracer.forward(inputs).points
-        # Token ids as baseline are looked up like the input; a number is one in the embedding's own space.
-        ids = [b if b.shape.rank == x.shape.rank else x for x, b in zip(inputs, baselines, strict=True)]
-        at_baselines: Sequence[Tensor] = tracer.forward(ids).points
-    else:
+    if not any(isinstance(place, Embedded) for place in places):
         ends = [
             None if place is None else x if x.dtype.is_floating else tf.cast(x, tf.float32)
             for x, place in zip(inputs, places, strict=True)
         ]
-        at_baselines = baselines
-    starts: PerInput = []
-    for x, baseline, end, place, start in zip(inputs, baselines, ends, places, at_baselines, strict=True):
-        if end is None:
-            starts.append(None)
-        elif isinstance(place, Embedded) and baseline.shape.rank != x.shape.rank:
-            number = tf.reshape(baseline, [-1] + [1] * (end.shape.rank - 1))
-            starts.append(tf.cast(number, end.dtype) + tf.zeros_like(end))
-        else:
-            starts.append(tf.cast(start, end.dtype))
-    return starts, ends
+        starts = [
+            None if end is None else tf.cast(start, end.dtype)
+            for end, start in zip(ends, baselines, strict=True)
+        ]
+        return Ends(starts, ends, [None] * len(inputs), {})
+    at_inputs = tracer.forward(inputs)
+    ids = [
+        baseline if isinstance(place, Embedded) and baseline.shape.rank == x.shape.rank else None
+        for x, baseline, place in zip(inputs, baselines, places, strict=True)
+    ]
+    # Token ids as baseline are looked up like the input; a number is one in the embedding's own space.
+    fed = [
+        baseline if baseline.shape.rank == x.shape.rank else x
+        for x, baseline in zip(inputs, baselines, strict=True)
+    ]
+    looked_up = tracer.forward(fed).points
+    starts = [
+        _start(place, baseline, own, found, end)
+        for place, baseline, own, found, end in zip(
+            places, baselines, ids, looked_up, at_inputs.points, strict=True
+        )
+    ]
+    return Ends(starts, at_inputs.points, ids, _masks(at_inputs, inputs, ids))
+
+
+def _start(place: object, baseline: Tensor, ids: Tensor, looked_up: Tensor, end: Tensor) -> Tensor:
+    if end is None or not isinstance(place, Embedded):
+        return None if end is None else baseline
+    if ids is not None:
+        return looked_up
+    number = tf.reshape(baseline, [-1] + [1] * (end.shape.rank - 1))
+    return tf.cast(number, end.dtype) + tf.zeros_like(end)
+
+
+def _masks(forward: ForwardPass, inputs: Sequence[Tensor], ids: PerInput) -> dict[tuple[int, int], Tensor]:
+    """Which ids are padding, of inputs with ids as baseline: what tables say of it, and layers that compare ids with 0."""
+    given = [x for x, own in zip(inputs, ids, strict=True) if own is not None]
+    counts: collections.Counter[int] = collections.Counter()
+    found = {}
+    for call in forward.calls:
+        key = id(call.layer), counts[id(call.layer)]
+        counts[id(call.layer)] += 1
+        if any(is_padding_mask(call.output, x) for x in given):  # so is a mask told on in a functional model
+            found[key] = call.output
+        elif (mask := getattr(call.output, "_keras_mask", None)) is not None and is_embedding(call.layer):
+            found[key] = mask
+    return found if given else {}
+
+
+def at_starts(tracer: Tracer, inputs: Sequence[Tensor], ends: Ends) -> ForwardPass:
+    """The model at the starts of paths; called on the ids themselves, where these are the baseline."""
+    fed = [x if ids is None else ids for x, ids in zip(inputs, ends.ids, strict=True)]
+    points = [None if ids is not None else start for start, ids in zip(ends.starts, ends.ids, strict=True)]
+    return tracer.forward(fed, points, _masked(ends.masks))
 
 
 def both_ends(
-    tracer: Tracer,
-    inputs: Sequence[Tensor],
-    starts: Sequence[Tensor],
-    ends: Sequence[Tensor],
-    target_codes: Tensor,
+    tracer: Tracer, inputs: Sequence[Tensor], ends: Ends, target_codes: Tensor, plain: bool = True
 ) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
     """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores (B,).
 
     The baseline is scored for the class of its input, also where that is the predicted one.
+
+    plain: where ids are the baseline, the model is called on these ids: what paths leave out then shows in its score. Else
+           it is called on the input's, with what the tables give for the baseline's; for a baseline that nobody gave, since
+           a model that masks its padding by itself may have no answer for padding alone.
     """
+    ids = ends.ids if plain else [None] * len(ends.ids)
+    fed = [tf.concat([x, x if own is None else own], 0) for x, own in zip(inputs, ids, strict=True)]
     points = [
-        None if end is None else tf.concat([end, start], 0) for start, end in zip(starts, ends, strict=True)
+        None if end is None or own is not None else tf.concat([end, start], 0)
+        for start, end, own in zip(ends.starts, ends.ends, ids, strict=True)
     ]
-    forward = tracer.forward([tf.concat([x, x], 0) for x in inputs], points)
+    masks = {key: tf.concat([mask, mask], 0) for key, mask in ends.masks.items()} if plain else {}
+    forward = tracer.forward(fed, points, _masked(masks))
     _, targets = tracer.scored(forward, tf.concat([target_codes, target_codes], 0))
     count = tf.shape(target_codes)[0]
     targets = targets[:count]
     scores, _ = tracer.scored(forward, tf.concat([targets, targets], 0))
     return forward, targets, scores[:count], scores[count:]
+
+
+def _masked(masks: Mapping[tuple[int, int], Tensor]) -> dict:
+    return {key: functools.partial(_with_mask, mask) for key, mask in masks.items()}
+
+
+def _with_mask(mask: Tensor, output: Tensor) -> Tensor:
+    """A mask instead of a layer's own: its output, or what Keras keeps beside that."""
+    if output.dtype == tf.bool:
+        return mask
+    output = tf.identity(output)
+    output._keras_mask = mask
+    return output
+
+
+def _gathered(tensors: Sequence[Tensor], rows: Tensor) -> PerInput:
+    return [None if tensor is None else tf.gather(tensor, rows) for tensor in tensors]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.batches import chunk_of
-from tfxai.engines.ends import both_ends, starts_and_ends
+from tfxai.engines.ends import Ends, at_starts, both_ends, starts_and_ends
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, PathPoints, Statistic, aligned
@@ -63,12 +63,14 @@ class Paths:
     path:   where the points lie.
     starts: an array for each input: what the path function gets as start; None for methods without.
     shared: the starts belong to all rows (a background), not one to each example.
+    plain:  see `both_ends`.
     """
 
     request: Request
     path: PathFunction = straight
     starts: Sequence[NDArray] | None = None
     shared: bool = False
+    plain: bool = True
 
     @property
     def network(self) -> Network:
@@ -79,7 +81,7 @@ class Paths:
         """The request's rows, `batch_size` at a time, with the scores at the ends of their paths."""
         request = self.request
         # Methods without starts of their own share one trace, wherever their points lie.
-        body = _Ends(self.path if self.starts is not None and not self.shared else None)
+        body = _Ends(self.path if self.starts is not None and not self.shared else None, self.plain)
         with request.bar(request.rows) as advance:
             for rows in request.blocks():
                 arguments = request.rows_of(self.network.arrays, rows)
@@ -128,9 +130,10 @@ class Paths:
             for gradient, step in zip(gradients, (step.numpy() for step in steps), strict=True)
         ]
 
-    def scores_at(self, block: Block, points: PathPoints) -> NDArray:
-        """Scores (M,) at points, without gradients."""
-        request, body = self.request, _Scores(self.path, len(block.arguments))
+    def scores_at(self, block: Block, points: PathPoints, at_starts: bool = False) -> NDArray:
+        """Scores (M,) at points, without gradients; or at their starts, as the model gives them by itself."""
+        request = self.request
+        body = _Scores(None if at_starts else self.path, len(block.arguments))
         starts = points.rows if points.starts is None else points.starts
         scores = []
         for first in range(0, len(points.rows), request.batch_size):
@@ -154,17 +157,19 @@ class _Ends(ScoredBody):
     """Classes, the scores at both ends of the paths, and zeros. path: None where rows have no start of their own; NaN then."""
 
     path: PathFunction | None
+    plain: bool
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
         *arrays, target_codes = tensors
         inputs = arrays[: len(tracer.places)]
-        starts, ends = _ends(tracer, arrays)
-        zeros = [tf.zeros_like(end, tf.float32) for end in ends if end is not None]
+        found = _ends(tracer, arrays)
+        zeros = [tf.zeros_like(end, tf.float32) for end in found.ends if end is not None]
         if self.path is None:
             scores, targets = tracer.scored(tracer.forward(inputs), target_codes)
             return [targets, scores, scores * np.nan, *zeros]
-        starts = _points(self.path, starts, ends, tf.zeros([tf.shape(target_codes)[0], 1]))
-        _, targets, scores, base_scores = both_ends(tracer, inputs, starts, ends, target_codes)
+        starts = _points(self.path, found.starts, found.ends, tf.zeros([tf.shape(target_codes)[0], 1]))
+        found = dataclasses.replace(found, starts=starts)
+        _, targets, scores, base_scores = both_ends(tracer, inputs, found, target_codes, self.plain)
         return [targets, scores, base_scores, *zeros]
 
 
@@ -181,7 +186,8 @@ class _Loop(ScoredBody):
             tensors[: self.inputs],
             tensors[self.inputs :],
         )
-        starts, ends = _ends(tracer, arrays)
+        found = _ends(tracer, arrays)
+        starts, ends = found.starts, found.ends
         total = tf.shape(rows)[0]
 
         def step(number: Tensor, *state: Tensor) -> list[Tensor]:
@@ -210,29 +216,33 @@ class _Steps(ScoredBody):
     """end - start of every explained input."""
 
     def __call__(self, tracer: Tracer, *arrays: Tensor) -> list[Tensor]:
+        found = _ends(tracer, arrays)
         return [
             tf.cast(end - start, tf.float32)
-            for start, end in zip(*_ends(tracer, arrays), strict=True)
+            for start, end in zip(found.starts, found.ends, strict=True)
             if end is not None
         ]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scores(ScoredBody):
-    """Scores at points. inputs: how many arrays of inputs and starts there are."""
+    """Scores at points, or at the starts themselves (path: None). inputs: how many arrays of inputs and starts there are."""
 
-    path: PathFunction
+    path: PathFunction | None
     inputs: int
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> Tensor:
         arrays, (targets, rows, of_start, parameters) = tensors[: self.inputs], tensors[self.inputs :]
-        starts, ends = _ends(tracer, arrays)
-        points = _points(self.path, _gathered(starts, of_start), _gathered(ends, rows), parameters)
-        forward = tracer.forward(_gathered(arrays[: len(ends)], rows), points)
+        found = _ends(tracer, arrays).gathered(of_start, rows)
+        inputs = _gathered(arrays[: len(found.ends)], rows)
+        if self.path is None:
+            forward = at_starts(tracer, inputs, found)
+        else:
+            forward = tracer.forward(inputs, _points(self.path, found.starts, found.ends, parameters))
         return tracer.scored(forward, tf.gather(targets, rows))[0]
 
 
-def _ends(tracer: Tracer, arrays: Sequence[Tensor]) -> tuple[PerInput, PerInput]:
+def _ends(tracer: Tracer, arrays: Sequence[Tensor]) -> Ends:
     """For each input the path's start and end, in the space where it is explained. arrays: inputs, then starts."""
     count = len(tracer.places)
     inputs, starts = list(arrays[:count]), list(arrays[count:])
@@ -269,6 +279,7 @@ def attribution_along(
     complete: bool = False,
     base_scores_of: Callable[[Block], NDArray] = lambda block: block.base_scores,
     sensitivities: bool = False,
+    remedy: str = "",
 ) -> Attribution:
     """Explains block after block.
 
@@ -276,6 +287,7 @@ def attribution_along(
     complete:  the method promises that they add up to the difference of the scores at the path's ends.
     base_scores_of: (rows,) scores where the paths start, for methods whose starts are not one for each row.
     sensitivities: the values are gradients, and what adds up over the axis of an embedding is their squares.
+    remedy: what the user can do where they are far from adding up.
     """
     request, places = paths.request, paths.network.places
     explained = [place for place in places if place is not None]
@@ -298,4 +310,7 @@ def attribution_along(
         base_scores[block.rows] = base_scores_of(block)
     rest = iter(of_all_rows)
     in_order = [None if place is None else next(rest) for place in places]
-    return Attribution(in_order, targets, scores, sums - (scores - base_scores) if complete else None)
+    if not complete:
+        return Attribution(in_order, targets, scores)
+    delta = sums - (scores - base_scores)
+    return Attribution(in_order, targets, scores, delta, base_scores, remedy)

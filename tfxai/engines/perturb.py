@@ -240,7 +240,7 @@ def attribution_of(
     """The attribution of the examples that were worked on. delta, kind, more: as of an Attribution."""
     targets = np.concatenate([example.targets for example in examples])
     scores = np.concatenate([example.scores for example in examples])
-    return Attribution(values, targets, scores, delta, kind, dict(more or {}))
+    return Attribution(values, targets, scores, delta, kind=kind, more=dict(more or {}))
 
 
 def joined_values(values: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:

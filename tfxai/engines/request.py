@@ -19,6 +19,9 @@ from tfxai.results import Explanation
 from tfxai.scores import ClassScore, Score, Targets
 from tfxai.support import Values, progress_bar, warn
 
+FAR = 0.5  # delta is large: that part of the change of the score
+ROUNDING = 1e-2  # but never where it is so small beside the scores themselves, as half precision leaves it
+
 
 @dataclasses.dataclass(frozen=True)
 class Attribution:
@@ -27,6 +30,8 @@ class Attribution:
     values:  for each input array (rows, ...), or None if it is not explained.
     targets, scores: (rows,).
     delta:   (rows,), of methods whose values should add up.
+    base_scores: (rows,) the model's scores where they should add up from; the user is warned where delta is large.
+    remedy:  what then helps.
     kind:    type of the explanation, for methods that give more than values.
     more:    its further fields.
     """
@@ -35,6 +40,8 @@ class Attribution:
     targets: NDArray
     scores: NDArray
     delta: NDArray | None = None
+    base_scores: NDArray | None = None
+    remedy: str = ""
     kind: type[Explanation] = Explanation
     more: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -128,6 +135,8 @@ class Request:
     def baselines_of(self, baseline: Baseline) -> list[NDArray]:
         """The baseline for each input array, of its shape; (N, 1, 1 ...), of one axis more, where a number is meant at an embedding.
 
+        None: zeros; token ids of a model with a padding id are that id.
+
         Raises ValueError if it does not fit.
         """
         network = self.network
@@ -137,7 +146,7 @@ class Request:
                 raise ValueError(
                     f"baseline has {unknown}, the inputs are {list(network.structure)}. Give just those."
                 )
-            for_each = [baseline.get(name, 0.0) for name in network.structure]
+            for_each = [baseline.get(name) for name in network.structure]
         elif isinstance(network.structure, (list, tuple)) and isinstance(baseline, (list, tuple)):
             if len(baseline) != len(network.arrays):
                 raise ValueError(
@@ -150,6 +159,10 @@ class Request:
         array, place = self.network.arrays[which], self.network.places[which]
         if place is None:
             return array
+        if baseline is None:
+            if isinstance(place, Embedded) and self.network.pads(which):
+                return np.zeros_like(array)
+            baseline = 0.0
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
             axes = (1,) * array.ndim
             return np.broadcast_to(filled(baseline, np.zeros((1, *axes), np.float32)), (len(array), *axes))
@@ -161,7 +174,8 @@ class Request:
         """What the user gets. described: the method with its settings, as text."""
         network, shape = self.network, self.target_shape
         delta = attribution.delta
-        self._check_values(attribution.values)
+        if self._check_values(attribution.values):
+            self._check_delta(attribution)
         return attribution.kind(
             values=self.shaped(attribution.values),
             inputs=network.pack(network.arrays),
@@ -173,7 +187,8 @@ class Request:
             **attribution.more,
         )
 
-    def _check_values(self, values: Sequence[NDArray | None]) -> None:
+    def _check_values(self, values: Sequence[NDArray | None]) -> bool:
+        """Whether all are numbers; warns if not."""
         # Of texts, which have as many values as words, the rest of a row is NaN.
         arrays = self.network.arrays
         given = [
@@ -181,7 +196,7 @@ class Request:
         ]
         # A sum tells quickly whether any is no number.
         if all(np.isfinite(np.sum(value, dtype=np.float64)) for value in given):
-            return
+            return True
         bad = [~np.isfinite(value) for value in given]
         count = sum(int(each.sum()) for each in bad)
         rows = {*np.concatenate([np.nonzero(each)[0] for each in bad]).tolist()}
@@ -190,6 +205,29 @@ class Request:
                 f"{self.method}: {count} of {sum(each.size for each in bad)} values are no numbers (NaN or infinite), in "
                 f"{len(rows)} of {self.rows} maps. The usual causes: weights that are NaN, or a root, norm or logarithm of 0."
             )
+        return not count
+
+    def _check_delta(self, attribution: Attribution) -> None:
+        """Warns if values that should add up are far from it: a map of them may look right all the same."""
+        if attribution.delta is None or attribution.base_scores is None:
+            return
+        scores, base, delta = (
+            np.asarray(each, np.float64)
+            for each in (attribution.scores, attribution.base_scores, attribution.delta)
+        )
+        change, missed = np.abs(scores - base), np.abs(delta)
+        rounding = ROUNDING * (np.abs(scores) + np.abs(base)) + 1e-6
+        far = ~(missed <= np.maximum(FAR * change, rounding))  # also where one of them is no number
+        if not far.any():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            row = int(np.argmax(np.where(far, np.nan_to_num(missed / change, nan=np.inf), -1)))
+        gap = f"where the score changes by {scores[row] - base[row]:.3g}, their sum misses it by {delta[row]:.3g}"
+        worst = gap if np.isfinite(base[row]) else "the score of the baseline is no number"
+        warn(
+            f"{self.method}: in {int(far.sum())} of {len(far)} maps the values do not add up to the change of the score from "
+            f"the baseline (see delta; in row {row} {worst}), and may be far off themselves. {attribution.remedy}".rstrip()
+        )
 
     def shaped(self, values: Sequence[NDArray | None]) -> Values:
         """Values of all rows, for each input, in the shape of the targets and the structure of the inputs."""

@@ -10,13 +10,11 @@ find its layers, its logits and its nonlinearities, and see every later change o
 
 from __future__ import annotations
 
-from tfxai.hub.flat_graph import AS_IT_IS
 from tfxai.hub.layer import ModuleLayer, as_layer
 from tfxai.hub.loading import load
 from tfxai.hub.module import Endpoint, Module, is_endpoint
 
 __all__ = [
-    "AS_IT_IS",
     "Endpoint",
     "Module",
     "ModuleLayer",

@@ -11,9 +11,15 @@ from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from tfxai.hub.inlining import data_inputs, inlined
-from tfxai.hub.library import carry_library
-from tfxai.hub.tensor_names import full, op_name, without_calls
+from tfxai.graphs import (
+    carry_library,
+    data_inputs,
+    differentiable_as_it_is,
+    full,
+    inlined,
+    op_name,
+    without_calls,
+)
 
 REFERENCES = ("VariableV2", "Variable")  # variables that are operations of their graph
 _HINTS = ("_class", "_output_shapes")  # colocation with nodes that may go, shapes of batches that may differ
@@ -105,25 +111,9 @@ def _strip(nodes: Mapping[str, NodeDef]) -> None:
         node.device = ""
         for hint in _HINTS:
             node.attr.pop(hint, None)
-        _differentiate_as_it_is(node)
+        differentiable_as_it_is(node)
         if not conditional:
             del node.input[len(data_inputs(node)) :]
-
-
-def _differentiate_as_it_is(node: NodeDef) -> None:
-    """Without the gradient that its maker registered, of which a file keeps but the name.
-
-    The wrapper of such a function (silu ...) hands on the result and the argument: going back by the first is exact.
-    """
-    if node.op == "IdentityN" and "_gradient_op_type" in node.attr:
-        node.attr["_gradient_op_type"].s = AS_IT_IS.encode()
-    else:
-        node.attr.pop("_gradient_op_type", None)
-
-
-# The gradient of an IdentityN without a mark: each result's goes back into the function that it wraps.
-AS_IT_IS = "tfxai.as_it_is"
-tf.RegisterGradient(AS_IT_IS)(lambda op, *incoming: list(incoming))
 
 
 def _read_values(

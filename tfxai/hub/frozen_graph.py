@@ -10,10 +10,10 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from tfxai.graphs import full, op_name
 from tfxai.hub.flat_graph import flat
 from tfxai.hub.messages import first_sentence, nearest_names, some_of
 from tfxai.hub.module import Module, Store
-from tfxai.hub.tensor_names import full, op_name
 
 _VARIABLES = ("VariableV2", "VarHandleOp", "Variable")
 _NOT_RESULTS = ("Placeholder", "NoOp", "Assert", "Const")  # what nothing reads, and nobody asks for

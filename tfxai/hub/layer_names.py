@@ -10,8 +10,8 @@ from typing import TypeAlias
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from tfxai.graphs import op_name, without_calls
 from tfxai.hub.flat_graph import Flat
-from tfxai.hub.tensor_names import op_name, without_calls
 
 Variables: TypeAlias = Mapping[Hashable, str]
 """Key of a variable, as in Flat.values -> its name."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.graphs import fresh, full, op_name, without_calls
 from tfxai.hub.flat_graph import Flat
 from tfxai.hub.layer_names import endpoint_names, feeder, moving, weighted_scopes, without_numbers
-from tfxai.hub.library import fresh
 from tfxai.hub.messages import nearest_names, shape_text
-from tfxai.hub.tensor_names import full, op_name, without_calls
 from tfxai.support import Inputs, Structure, Tensor, Variable
 
 DEFAULT = "default"  # the output that a module of many names as its answer

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfxai.graphs import without_calls
 from tfxai.hub.flat_graph import REFERENCES, Flat, flat
 from tfxai.hub.messages import first_sentence, nearest_names
 from tfxai.hub.module import DEFAULT, Module, Store
-from tfxai.hub.tensor_names import without_calls
 from tfxai.support import Structure, Tensor, Variable
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first

@@ -66,6 +66,7 @@ class BlurIG(Method):
                 _ChangeOfFocus(focus),
             ),
             complete=True,
+            remedy="Take more steps.",
         )
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfxai.baselines import Baseline
 from tfxai.engines import (
+    OTHER_BASELINE,
     Attribution,
     Method,
     Request,
@@ -40,38 +41,41 @@ class DeepLIFT(Method):
     attention), max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
     gradient, and a warning names it. Cost: one forward and one backward pass over inputs and baselines.
 
-    baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines.
+    baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines; of token
+              ids, and unless given, as for IntegratedGradients.
 
     Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation Differences, 2017.
     arXiv:1704.02685, section 3.5.1; as a changed chain rule: arXiv:1711.06104
     """
 
-    baseline: Baseline = 0.0
+    baseline: Baseline = None
 
     def attribute(self, request: Request) -> Attribution:
-        body, baselines = _Contributions(request.method), request.baselines_of(self.baseline)
-        return Attribution(*run_in_batches(request, body, baselines))
+        body = _Contributions(request.method, self.baseline is not None)
+        found = run_in_batches(request, body, request.baselines_of(self.baseline))
+        return Attribution(*found, remedy=OTHER_BASELINE)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contributions(ScoredBody):
     method: str
+    plain: bool
 
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
     ) -> Any:
-        starts, ends = starts_and_ends(tracer, inputs, baselines)
-        forward, targets, scores, base = both_ends(tracer, inputs, starts, ends, target_codes)
+        found = starts_and_ends(tracer, inputs, baselines)
+        forward, targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
         values = [
             None
             if multiplier is None
             else tf.math.multiply_no_nan(_value(multiplier), tf.cast(end - start, multiplier.dtype))
             for multiplier, start, end in zip(
-                gradients(tracer, forward, scores, RULES, self.method), starts, ends, strict=True
+                gradients(tracer, forward, scores, RULES, self.method), found.starts, found.ends, strict=True
             )
         ]
         delta = sum_of_values(values) - (scores - base)
-        return per_token(values, tracer.places), targets, scores, delta
+        return per_token(values, tracer.places), targets, scores, delta, base
 
 
 def _value(tensor: Tensor) -> Tensor:

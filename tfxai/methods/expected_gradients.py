@@ -64,6 +64,7 @@ class ExpectedGradients(Method):
             values_of,
             complete=True,
             base_scores_of=lambda block: self._mean_scores(paths, block, number),
+            remedy="Take more samples.",
         )
         rest = (np.concatenate(of_input) for of_input in zip(*errors, strict=True))
         shaped = request.shaped([None if value is None else next(rest) for value in attribution.values])
@@ -94,7 +95,8 @@ class ExpectedGradients(Method):
 
     def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
         """Mean score of the drawn background for each row's class; rows of the same class share the passes."""
-        if None in paths.network.places:  # what is not explained is the row's own, so rows cannot share
+        # What is not explained, and the mask of token ids, is the row's own, so rows cannot share.
+        if any(place != "input" for place in paths.network.places):
             first = of_row = np.arange(len(block.targets))
         else:
             _, first, of_row = np.unique(block.targets, return_index=True, return_inverse=True)
@@ -104,7 +106,6 @@ class ExpectedGradients(Method):
             np.tile(np.arange(count, dtype=np.int32), len(first)),
         )
         zeros = np.zeros(len(rows), np.float32)
-        scores = paths.scores_at(block, PathPoints(rows, zeros[:, None], zeros, starts)).reshape(
-            len(first), count
-        )
+        points = PathPoints(rows, zeros[:, None], zeros, starts)
+        scores = paths.scores_at(block, points, at_starts=True).reshape(len(first), count)
         return (scores @ np.bincount(number) / len(number))[of_row]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfxai.baselines import Baseline
 from tfxai.engines import (
+    OTHER_BASELINE,
     Attribution,
     Method,
     Request,
@@ -47,7 +48,7 @@ class GuidedIG(Method):
     steps: int = 200
     fraction: float = 0.1
     max_distance: float = 0.02
-    baseline: Baseline = 0.0
+    baseline: Baseline = None
 
     def __post_init__(self) -> None:
         check_whole(self, steps=1)
@@ -57,23 +58,26 @@ class GuidedIG(Method):
             raise ValueError(f"max_distance is {self.max_distance}. Give a number from 0 to 1.")
 
     def attribute(self, request: Request) -> Attribution:
-        body = _AlongTheFlattest(self.steps, self.fraction, self.max_distance)
-        return Attribution(*run_in_batches(request, body, request.baselines_of(self.baseline)))
+        body = _AlongTheFlattest(self.steps, self.fraction, self.max_distance, self.baseline is not None)
+        found = run_in_batches(request, body, request.baselines_of(self.baseline))
+        return Attribution(*found, remedy=f"Take more steps. {OTHER_BASELINE}")
 
 
 @dataclasses.dataclass(frozen=True)
 class _AlongTheFlattest(ScoredBody):
-    """The path, and the gradients times the steps along it. The settings are those of the method."""
+    """The path, and the gradients times the steps along it. The settings are those of the method; plain: see `both_ends`."""
 
     steps: int
     fraction: float
     max_distance: float
+    plain: bool
 
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
     ) -> Any:
-        starts, ends = starts_and_ends(tracer, inputs, baselines)
-        _, targets, scores, base = both_ends(tracer, inputs, starts, ends, target_codes)
+        found = starts_and_ends(tracer, inputs, baselines)
+        starts, ends = found.starts, found.ends
+        _, targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
         explained = [i for i, end in enumerate(ends) if end is not None]
         starts = [tf.cast(starts[i], tf.float32) for i in explained]
         ends = [tf.cast(ends[i], tf.float32) for i in explained]
@@ -98,7 +102,7 @@ class _AlongTheFlattest(ScoredBody):
         state = tf.while_loop(lambda number, *_: number < self.steps, step, state, parallel_iterations=1)
         values = _placed(state[1 + len(explained) :], explained, len(inputs))
         delta = sum_of_values(values) - (scores - base)
-        return per_token(values, tracer.places), targets, scores, delta
+        return per_token(values, tracer.places), targets, scores, delta, base
 
     def _moved(self, point: Tensor, slope: Tensor, start: Tensor, end: Tensor, share: Tensor) -> Tensor:
         """The next point: the flattest values first, until the way still to go is (1 - share) of the whole."""

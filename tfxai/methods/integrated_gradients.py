@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, Several
 from tfxai.engines import (
+    OTHER_BASELINE,
     Attribution,
     Block,
     Chunk,
@@ -44,7 +45,8 @@ class IntegratedGradients(Method):
     steps:     points on the path.
     baseline:  what "absent" looks like: a number, an array that broadcasts, a function from tfxai.baselines, or
                tfxai.baselines.several(...) to average over some. Token ids are explained at their embedding: there a
-               number means that number in every dimension, an array or function gives token ids.
+               number means that number in every dimension, an array or function gives token ids. Unless given: zeros, or
+               the padding id 0 of ids whose Embedding has mask_zero=True. The mask of the input stays as it is on the way.
     rule:      "gauss_legendre", "midpoint" or "trapezoid".
     tolerance: largest error wanted, as a fraction of |score(input) - score(baseline)|: the path is cut into
                steps / 5 parts, whose errors are known from the scores at their ends, and the worst are halved, again
@@ -54,7 +56,7 @@ class IntegratedGradients(Method):
     """
 
     steps: int = 50
-    baseline: Baseline = 0.0
+    baseline: Baseline = None
     rule: Literal["gauss_legendre", "midpoint", "trapezoid"] = "gauss_legendre"
     tolerance: float | None = None
 
@@ -73,7 +75,10 @@ class IntegratedGradients(Method):
 
     def attribute(self, request: Request) -> Attribution:
         baselines = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
-        attributions = [self._along(Paths(request, starts=request.baselines_of(b))) for b in baselines]
+        attributions = [
+            self._along(Paths(request, starts=request.baselines_of(b), plain=b is not None))
+            for b in baselines
+        ]
         if len(attributions) == 1:
             return attributions[0]
         values = [
@@ -82,12 +87,17 @@ class IntegratedGradients(Method):
             else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
             for parts in zip(*(attribution.values for attribution in attributions), strict=True)
         ]
-        delta = np.mean([each.delta for each in attributions if each.delta is not None], axis=0)
-        return dataclasses.replace(attributions[0], values=values, delta=delta)
+        delta, base = (
+            np.mean([getattr(each, name) for each in attributions], axis=0)
+            for name in ("delta", "base_scores")
+        )
+        return dataclasses.replace(attributions[0], values=values, delta=delta, base_scores=base)
 
     def _along(self, paths: Paths) -> Attribution:
         if self.tolerance is not None:
-            return attribution_along(paths, lambda block: self._refined(paths, block), complete=True)
+            return attribution_along(
+                paths, lambda block: self._refined(paths, block), complete=True, remedy=OTHER_BASELINE
+            )
         positions, weights = nodes(self.rule, self.steps)
 
         def values_of(block: Block) -> list[NDArray]:
@@ -95,7 +105,8 @@ class IntegratedGradients(Method):
                 block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
             )
 
-        return attribution_along(paths, values_of, complete=True)
+        remedy = f"Take more steps, or give tolerance=0.01. {OTHER_BASELINE}"
+        return attribution_along(paths, values_of, complete=True, remedy=remedy)
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""

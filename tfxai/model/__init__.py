@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.model.embeddings import is_embedding, is_padding_mask
 from tfxai.model.families import build
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.grids import Cells, Grid
@@ -38,6 +39,8 @@ __all__ = [
     "chosen_layers",
     "first_tensor",
     "has_own_gradient",
+    "is_embedding",
+    "is_padding_mask",
     "is_wrapper",
     "layers",
     "named_call",

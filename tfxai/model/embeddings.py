@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.operations import OF_SHAPE, operations_behind
-from tfxai.support import Layer, Operation, Tensor
+from tfxai.support import Layer, Operation, Structure, Tensor
 
 HANDING_ON = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze")  # operations that leave ids as they are
 
@@ -68,14 +69,24 @@ def other_readers(tensor: Tensor, lookups: Sequence[LayerCall]) -> list[Operatio
     return found
 
 
+def is_padding_mask(output: Structure, ids: Tensor) -> bool:
+    """Whether what a layer puts out says which of these ids are not 0."""
+    if not tf.is_tensor(output) or output.dtype != tf.bool or output.op.type != "NotEqual":
+        return False
+    compared, other = output.op.inputs
+    return _is_handed_on(compared, ids) and np.all(np.equal(tf.get_static_value(other), 0))
+
+
 def table_size_of(tensor: Tensor, calls: Sequence[LayerCall]) -> int | None:
     """The size of the smallest Keras embedding that looks this input up as it is."""
-
-    def is_handed_on(ids: Tensor) -> bool:
-        while ids is not tensor and ids.op.type in HANDING_ON:
-            ids = ids.op.inputs[0]
-        return ids is tensor
-
     lookups = [call for call in calls if is_embedding(call.layer) and not isinstance(call.layer, Endpoint)]
-    sizes = [call.layer.input_dim for call in lookups if is_handed_on(tf.nest.flatten(call.inputs)[0])]
+    sizes = [
+        call.layer.input_dim for call in lookups if _is_handed_on(tf.nest.flatten(call.inputs)[0], tensor)
+    ]
     return min(sizes, default=None)
+
+
+def _is_handed_on(ids: Tensor, tensor: Tensor) -> bool:
+    while ids is not tensor and ids.op.type in HANDING_ON:
+        ids = ids.op.inputs[0]
+    return ids is tensor

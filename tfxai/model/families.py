@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfxai.hub import Module
 from tfxai.inputs import flatten
@@ -33,11 +36,30 @@ def adapter_of(model: Model) -> Adapter:
     legacy = sys.modules.get("tf_keras")
     if legacy is not None and isinstance(model, legacy.layers.Layer):
         return LegacyKerasAdapter(model)
+    _refuse_loaded(model)
     if not callable(model):
         raise ValueError(
             f"model is a {type(model).__name__}. Give a Keras model, or a callable from a batch to scores."
         )
     return CallableAdapter(model)
+
+
+def _refuse_loaded(model: Model) -> None:
+    """Raises ValueError for what `tf.saved_model.load` gives, and for its signatures: sealed, where a module is open."""
+    file = isinstance(getattr(model, "signatures", None), Mapping) and hasattr(model, "tensorflow_version")
+    signature = isinstance(model, tf.types.experimental.ConcreteFunction) and _takes_names(model)
+    if file or signature:
+        what = "an object of tf.saved_model.load" if file else "a signature, which takes its inputs by name"
+        choice = "path" if file else "path, signature=NAME"
+        raise ValueError(
+            f"model is {what}; its layers and logits are sealed. Load it with tfxai.hub.load({choice}), which every "
+            "method takes."
+        )
+
+
+def _takes_names(function: Any) -> bool:
+    arguments, names = function.structured_input_signature
+    return bool(names) and not arguments
 
 
 def build(model: Model, inputs: Inputs) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.python.framework import ops as framework
 
-from tfxai.hub import AS_IT_IS
+from tfxai.graphs import AS_IT_IS
 from tfxai.support import Operation, Tensor
 
 MARK = "_gradient_op_type"

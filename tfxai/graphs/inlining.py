@@ -10,9 +10,9 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import function_def_to_graph
 
-from tfxai.hub.tensor_names import full, op_name
+from tfxai.graphs.tensor_names import full, op_name
 
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 def inlined(graph: GraphDef) -> tuple[dict[str, NodeDef], dict[str, str]]:
@@ -48,7 +48,7 @@ class _Inliner:
                     node.input[i] = f"^{op_name(arguments.get(name[1:], prefix + name[1:]))}"
                 else:
                     node.input[i] = arguments.get(full(name), prefix + name)
-            called = node.attr["f"].func.name if node.op in _CALLS else node.op
+            called = node.attr["f"].func.name if node.op in CALLS else node.op
             if called in self.functions:
                 self._add_body(node, self.functions[called])
             else:

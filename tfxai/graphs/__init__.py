@@ -1,0 +1,24 @@
+"""TensorFlow graphs as data: names, functions laid out in place of their calls, one operation done again."""
+
+from __future__ import annotations
+
+from tfxai.graphs.called import CALLS, Called, redone
+from tfxai.graphs.gradients import AS_IT_IS, differentiable_as_it_is
+from tfxai.graphs.inlining import data_inputs, inlined
+from tfxai.graphs.library import carry_library, fresh
+from tfxai.graphs.tensor_names import full, op_name, without_calls
+
+__all__ = [
+    "AS_IT_IS",
+    "CALLS",
+    "Called",
+    "carry_library",
+    "data_inputs",
+    "differentiable_as_it_is",
+    "fresh",
+    "full",
+    "inlined",
+    "op_name",
+    "redone",
+    "without_calls",
+]

@@ -1,0 +1,37 @@
+"""Gradients that the maker of an operation registered, where only the operations are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+from tfxai.graphs.tensor_names import op_name
+
+OWN = "_gradient_op_type"
+
+
+def differentiable_as_it_is(node: NodeDef) -> None:
+    """Takes away the gradient that its maker registered, of which a file keeps but the name.
+
+    The wrapper of such a function (silu ...) hands on the result and the argument: going back by the first is exact.
+    """
+    if node.op == "IdentityN" and OWN in node.attr:
+        node.attr[OWN].s = AS_IT_IS.encode()
+    else:
+        node.attr.pop(OWN, None)
+
+
+# The gradient of an IdentityN without a mark: each result's goes back into the function that it wraps.
+AS_IT_IS = "tfxai.as_it_is"
+tf.RegisterGradient(AS_IT_IS)(lambda op, *incoming: list(incoming))
+
+
+def changes_the_derivative(node: NodeDef, nodes: Mapping[str, NodeDef]) -> bool:
+    """Whether an operation may have a gradient of its own that is not the derivative: silu's is, others are not known."""
+    if node.op != "IdentityN" or OWN not in node.attr or node.attr[OWN].s == AS_IT_IS.encode():
+        return False
+    result = nodes[op_name(node.input[0])]
+    factors = [nodes[op_name(name)].op for name in result.input] if result.op == "Mul" else []
+    return "Sigmoid" not in factors

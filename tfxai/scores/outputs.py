@@ -1,0 +1,81 @@
+"""One of a model's outputs, in the unit that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from tfxai.scores.endings import ending_of
+from tfxai.support import Structure, Tensor
+
+Unit = Literal["logit", "probability", "output"]
+
+
+class OutputScore:
+    """A score that knows outputs by their names.
+
+    reads_names: it is given the outputs as a dict where the model names them; a score without this attribute gets them
+                 as the model returns them.
+    """
+
+    reads_names: ClassVar[bool] = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Component(OutputScore):
+    index: int
+    output: str | int | None
+
+    def __call__(self, outputs: Structure, targets: Tensor) -> Tensor:
+        tensor = chosen(outputs, self.output, "tfxai.scores.regression(output=NAME)")
+        count = int(np.prod(tensor.shape[1:]))
+        if not -count <= self.index < count:
+            raise ValueError(f"regression({self.index}): the output has {count} numbers, counted from 0.")
+        numbers = tf.reshape(tensor, (-1, count))
+        return numbers[:, self.index]
+
+
+def chosen(outputs: Structure, output: str | int | None, how: str) -> Tensor:
+    """One tensor of a model's outputs. Raises ValueError, with the names, if it is not clear which."""
+    if isinstance(outputs, dict):
+        named: dict[str | int, Tensor] = outputs
+    elif isinstance(outputs, (list, tuple)):
+        named = dict(enumerate(outputs))
+    else:
+        named = {0: outputs}
+    if output is None and len(named) == 1:
+        return next(iter(named.values()))
+    if output is None and "default" in named:  # as modules of TF-Hub call the one that is meant
+        return named["default"]
+    names = ", ".join(f"{name!r} {tuple(tensor.shape)}" for name, tensor in named.items())
+    if output is None:
+        raise ValueError(f"The model has {len(named)} outputs: {names}. Say which one with score={how}.")
+    if output in named:
+        return named[output]
+    if isinstance(output, int) and -len(named) <= output < len(named):
+        return list(named.values())[output]
+    raise ValueError(f"The model has no output {output!r}. It has: {names}.")
+
+
+def in_unit(tensor: Tensor, unit: Unit, single: bool) -> tuple[Tensor, str | None]:
+    """An output (N, ..., C), or (N,), in a unit, float32; and the type of the operation in which it ends, if that was asked.
+
+    single: there is one number for each place, so that the probability is a sigmoid.
+
+    Raises ValueError if the logit is asked for and lies out of reach.
+    """
+    ending = None if unit == "output" and not single else ending_of(tensor)
+    kind = None if ending is None else ending.kind
+    if unit == "logit" and ending is not None:
+        before, shape = ending.before(), tensor.shape
+        before.set_shape(shape)
+        return tf.cast(before, tf.float32), kind
+    tensor = tf.cast(tensor, tf.float32)
+    if unit == "probability" and kind == "LogSoftmax":
+        tensor = tf.exp(tensor)
+    elif unit == "probability" and kind is None:
+        tensor = tf.sigmoid(tensor) if single else tf.nn.softmax(tensor)
+    return tensor, kind
