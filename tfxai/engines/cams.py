@@ -45,7 +45,7 @@ class _WeighedMap(ScoredBody):
         slopes = None
         if self.gradients:
             slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
-        heat = tf.nn.relu(self.weigh(maps.spread(maps.tensor), slopes))
+        heat = forward.kept(tf.nn.relu(self.weigh(maps.spread(maps.tensor), slopes)))
         return lined_up(tracer.places, inputs, maps.which, heat), targets, scores
 
 
@@ -80,7 +80,7 @@ class _ReadMaps(ScoredBody):
         scores, _ = tracer.scored_each(forward, target_codes)
         maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         tracer.record.which, tracer.record.call = maps.which, maps.call
-        return maps.tensor, maps.spread(maps.tensor)
+        return forward.kept(maps.tensor), forward.kept(maps.spread(maps.tensor))
 
 
 @dataclasses.dataclass(frozen=True)

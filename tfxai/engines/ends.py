@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfxai.engines.scoring import Tracer
+from tfxai.engines.twins import remember_twins
 from tfxai.model import Embedded, ForwardPass
 from tfxai.support import PerInput, Tensor
 
@@ -46,8 +47,15 @@ def both_ends(
 ) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
     """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores (B,).
 
-    The baseline is scored for the class of its input, also where that is the predicted one.
+    The baseline is scored for the class of its input, also where that is the predicted one. Models with a batch size of
+    their own have a pass for each; the one that comes back is that of the inputs, and `tfxai.engines.twins` knows the other.
     """
+    if tracer.network.batch is not None:  # which may have no room for both
+        forward = tracer.forward(inputs, ends)
+        scores, targets = tracer.scored(forward, target_codes)
+        base_scores, _ = tracer.scored(tracer.forward(inputs, starts), targets)
+        remember_twins(scores, base_scores)
+        return forward, targets, scores, base_scores
     points = [
         None if end is None else tf.concat([end, start], 0) for start, end in zip(starts, ends, strict=True)
     ]

@@ -56,7 +56,7 @@ class _Product(ScoredBody):
         maps = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         # First the true gradients: the guided rules stay on the operations once they are set.
         slopes = maps.spread(forward.gradients(scores, of=[maps.tensor])[0])
-        heat = tf.nn.relu(grad_cam(maps.spread(maps.tensor), slopes))
+        heat = forward.kept(tf.nn.relu(grad_cam(maps.spread(maps.tensor), slopes)))
         coarse = lined_up(tracer.places, inputs, maps.which, heat)[maps.which]
         fine = gradients(tracer, forward, scores, GUIDED, self.method)[maps.which]
         if fine.shape.rank > coarse.shape.rank:  # of token ids, at their embedding
