@@ -411,6 +411,70 @@ def vit() -> Kind:
     )  # fmt: skip
 
 
+def fixed_batch() -> Kind:
+    """An export for one example at a time: the number of rows is written into the model, and a recurrent layer has a state.
+
+    Two rows in one batch would be mixed by what reads its size.
+    """
+
+    class OneByOne(L.Layer):
+        """(1, T, D) as (T, D) and back."""
+
+        def call(self, x: Any) -> Any:
+            return tf.reshape(tf.reshape(x, (x.shape[1], x.shape[2])), (1, x.shape[1], x.shape[2]))
+
+    keras.utils.set_random_seed(1)
+    conv, relu_layer, rows, pool = L.Conv1D(6, 3), L.ReLU(), OneByOne(), L.GlobalAveragePooling1D()
+    states, dense = L.SimpleRNN(3, stateful=True, activation=None, unroll=True), L.Dense(4)
+    inputs = keras.Input(batch_shape=(1, 12, 3))
+    mean = pool(rows(relu_layer(conv(inputs))))
+    # One step of the recurrent layer, which is linear: every rule must take it for what it is.
+    both = L.Concatenate()([mean, states(L.Reshape((1, 6))(mean))])
+    model = settle(keras.Model(inputs, dense(both)))
+    kernel, recurrent, bias = states.get_weights()[:3]
+    before = states.states[0].numpy()
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        mean = pool(maps)
+        return dense(tf.concat([mean, mean @ kernel + before @ recurrent + bias], 1))
+
+    return Kind(
+        "fixed_batch", model, images(12, 3), lambda points, relu: relu(conv(points[0])), head
+    )  # fmt: skip
+
+
+class StoredPositions(L.Layer):
+    """Adds positions as vision transformers of keras-hub do: their numbers are made once, when the layer is built."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.table, self.segments = L.Embedding(20, width), L.Embedding(3, width)
+
+    def build(self, shape: Any) -> None:
+        self.position_ids = keras.ops.expand_dims(keras.ops.arange(shape[1]), 0)
+        self.kinds = self.add_weight(
+            shape=(1, shape[1]), dtype="int32", initializer="ones", trainable=False, name="kinds"
+        )
+        self.table.build((1, shape[1]))
+        self.segments.build((1, shape[1]))
+
+    def call(self, x: Any) -> Any:
+        return x + self.table(self.position_ids) + self.segments(self.kinds)
+
+
+def stored_positions() -> Kind:
+    """Positions that are looked up are no input that could be explained."""
+    keras.utils.set_random_seed(1)
+    conv, places, wide = L.Conv1D(6, 3), StoredPositions(6), L.Dense(8)
+    active, pool, dense = L.ReLU(), L.GlobalAveragePooling1D(), L.Dense(4)
+    model = settle(keras.Sequential([keras.Input((12, 3)), conv, places, wide, active, pool, dense]))
+    return Kind(
+        "stored_positions", model, images(12, 3),
+        lambda points, relu: relu(wide(places(conv(points[0])))),
+        lambda maps, points, relu: dense(pool(maps)),
+    )  # fmt: skip
+
+
 def embedding() -> Kind:
     keras.utils.set_random_seed(1)
     embed, conv, dense = L.Embedding(30, 5), L.Conv1D(6, 3, padding="same"), L.Dense(4)
@@ -467,6 +531,8 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
     "five_channels": five_channels,
     "embedding": embedding,
     "sigmoid_unit": sigmoid_unit,
+    "fixed_batch": fixed_batch,
+    "stored_positions": stored_positions,
     "mixed_float16": functools.partial(half, "mixed_float16"),
     "mixed_bfloat16": functools.partial(half, "mixed_bfloat16"),
 }

@@ -82,7 +82,7 @@ def test_every_weight_of_every_kind_of_model_belongs_to_one_step(name: str) -> N
     steps = weighted_layers(model.model, model.inputs)
     held = [id(w.variable) for layer in steps for w in layer.weights]
     assert len(held) == len(set(held))
-    assert set(held) == {id(v) for v in model.model.weights}
+    assert set(held) == {id(v) for v in model.model.weights if "int" not in str(v.dtype)}
     paths = {info.path for info in tfxai.layers(model.model, model.inputs)}
     own = [layer.path for layer in steps if layer.path not in paths]
     assert all("/" in path for path in own)  # cells inside layers, which are called in a loop

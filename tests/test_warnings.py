@@ -60,7 +60,7 @@ def points_at_the_mark(call: Callable[[], Any], words: str, mark: str = MARK) ->
 
 def test_an_operation_without_a_rule() -> None:
     def clipped(rows: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.nn.relu(tf.maximum(rows, 0.5)), axis=1)
+        return tf.reduce_sum(tf.nn.relu(tf.maximum(rows, rows[:, ::-1])), axis=1)
 
     for _ in range(2):  # when it is traced, and when the trace is there
         points_at(lambda: tfxai.DeepLIFT()(clipped, ROWS), "no rule for Maximum")

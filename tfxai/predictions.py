@@ -43,4 +43,5 @@ class _Classes(ScoredBody):
     score: ClassScore
 
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Tensor:
-        return self.score.classes(tracer.forward(inputs).named)
+        forward = tracer.forward(inputs)
+        return forward.kept(self.score.classes(forward.named))

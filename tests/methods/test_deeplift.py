@@ -69,7 +69,7 @@ def test_the_example_of_the_paper() -> None:
 
 def test_an_operation_without_a_rule_is_named() -> None:
     def model(x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.nn.relu(tf.maximum(x, 0.5)), axis=1)
+        return tf.reduce_sum(tf.nn.relu(tf.maximum(x, x[:, ::-1])), axis=1)
 
     with pytest.warns(UserWarning, match="no rule for Maximum"):
         tfxai.DeepLIFT()(model, np.ones((1, 3), np.float32))
@@ -111,7 +111,8 @@ def test_the_softmax_rule_shares_out_what_two_classes_share() -> None:
 )
 def test_small_differences_keep_their_slope(function: object, x: float, base: float) -> None:
     """The slope is that of the line between the two, in double precision, however small both are."""
-    values = tfxai.DeepLIFT(baseline=base)(lambda t: function(t)[:, 0], np.array([[x]], np.float32)).values
+    given = np.array([[x]], np.float32)
+    values = tfxai.DeepLIFT(baseline=base)(lambda t: function(t)[:, 0], given, score="output").values
     one, other = (np.float64(np.float32(v)) for v in (x, base))
     rise = function(tf.constant(one, tf.float64)).numpy() - function(tf.constant(other, tf.float64)).numpy()
     np.testing.assert_allclose(values, [[rise]], rtol=2e-3)

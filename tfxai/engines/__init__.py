@@ -40,6 +40,7 @@ from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import elementwise, of_one_of_two, products
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
+from tfxai.engines.twins import on_twins
 
 __all__ = [
     "Attribution",
@@ -86,6 +87,7 @@ __all__ = [
     "layer_maps",
     "layer_paths",
     "lined_up",
+    "on_twins",
     "per_token",
     "of_one_of_two",
     "products",

@@ -138,7 +138,7 @@ class Moving:
 
     def is_linear(self, op: Operation) -> bool:
         """Whether the gradient of an operation is exact for steps of any size, as far as its inputs change."""
-        if op.type in LINEAR:
+        if op.type in LINEAR or _is_of_moments(op):
             return True
         if op.type in PRODUCTS:
             return sum(map(self.holds, op.inputs)) < 2
@@ -189,6 +189,11 @@ def _registered(name: str, rule: Rule) -> str:
 
 
 PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+
+def _is_of_moments(op: Operation) -> bool:
+    """Whether it stops the mean in a variance, where nothing is lost: differences to the mean add up to zero."""
+    return op.type == "StopGradient" and all(each.type == "SquaredDifference" for each in op.outputs[0].consumers())
+
 
 # Compiled functions and loops, into which rules do not reach.
 CALLED = {"PartitionedCall", "StatefulPartitionedCall"}

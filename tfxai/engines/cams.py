@@ -62,7 +62,7 @@ def weighed_maps(
         slopes = [piece.spread(slope) for piece, slope in zip(pieces, found, strict=True)]
     values: PerInput = [None] * len(inputs)
     for piece, slope in zip(pieces, slopes, strict=True):
-        heat = tf.nn.relu(weigh(piece.spread(piece.tensor), slope))
+        heat = forward.kept(tf.nn.relu(weigh(piece.spread(piece.tensor), slope)))
         large = lined_up(piece.grid, inputs[piece.which], heat)
         before = values[piece.which]
         values[piece.which] = large if before is None else before + large
@@ -104,7 +104,7 @@ class _ReadMaps(ScoredBody):
         pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         tracer.record.calls = [piece.call for piece in pieces]
         tracer.record.grids = [piece.grid for piece in pieces]
-        return [(piece.tensor, piece.spread(piece.tensor)) for piece in pieces]
+        return [(forward.kept(piece.tensor), forward.kept(piece.spread(piece.tensor))) for piece in pieces]
 
 
 @dataclasses.dataclass(frozen=True)

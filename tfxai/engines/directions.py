@@ -38,7 +38,15 @@ def layer_activations(
     Raises ValueError if a layer does not exist or puts out no numbers. Cost: a forward pass, as far as the last layer.
     """
     network = Network(model, inputs, READS_LAYERS, method)
-    return [tensor.numpy() for tensor in _reading(network, layers, method)(*network.arrays)]
+    if network.batch is None:
+        return [tensor.numpy() for tensor in _reading(network, layers, method)(*network.arrays)]
+    parts = []
+    size = network.batch.rows
+    for start in range(0, len(network), size):
+        network.at(start)
+        arrays = [array[start : start + size] for array in network.arrays]
+        parts.append([tensor.numpy() for tensor in _reading(network, layers, method)(*arrays)])
+    return [np.concatenate(of_layer) for of_layer in zip(*parts, strict=True)]
 
 
 def layer_paths(model: Model, layers: Sequence[LayerChoice], inputs: Inputs, method: str) -> list[str]:
@@ -70,7 +78,8 @@ class _Activations(Body):
     def __call__(self, network: Network, record: _PathsRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
         record.paths = [named_call(network, forward, layer).path for layer in self.layers]
-        return [tf.cast(_tensor(network, forward, layer, self.method), tf.float32) for layer in self.layers]
+        tensors = [_tensor(network, forward, layer, self.method) for layer in self.layers]
+        return [forward.kept(tf.cast(tensor, tf.float32)) for tensor in tensors]
 
 
 def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence[NDArray]) -> list[NDArray]:
@@ -104,7 +113,9 @@ class _Slopes(ScoredBody):
                     "and the score."
                 )
         return [
-            tf.matmul(tf.reshape(gradient, (tf.shape(gradient)[0], -1)), along, transpose_b=True)
+            forward.kept(
+                tf.matmul(tf.reshape(gradient, (tf.shape(gradient)[0], -1)), along, transpose_b=True)
+            )
             for gradient, along in zip(forward.gradients(scores, of=tensors), directions, strict=True)
         ]
 

@@ -50,8 +50,8 @@ _INSIDE = {
 }
 
 
-def wrapped_function(op: Operation) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
-    """The argument and the function that a wrapper stands behind, if that is elementwise: silu and the like.
+def wrapped_function(op: Operation) -> Callable[[Tensor], Tensor] | None:
+    """The function of one argument that a wrapper stands behind, if that is elementwise: silu and the like.
 
     It is read off the operations inside: they must be elementwise, of the one argument and of single numbers.
     None for any other function, of which only its own gradient is known.
@@ -64,7 +64,7 @@ def wrapped_function(op: Operation) -> tuple[Tensor, Callable[[Tensor], Tensor]]
     inside = _between(value, argument)
     if inside is None or all(tensor is not argument for each in inside for tensor in each.inputs):
         return None
-    return argument, lambda x: _replayed(value, {argument.name: x}, inside)
+    return lambda x: _replayed(value, {argument.name: x}, inside)
 
 
 def _between(value: Tensor, argument: Tensor) -> set[Operation] | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from tfxai.engines.scoring import Tracer
+from tfxai.engines.twins import remember_twins
 from tfxai.model import Embedded, ForwardPass, is_embedding, is_padding_mask
 from tfxai.support import PerInput, Tensor
 
@@ -113,12 +114,20 @@ def both_ends(
 ) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
     """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores (B,).
 
-    The baseline is scored for the class of its input, also where that is the predicted one.
+    The baseline is scored for the class of its input, also where that is the predicted one. Models with a batch size of
+    their own have a pass for each; the one that comes back is that of the inputs, and `tfxai.engines.twins` knows the other.
 
     plain: where ids are the baseline, the model is called on these ids: what paths leave out then shows in its score. Else
            it is called on the input's, with what the tables give for the baseline's; for a baseline that nobody gave, since
            a model that masks its padding by itself may have no answer for padding alone.
     """
+    if tracer.network.batch is not None:  # which may have no room for both
+        forward = tracer.forward(inputs, ends.ends)
+        scores, targets = tracer.scored(forward, target_codes)
+        start = at_starts(tracer, inputs, ends) if plain else tracer.forward(inputs, ends.starts)
+        base_scores, _ = tracer.scored(start, targets)
+        remember_twins(scores, base_scores)
+        return forward, targets, scores, base_scores
     ids = ends.ids if plain else [None] * len(ends.ids)
     fed = [tf.concat([x, x if own is None else own], 0) for x, own in zip(inputs, ids, strict=True)]
     points = [

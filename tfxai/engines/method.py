@@ -51,7 +51,7 @@ class Method(abc.ABC):
         jit_compile: bool = False,
     ) -> Explanation:
         name = type(self).__name__
-        network = Network(model, inputs, self.needs, name)
+        network = Network(model, inputs, self.needs, name, seed=getattr(self, "seed", 0))
         request = Request.of(
             network,
             targets,

@@ -91,6 +91,7 @@ class Perturb:
         targets, scores = at_inputs(request)
         with request.bar(len(request.network)) as advance:
             for number in range(len(request.network)):
+                request.network.at(number)
                 inputs = [array[number : number + 1] for array in request.network.arrays]
                 yield Example(number, inputs, targets[number], scores[number], advance)
 

@@ -82,6 +82,8 @@ class Request:
             raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
         codes = target_codes(targets, len(network))
         function, name = _named_score(score)
+        if network.batch is not None:
+            batch_size = network.batch.rows
         lowest = int(codes.min())
         scoring = Scoring(function, name, targets is not None, lowest < 0, max(1, -lowest))
         return cls(
@@ -126,6 +128,7 @@ class Request:
         """Rows in blocks of at most `batch_size`, as even as possible."""
         count = -(-self.rows // self.batch_size)
         for start, stop in itertools.pairwise(self.rows * i // count for i in range(count + 1)):
+            self.network.at(start // self.targets_each)
             yield slice(start, stop)
 
     def bar(self, total: float) -> contextlib.AbstractContextManager[Callable[[float], None]]:

@@ -96,7 +96,9 @@ class Tracer:
 
     def scored(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
         """Score and class (B,) of each example of a forward pass."""
-        return self.scoring.scored(forward, target_codes, self.record)
+        (codes,) = self.network.filled([target_codes])
+        score, target = self.scoring.scored(forward, codes, self.record)
+        return forward.kept(score), forward.kept(target)
 
     def scored_each(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and classes (B, K), for codes (B, K)."""

@@ -73,6 +73,11 @@ class ModuleLayer(keras.layers.Layer):
         return (None, *spec.shape[1:])
 
     @property
+    def batch(self) -> int | None:
+        """How many examples it takes at once, where the module was saved for one number of them; None: any."""
+        return self._module.batch
+
+    @property
     def inner(self) -> list[tuple[str, Endpoint]]:
         """The inner tensors that can be named, as of a module."""
         return self._module.layers

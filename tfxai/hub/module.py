@@ -74,7 +74,7 @@ class Module:
         given = self.named_inputs(batch)
         shapes = tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in given.values())
         if shapes not in self._functions:
-            specs = {name: tf.TensorSpec(_any_batch(t.shape), t.dtype) for name, t in given.items()}
+            specs = {name: tf.TensorSpec(self._batched(t.shape), t.dtype) for name, t in given.items()}
             run = tf.function(lambda tensors: self.laid_out(tensors)[0], autograph=False)
             self._functions[shapes] = run.get_concrete_function(specs)
         outputs = self._functions[shapes](given)
@@ -86,6 +86,11 @@ class Module:
         if self.output is not None and len(self.outputs) > 1:
             outputs = f"{_listed({self.output: self.outputs[self.output]})} and {len(self.outputs) - 1} more"
         return f"<tfxai.hub.Module {self.source}{signature}: {inputs} -> {outputs}>"
+
+    @property
+    def batch(self) -> int | None:
+        """How many examples it takes at once, where it was saved for one number of them; None: any."""
+        return _fixed_batch(self.inputs)
 
     @property
     def variables(self) -> dict[str, Variable]:
@@ -258,11 +263,15 @@ class Module:
             return outputs
 
         specs = {
-            name: tf.TensorSpec(_any_batch(spec.shape), spec.dtype) for name, spec in self.inputs.items()
+            name: tf.TensorSpec(self._batched(spec.shape), spec.dtype) for name, spec in self.inputs.items()
         }
         tf.function(trace, autograph=False).get_concrete_function(specs)
         outputs, ends = traced
-        return outputs, {name: spec for name, spec in ends.items() if is_endpoint(spec)}
+        return outputs, {name: spec for name, spec in ends.items() if is_endpoint(spec, self.batch)}
+
+    def _batched(self, shape: tf.TensorShape) -> tf.TensorShape:
+        """A shape with as many examples as the module takes."""
+        return tf.TensorShape([self.batch, *shape[1:]]) if shape.rank else shape
 
     def named_inputs(self, batch: Inputs) -> dict[str, Tensor]:
         """A batch as tensors by name.
@@ -278,7 +287,7 @@ class Module:
                 raise ValueError(
                     f"{name} is a {type(given[name]).__name__}. Give an array {shape_text(spec)}."
                 ) from error
-            if not _any_batch(spec.shape).is_compatible_with(_any_batch(tensor.shape)):
+            if not self._batched(spec.shape).is_compatible_with(tensor.shape):
                 raise ValueError(
                     f"{name} has shape {tuple(tensor.shape)}, {self.source} takes {shape_text(spec)}."
                 )
@@ -320,15 +329,16 @@ class Store:
         return {key: by_id[id(held)] for key, held in self.by_key.items() if id(held) in by_id}
 
 
-def is_endpoint(tensor: Tensor | tf.TensorSpec) -> bool:
-    """Whether a person would name it: numbers with one entry per example."""
+def is_endpoint(tensor: Tensor | tf.TensorSpec, batch: int | None = None) -> bool:
+    """Whether a person would name it: numbers with one entry per example. batch: how many there are, where it is fixed."""
     return tensor.dtype.is_floating and (
-        tensor.shape.rank is None or (tensor.shape.rank > 0 and tensor.shape[0] is None)
+        tensor.shape.rank is None or (tensor.shape.rank > 0 and tensor.shape[0] in (None, batch))
     )
 
 
-def _any_batch(shape: tf.TensorShape) -> tf.TensorShape:
-    return tf.TensorShape([None, *shape[1:]]) if shape.rank else shape
+def _fixed_batch(specs: Mapping[str, tf.TensorSpec]) -> int | None:
+    ranked = [spec.shape for spec in specs.values() if spec.shape.rank]
+    return next((shape[0] for shape in ranked if shape[0] is not None), None)
 
 
 def _specs(tensors: Mapping[str, Tensor]) -> dict[str, tf.TensorSpec]:

@@ -22,11 +22,13 @@ from tfxai.engines import (
     elementwise,
     gradients,
     of_one_of_two,
+    on_twins,
     per_token,
     products,
     run_in_batches,
     starts_and_ends,
     sum_of_values,
+    times,
 )
 from tfxai.model import again
 from tfxai.support import Operation, Tensor
@@ -66,14 +68,13 @@ class _Contributions(ScoredBody):
     ) -> Any:
         found = starts_and_ends(tracer, inputs, baselines)
         forward, targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
-        values = [
-            None
-            if multiplier is None
-            else tf.math.multiply_no_nan(_value(multiplier), tf.cast(end - start, multiplier.dtype))
-            for multiplier, start, end in zip(
-                gradients(tracer, forward, scores, RULES, self.method), found.starts, found.ends, strict=True
-            )
+        together = tracer.network.batch is None
+        rules = RULES if together else on_twins(RULES)
+        multipliers = gradients(tracer, forward, scores, rules, self.method)
+        steps = [
+            None if end is None else end - start for start, end in zip(found.starts, found.ends, strict=True)
         ]
+        values = times([m if m is None or not together else _value(m) for m in multipliers], steps)
         delta = sum_of_values(values) - (scores - base)
         return per_token(values, tracer.places), targets, scores, delta, base
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.hub import Module
-from tfxai.inputs import is_float
+from tfxai.inputs import is_float, specs_of
 from tfxai.model.embeddings import is_embedding
+from tfxai.model.fixed_batch import FixedBatch, size_among
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.tracing import TraceCache
 from tfxai.model.watching import Replaced
@@ -63,6 +64,12 @@ class Adapter(abc.ABC):
     def looks_up(self) -> bool:
         """Whether it looks ids up in tables of weights."""
         return any(is_embedding(layer) for _, layer in self.layers)
+
+    @property
+    def batch(self) -> FixedBatch | None:
+        """How many rows it takes at once, where it takes no other number."""
+        size = size_among(spec.shape for spec in specs_of(self.model))
+        return None if size is None else FixedBatch(size)
 
     @abc.abstractmethod
     def find_layers(self) -> list[tuple[str, Layer]]:

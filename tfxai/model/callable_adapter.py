@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfxai.inputs import pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, named_outputs
+from tfxai.model.fixed_batch import FixedBatch, size_among
 from tfxai.model.tracing import TRACING, TraceCache, shapes_of
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Structure, Tensor, first_line
@@ -27,6 +28,11 @@ class CallableAdapter(Adapter):
 
     def fingerprint(self) -> tuple[Hashable, list[Any]]:
         return (), []
+
+    @property
+    def batch(self) -> FixedBatch | None:
+        size = size_among(spec.shape for spec in _signature(self.model))
+        return None if size is None else FixedBatch(size)
 
     def check_redrawable(self) -> None:
         raise ValueError(
@@ -108,6 +114,12 @@ class ArrayCallableAdapter(CallableAdapter):
             return outputs
 
         return call
+
+
+def _signature(model: Model) -> list[tf.TensorSpec]:
+    """What a function that TensorFlow compiled says it takes; empty if it does not say."""
+    given = getattr(model, "input_signature", None) or getattr(model, "structured_input_signature", None)
+    return [spec for spec in tf.nest.flatten(given) if isinstance(spec, tf.TensorSpec)]
 
 
 def _weakly(model: Model) -> Callable[[], Model]:

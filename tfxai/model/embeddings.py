@@ -42,6 +42,8 @@ def lookups_of(tensor: Tensor, calls: Sequence[LayerCall]) -> list[tuple[LayerCa
 
 def _looks_up(call: LayerCall, tensor: Tensor) -> bool:
     ids = tf.nest.flatten(call.inputs)[0]
+    if not tf.is_symbolic_tensor(ids):  # positions that were stored when the layer was built
+        return False
     # A tied table that is multiplied with at the end (reverse=True) looks nothing up: its result has no further axis.
     if ids.shape.rank is not None and call.output.shape.rank != ids.shape.rank + 1:
         return False
@@ -87,6 +89,8 @@ def table_size_of(tensor: Tensor, calls: Sequence[LayerCall]) -> int | None:
 
 
 def _is_handed_on(ids: Tensor, tensor: Tensor) -> bool:
+    if not tf.is_symbolic_tensor(ids):
+        return False
     while ids is not tensor and ids.op.type in HANDING_ON:
         ids = ids.op.inputs[0]
     return ids is tensor

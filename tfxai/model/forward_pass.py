@@ -10,6 +10,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from tfxai.model.alignment import Alignment, layout_of_input, view_of
+from tfxai.model.fixed_batch import Filled
 from tfxai.model.folding import folded
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.lookups import Embedded
@@ -31,6 +32,8 @@ class ForwardPass:
     places:  for each input where it is explained.
     parts:   for each input the tensors at which it is explained: itself, all its embeddings, or none.
     calls:   every layer call, in order of completion.
+    filled:  where the rows lie in the batch that was run, for models with a batch size of their own. What is not said to
+             be kept, such as a layer's output, has all rows of it.
     """
 
     outputs: Structure
@@ -39,11 +42,16 @@ class ForwardPass:
     places: Sequence[Place]
     parts: Sequence[Sequence[Tensor]]
     calls: list[LayerCall]
+    filled: Filled | None = None
+
+    def kept(self, tensor: Tensor) -> Tensor:
+        """A tensor of the whole batch (B, ...), without what only filled it up."""
+        return tensor if self.filled is None else self.filled.kept(tensor)
 
     @functools.cached_property
     def points(self) -> PerInput:
         """For each input what it is explained at: itself, its embeddings as one tensor (N, ..., D), or None."""
-        return self._joined(self.parts)
+        return [None if point is None else self.kept(point) for point in self._joined(self.parts)]
 
     @property
     def sources(self) -> list[Tensor]:
@@ -109,7 +117,7 @@ class ForwardPass:
         ]
 
     def gradients(self, score: Tensor, of: Sequence[Tensor] | None = None) -> PerInput:
-        """d score / d points (or of the given tensors), float32; zero where the score does not depend on one.
+        """d score / d points (or of the given tensors, of the whole batch), float32; zero where the score does not depend on one.
 
         Raises ValueError if the score does not depend on any of them.
         """
@@ -129,4 +137,5 @@ class ForwardPass:
         )
         if of is not None:
             return [tf.cast(gradient, tf.float32) for gradient in dense]
-        return self._joined([[tf.cast(next(dense), tf.float32) for _ in parts] for parts in self.parts])
+        joined = self._joined([[tf.cast(next(dense), tf.float32) for _ in parts] for parts in self.parts])
+        return [None if gradient is None else self.kept(gradient) for gradient in joined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -9,12 +10,18 @@ import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.inputs import pack
+from tfxai.hub import ModuleLayer
+from tfxai.inputs import pack, specs_of
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, float_values, named_outputs
 from tfxai.model.fingerprint import keras_fingerprint
+from tfxai.model.fixed_batch import FixedBatch, differ_by_row, size_among, states_of
 from tfxai.model.layer_paths import named_layers
 from tfxai.model.watching import Replaced, watched
 from tfxai.support import Inputs, Layer, Structure, Tensor, Variable, first_line
+
+STATISTICS = re.compile(
+    r"(mean|variance|var|count|seed\w*|ids?)(_\d+)?(:0)?$"
+)  # of a layer, not of the rows of a batch
 
 
 class LegacyKerasAdapter(Adapter):
@@ -22,6 +29,20 @@ class LegacyKerasAdapter(Adapter):
 
     def find_layers(self) -> list[tuple[str, Layer]]:
         return named_layers(self.model)
+
+    @property
+    def batch(self) -> FixedBatch | None:
+        states = states_of([self.model, *(layer for _, layer in self.layers)])
+        declared = [spec.shape for spec in specs_of(self.model)]
+        modules = [layer for _, layer in self.layers if isinstance(layer, ModuleLayer)]
+        size = size_among(
+            [*declared, *(state.shape for state in states), *([each.batch] for each in modules)]
+        )
+        if size is None:
+            return None
+        # Other layers may hold a state for each row, too.
+        states += [v for v in self.model.non_trainable_variables if not STATISTICS.search(v.name)]
+        return FixedBatch(size, alone=size > 1 and differ_by_row(states, size))
 
     def check_built(self) -> None:
         if not self.model.built:

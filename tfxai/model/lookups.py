@@ -185,14 +185,17 @@ def places_of(ids: Tensor, source: Tensor, inputs: Sequence[Tensor]) -> Tensor |
     return _Replay(source, numbers, between, {tensor.op for tensor in inputs}).at(ids)
 
 
-def places_in_row(numbers: NDArray, size: int) -> tuple[int, ...] | None:
-    """Places in a row of a given size, from those of two rows; None where they are no places of each row by itself."""
-    if not numbers.size or len(numbers) % 2:
+def places_in_row(numbers: NDArray, size: int, rows: int = 2) -> tuple[int, ...] | None:
+    """Places in a row of a given size, from those of a batch of rows; None where they are no places of each row by itself."""
+    if not numbers.size or numbers.size % rows:
         return None
-    first, second = numbers.reshape(2, -1)
+    first, *others = numbers.reshape(rows, -1)
     inside = (first >= 0) & (first < size)
-    if not inside.any() or not np.array_equal(np.where(inside, first + size, first), second):
+    if not inside.any() or (first >= size).any():
         return None
+    for number, other in enumerate(others, 1):
+        if not np.array_equal(np.where(inside, first + number * size, first), other):
+            return None
     return tuple(int(n) if n >= 0 else -1 for n in first)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfxai.hub import Module
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, by_input_name, float_values
+from tfxai.model.fixed_batch import FixedBatch, differ_by_row
 from tfxai.model.watching import Replaced, inner_calls, replaced_endpoints
 from tfxai.support import Inputs, Layer, Tensor, Variable, first_line
 
@@ -25,6 +26,14 @@ class ModuleAdapter(Adapter):
 
     def fingerprint(self) -> tuple[Hashable, list[Any]]:
         return (), []  # it is as it was loaded, apart from what its variables hold
+
+    @property
+    def batch(self) -> FixedBatch | None:
+        size = self.model.batch
+        if size is None:
+            return None
+        held = [v for v in self.model.read if not getattr(v, "trainable", True)]
+        return FixedBatch(size, alone=size > 1 and differ_by_row(held, size))
 
     def weights(self) -> list[tuple[Variable, NDArray]]:
         return float_values(self.model.read, self.model.read)
@@ -55,7 +64,7 @@ class ModuleAdapter(Adapter):
         changed = replaced_endpoints(self.layers, replaced)
         named, inner = module.laid_out(given, values, changed, [endpoint for _, endpoint in self.layers])
         outputs = named if module.output is None else named[module.output]
-        return ModelOutput(outputs, named, inner_calls("", self.layers, inner))
+        return ModelOutput(outputs, named, inner_calls("", self.layers, inner, module.batch))
 
     def refusal(self, shapes: str, error: Exception) -> str:
         return f"{self.model.source} cannot be called on {shapes}: {first_line(error)}"

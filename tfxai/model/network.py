@@ -10,28 +10,27 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
-import math
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.hub import Endpoint
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
-from tfxai.model.casts import CAST, is_differentiable_at_casts, read_instead
-from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
+from tfxai.model.at_rest import at_rest
+from tfxai.model.casts import CAST, read_instead
 from tfxai.model.families import adapter_of
+from tfxai.model.fixed_batch import Filled, FixedBatch
 from tfxai.model.forward_pass import ForwardPass, Place
-from tfxai.model.lookups import Embedded, Lookup, places_in_row, places_of
+from tfxai.model.lookups import Embedded
 from tfxai.model.own_gradients import open_recomputed
+from tfxai.model.places import Places, PlacesRecord, numbers_from
 from tfxai.model.tracing import (
     TRACING,
     Body,
     TracedFunction,
-    TraceRecord,
     cache_of,
     digest_of,
     key_of,
@@ -40,9 +39,10 @@ from tfxai.model.tracing import (
     weak_references,
 )
 from tfxai.model.watching import Replaced
-from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Values, warn
+from tfxai.support import Inputs, Layer, Model, Tensor, Values, warn
 from tfxai.text import Text
 
+DIALS = tf.TensorSpec([2], tf.int32)  # of every trace, in front of its arguments: the seed, and a row's place
 FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
 
 _freezing: contextvars.ContextVar[bool] = contextvars.ContextVar("freezing", default=True)
@@ -80,15 +80,23 @@ class Network:
     structure: the inputs as they were given: array, dict, list or tuple.
     places:    for each array where it is explained.
     tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
+    batch:     how many rows the model takes at once, where it takes no other number; None: any.
+    seed:      of what the model draws while it is called. What it draws is the same for every row, pass and batch size.
+    place:     of the next row in the batch, see `at`; it counts where a row must run at its own place (`batch.alone`).
 
     Raises ValueError if the model is not built, or the inputs are empty, lack the batch axis, differ in length, do
     not fit the model, hold NaN, or ids outside of the vocabulary; and if the method needs more than there is.
     """
 
     def __init__(
-        self, model: Model, inputs: Inputs, needs: Needs = Needs(), method: str = "This method"
+        self,
+        model: Model,
+        inputs: Inputs,
+        needs: Needs = Needs(),
+        method: str = "This method",
+        seed: int = 0,
     ) -> None:
-        self.model, self.needs = model, needs
+        self.model, self.needs, self.seed, self.place = model, needs, seed, 0
         adapter = adapter_of(model)
         if needs.layers and not adapter.has_layers:
             raise ValueError(
@@ -106,10 +114,14 @@ class Network:
         if not needs.gradients:
             adapter = adapter.without_gradients(self._cache, inputs, self.arrays)
         self.adapter: Adapter = adapter
+        self.batch: FixedBatch | None = adapter.batch
         settings, self._read = adapter.fingerprint()
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
-        self._key: Hashable = (fingerprint, type(adapter).__name__)
+        self._key: Hashable = (fingerprint, type(adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
+        self._dials: Tensor = (
+            None  # while a trace is made: seed and place, which may change without a new trace
+        )
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Place] = self._explained_places(method)
         # Where inputs are explained depends on the method's needs, beside the model.
@@ -124,6 +136,10 @@ class Network:
     def layers(self) -> list[tuple[str, Layer]]:
         """Every layer, however deep, with its path."""
         return self.adapter.layers
+
+    def at(self, number: int) -> None:
+        """Says which example comes next: of a model that keeps a state for each row of a batch it has its own place."""
+        self.place = 0 if self.batch is None else number % self.batch.size
 
     def check_ids(self, which: int, array: NDArray, name: str) -> None:
         """Raises ValueError if what stands for an input holds ids outside of the vocabulary that it is looked up in.
@@ -188,21 +204,27 @@ class Network:
                     self._cache.drop_old_copies(frozen)
                 function = self._trace(body, specs, frozen is not None, jit_compile)
                 self._cache.keep(key, function)
-            return function
+        return function.dialled(self.seed, self.place)
 
     def _trace(self, body: Body, specs: Any, freeze: bool, jit_compile: bool) -> TracedFunction:
         record = body.new_record()
         function = tf.function(
-            lambda *tensors: body(self, record, *tensors), autograph=False, jit_compile=jit_compile or None
+            lambda dials, *tensors: self._traced_body(body, record, dials, tensors),
+            autograph=False,
+            jit_compile=jit_compile or None,
         )
         self._constants = self.adapter.weights() if freeze else []
         try:
             # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the model
             # can be collected.
-            concrete = function.get_concrete_function(*specs)
+            concrete = function.get_concrete_function(DIALS, *specs)
         finally:
-            self._constants = []
+            self._constants, self._dials = [], None
         return TracedFunction(concrete, record, weak_references(self._read), self.adapter.runs_python)
+
+    def _traced_body(self, body: Body, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
+        self._dials = dials
+        return body(self, record, *tensors)
 
     @functools.cached_property
     def digest(self) -> bytes | None:
@@ -229,9 +251,13 @@ class Network:
         points:   replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
         replaced: what layers put out instead of their own.
         """
-        fed = list(inputs)
-        replacements = dict(replaced or {})
-        for i, point in enumerate(points or ()):
+        filled = self._filled_of(inputs)
+        fed, ends = self.filled(inputs), self.filled(points or ())
+        replacements = {
+            key: made if filled is None or callable(made) else filled.filled(made)
+            for key, made in (replaced or {}).items()
+        }
+        for i, point in enumerate(ends):
             place = self.places[i]
             if point is not None and place == "input":
                 fed[i] = tf.cast(point, inputs[i].dtype)
@@ -243,7 +269,7 @@ class Network:
             for i, place in enumerate(self.places)
             if place == CAST
         }
-        output = self._run(fed, replacements)
+        output = self.called(fed, replacements)
         for i, point in fractions.items():
             read_instead(fed[i], point)
         open_recomputed(tf.compat.v1.get_default_graph())
@@ -255,15 +281,28 @@ class Network:
             else []
             for i, place in enumerate(self.places)
         ]
-        return ForwardPass(output.outputs, output.named, fed, self.places, parts, output.calls)
+        return ForwardPass(output.outputs, output.named, fed, self.places, parts, output.calls, filled)
 
-    def _run(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
+    def called(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
+        """One call of the model on tensors as it takes them; it writes nothing, and draws the same numbers each time."""
         try:
-            return self.adapter.run(self.pack(flat), flat, replaced, self._constants)
+            with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size):
+                return self.adapter.run(self.pack(flat), flat, replaced, self._constants)
         except Exception as error:
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
             raise ValueError(self.adapter.refusal(words, error)) from error
+
+    def filled(self, tensors: Sequence[Tensor | None]) -> list[Any]:
+        """Tensors (n, ...) as the model takes them: as they are, or filled up to its own batch size."""
+        filled = self._filled_of(tensors)
+        return [tensor if tensor is None or filled is None else filled.filled(tensor) for tensor in tensors]
+
+    def _filled_of(self, tensors: Sequence[Tensor | None]) -> Filled | None:
+        first = next((tensor for tensor in tensors if tensor is not None), None)
+        if self.batch is None or first is None:
+            return None
+        return Filled.of(self.batch, first, self._dials[1])
 
     # Where inputs are explained
 
@@ -286,16 +325,17 @@ class Network:
         if not self.adapter.looks_up and all(array.dtype.kind in "fO" for array in self.arrays):
             return ["input" if array.dtype.kind == "f" else None for array in self.arrays]
         self.places = ["input"] * len(self.arrays)
-        function = self.traced(_Places(), self.arrays)
-        record: _PlacesRecord = function.record
+        function = self.traced(Places(), self.arrays)
+        record: PlacesRecord = function.record
         for message in record.warnings:
             warn(message)
         self.tables = record.tables
         layers = [layer for _, layer in self.layers]
         if record.moved and not record.settled:
-            # How ids are cut and turned on the way is the same for every row: two tell.
-            two = [array[[0, len(array) - 1]] for array in self.arrays]
-            record.settle(_numbers(function, two), [x.shape[1:] for x in two], layers)
+            # How ids are cut and turned on the way is the same for every row: two tell, or what the model takes at once.
+            few = [array[[0, len(array) - 1]] if self.batch is None else array[:1] for array in self.arrays]
+            rows = 2 if self.batch is None else self.batch.size
+            record.settle(numbers_from(function, few), [x.shape[1:] for x in few], layers, rows)
         if self.needs.gradients:
             record.check_placed(self.arrays)
         return [
@@ -307,116 +347,3 @@ class Network:
             else place
             for place, array in zip(record.places, self.arrays, strict=True)
         ]
-
-
-@dataclasses.dataclass
-class _PlacesRecord(TraceRecord):
-    """For each input where it is explained ("input", None, or its lookups), and the size of its table.
-
-    Layers stand as positions in the list of layers: a layer itself would keep the model alive.
-    moved: (input, number of the lookup) of lookups whose ids do not lie as the input does, for the function's results.
-    unplaced: (input, number of the lookup) of those that cannot be lined up with the input.
-    """
-
-    places: list[Any] = dataclasses.field(default_factory=list)
-    tables: list[int | None] = dataclasses.field(default_factory=list)
-    moved: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    unplaced: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    settled: bool = False
-
-    def settle(
-        self, results: Sequence[NDArray], shapes: Sequence[tuple[int, ...]], layers: Sequence[Layer]
-    ) -> None:
-        """Sets the places of lookups whose ids are cut or turned."""
-        for (which, number), numbers in zip(self.moved, results, strict=True):
-            lookups = self.places[which]
-            places = places_in_row(numbers, math.prod(shapes[which]))
-            # An endpoint of a module can only be replaced as a whole.
-            in_part = isinstance(layers[lookups[number].layer], Endpoint) and -1 in (places or ())
-            if places is not None and not in_part:
-                lookups[number] = dataclasses.replace(lookups[number], places=places)
-            else:
-                self.unplaced.append((which, number))
-        self.settled = True
-
-    def check_placed(self, arrays: Sequence[NDArray]) -> None:
-        """Raises ValueError if an input's lookups cannot be told apart; warns where their order is not the input's."""
-        every = [
-            (i, lookup) for i, place in enumerate(self.places) if isinstance(place, list) for lookup in place
-        ]
-        for which, number in self.unplaced:
-            lookup = self.places[which][number]
-            shared = any(
-                i != which and (each.layer, each.call) == (lookup.layer, lookup.call) for i, each in every
-            )
-            if shared or len(self.places[which]) > 1:
-                raise ValueError(
-                    f"Input {which} is looked up together with others, or in several tables, and its ids are mixed with each "
-                    "other, or their order depends on the data, so that no value can be given to each id. Use a method "
-                    "that hides parts (Occlusion, LIME, KernelSHAP ...), or explain the model behind the tables."
-                )
-            if arrays[which].dtype != object:
-                warn(
-                    "The model looks its ids up in an order that depends on the data, or mixes them; the values are those of "
-                    "what it looks up, in its order, and may not line up with the inputs."
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Places(Body):
-    """Which inputs are looked up in which embeddings. What it gives are the places of ids that are cut or turned."""
-
-    Record: ClassVar[type[TraceRecord]] = _PlacesRecord
-
-    def __call__(self, network: Network, record: _PlacesRecord, *inputs: Tensor) -> list[Tensor]:
-        output = network._run(inputs, {})
-        tensors = [t for t in tf.nest.flatten(output.outputs) if t.dtype.is_floating]
-        layers = [id(layer) for _, layer in network.layers]
-        moved: list[Tensor] = []
-        for which, tensor in enumerate(inputs):
-            direct = tensor.dtype.is_floating and tf.gradients(tensors, tensor)[0] is not None
-            found = [] if direct else lookups_of(tensor, output.calls)
-            record.tables.append(table_size_of(tensor, output.calls))
-            is_cast = not direct and not found and is_differentiable_at_casts(tensor, tensors)
-            record.places.append(
-                [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
-                or ("input" if direct else CAST if is_cast else None)
-            )
-            if is_cast:
-                record.warnings.append(AT_FRACTIONS)
-            if direct and lookups_of(tensor, output.calls):
-                record.warnings.append(READ_AS_NUMBERS)
-            for number, (call, _) in enumerate(found):
-                places = places_of(tf.nest.flatten(call.inputs)[0], tensor, inputs)
-                if places is not None:
-                    record.moved.append((which, number))
-                    moved.append(places)
-            if found and (others := other_readers(tensor, [call for call, _ in found])):
-                record.warnings.append(_unexplained(others))
-        return moved
-
-
-def _numbers(function: TracedFunction, arguments: Sequence[NDArray]) -> list[NDArray]:
-    """The places of ids in the input; none of them where operations on the way do not go place by place."""
-    try:
-        return [tensor.numpy() for tensor in function(*arguments)]
-    except tf.errors.InvalidArgumentError:
-        return [np.array([])] * len(function.record.moved)
-
-
-AT_FRACTIONS = (
-    "An input is whole numbers, which have no gradient: it is explained where the model has turned it into fractions, before "
-    "anything else."
-)
-READ_AS_NUMBERS = (
-    "An input is read as numbers, and parts of it are also looked up in a table (embedding), where no gradient goes: these "
-    "parts get no value. Give them as an input of their own, or use a method that hides parts."
-)
-
-
-def _unexplained(readers: Sequence[Operation]) -> str:
-    kinds = ", ".join(sorted({op.type for op in readers}))
-    return (
-        f"The token ids are also read as numbers, beside their embedding (by {kinds}); what the score owes to that is in no "
-        "value."
-    )

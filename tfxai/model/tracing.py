@@ -68,18 +68,24 @@ class TracedFunction:
 
     read:        weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
     runs_python: it calls a function of the user's from the graph.
+    dials:       the first argument, which the network sets: numbers that change without a new trace.
     """
 
     function: Callable[..., Any]
     record: Any
     read: Sequence[weakref.ref[Any]]
     runs_python: bool
+    dials: Any = None
+
+    def dialled(self, *numbers: int) -> TracedFunction:
+        """The function with these numbers as its dials."""
+        return dataclasses.replace(self, dials=_dials(numbers))
 
     def __call__(self, *arguments: Any) -> Any:
         """What the body returned, as tensors. Raises ValueError for ids outside of a vocabulary, or a failing callable."""
         tensors = tf.nest.map_structure(tensor_of, arguments)
         try:
-            return self.function(*tensors)
+            return self.function(self.dials, *tensors)
         except tf.errors.OpError as error:
             if self.runs_python:  # TensorFlow wraps what the user's function raised
                 lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
@@ -95,6 +101,12 @@ class TracedFunction:
     def is_stale(self) -> bool:
         """Whether something that it was traced for is gone."""
         return any(reference() is None for reference in self.read)
+
+
+@functools.lru_cache(256)
+def _dials(numbers: tuple[int, ...]) -> Tensor:
+    # Any whole number is a seed; large ones keep their lower 31 bits.
+    return tf.constant([number & 0x7FFFFFFF for number in numbers], tf.int32)
 
 
 class TraceCache:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfxai.hub import Endpoint, ModuleLayer, is_endpoint
@@ -99,7 +100,8 @@ class _Watch:
             self.counts[id(layer)] += 1
             output = made(replacement, output)
             inputs = args[0] if args else next(iter(kwargs.values()), None)
-            self.calls.append(LayerCall(path, layer, inputs, output, (start, operation_count())))
+            span = start, operation_count()
+            self.calls.append(LayerCall(path, layer, _in_graph(inputs), _in_graph(output), span))
             return output
 
         return watched_call
@@ -109,7 +111,7 @@ class _Watch:
 
         def call(inputs: Structure) -> Structure:
             output, inner = layer.laid_out(inputs, replaced_endpoints(layer.inner, self.replaced))
-            self.calls.extend(inner_calls(path + "/", layer.inner, inner))
+            self.calls.extend(inner_calls(path + "/", layer.inner, inner, layer.batch))
             return output
 
         return call
@@ -140,11 +142,26 @@ def replaced_endpoints(layers: Sequence[tuple[str, Layer]], replaced: Replaced) 
 
 
 def inner_calls(
-    prefix: str, layers: Sequence[tuple[str, Endpoint]], inner: Sequence[tuple[Tensor, Tensor]]
+    prefix: str,
+    layers: Sequence[tuple[str, Endpoint]],
+    inner: Sequence[tuple[Tensor, Tensor]],
+    batch: int | None = None,
 ) -> list[LayerCall]:
-    """The endpoints of a module as layer calls. inner: what each is made of, and itself."""
+    """The endpoints of a module as layer calls. inner: what each is made of, and itself. batch: rows, where they are fixed."""
     return [
         LayerCall(prefix + name, endpoint, before, tensor)
         for (name, endpoint), (before, tensor) in zip(layers, inner, strict=True)
-        if is_endpoint(tensor)
+        if is_endpoint(tensor, batch)
     ]
+
+
+def _in_graph(structure: Structure) -> Structure:
+    """What was stored when a layer was built (positions, a table) as tensors of the graph; all else as it is."""
+    return tf.nest.map_structure(
+        lambda value: tf.identity(tf.convert_to_tensor(value)) if _is_stored(value) else value, structure
+    )
+
+
+def _is_stored(value: Any) -> bool:
+    is_tensor = isinstance(value, tf.Tensor) and not tf.is_symbolic_tensor(value)
+    return is_tensor or isinstance(value, (tf.Variable, keras.Variable))

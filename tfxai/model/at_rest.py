@@ -1,0 +1,178 @@
+"""A model at rest: while it is traced it draws the same numbers every time, and writes nothing.
+
+Dropout that stays on, noise layers and samplers draw numbers for a whole batch. Explained is one draw of one row, the same
+for every row, pass and batch size, as a seed says. What a model writes into its own variables on the way (the state of a
+recurrent layer, a counter) would change what the next pass explains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfxai.support import Operation, Tensor
+
+
+@contextlib.contextmanager
+def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> Iterator[None]:
+    """Changes the operations that are made inside so that they draw by the seed, and write nothing.
+
+    inputs: what the model is called on, (N, ...) each. size: their number of rows, where it is fixed.
+
+    What is done inside compiled functions and loops is out of reach.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    before = len(graph.get_operations())
+    yield
+    made = graph.get_operations()[before:]
+    draws = _Draws(tf.shape(inputs[0])[0] if inputs else tf.constant(1), size, seed)
+    for op in [op for op in made if op.type in WRITES]:
+        op._update_input(*WRITES[op.type](op))
+    for number, op in enumerate(op for op in made if op.type in DRAWS):
+        _replace(op.outputs[0], draws.again(op, number))
+
+
+def drawing(operations: Sequence[Operation]) -> list[str]:
+    """The types of operations, of some, that draw numbers: their own, or inside the functions that they call."""
+    own = {op.type for op in operations if op.type in DRAWS}
+    return sorted(own | {kind for op in operations for kind in _inside(op)})
+
+
+def _replace(old: Tensor, new: Tensor) -> None:
+    for consumer in old.consumers():
+        for index, tensor in enumerate(consumer.inputs):
+            if tensor is old or tensor.name == old.name:
+                consumer._update_input(index, new)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draws:
+    """What replaces the draws of a batch.
+
+    rows: of the batch. size: the same where it is fixed. seed: of all draws.
+    """
+
+    rows: Tensor
+    size: int | None
+    seed: Tensor
+
+    def again(self, op: Operation, number: int) -> Tensor:
+        """The draw of an operation: that of one row, again and again. number: of the draw among those of the model."""
+        seed, output = tf.stack([self.seed, tf.constant(number)]), op.outputs[0]
+        if op.type in OF_CHANCES:
+            return self._chosen(op, seed)
+        shape = op.inputs[OF_SHAPED[op.type]]
+        first = tf.get_static_value(shape)
+        is_batch = first is None or (self.size is not None and len(first) > 0 and first[0] == self.size)
+        if is_batch and first is None:
+            static = output.shape
+            is_batch = static.rank != 0 and (static.rank is None or static[0] in (None, self.size))
+        if not is_batch:
+            return tf.ensure_shape(_drawn(op, shape, seed), output.shape)
+        # Some layers draw for rows and places at once, (N * T, ...): what belongs to one row are the first T.
+        each = tf.maximum(tf.cast(shape[0], tf.int32) // self.rows, 1)
+        one = _drawn(op, tf.concat([tf.cast(each, shape.dtype)[None], shape[1:]], 0), seed)
+        repeated = tf.gather(one, tf.range(tf.cast(shape[0], tf.int32)) % each)
+        repeated.set_shape(output.shape)
+        return repeated
+
+    def _chosen(self, op: Operation, seed: Tensor) -> Tensor:
+        """Classes (N, samples) drawn by their logits (N, C): the largest after noise that is one for all rows."""
+        logits, samples = op.inputs[0], op.inputs[1]
+        noise = tf.random.stateless_uniform([samples, tf.shape(logits)[1]], seed, 1e-20, 1.0, logits.dtype)
+        chosen = tf.argmax(logits[:, None] - tf.math.log(-tf.math.log(noise)), -1)
+        return tf.cast(chosen, op.outputs[0].dtype)
+
+
+def _drawn(op: Operation, shape: Tensor, seed: Tensor) -> Tensor:
+    kind = op.type
+    dtype = op.outputs[0].dtype
+    if "Int" in kind:
+        low, high = list(op.inputs)[-2:]
+        return tf.random.stateless_uniform(shape, seed, low, high, dtype)
+    if "Truncated" in kind:
+        return tf.random.stateless_truncated_normal(shape, seed, dtype=dtype)
+    draw: Callable[..., Any] = tf.random.stateless_normal if "Normal" in kind else tf.random.stateless_uniform
+    return draw(shape, seed, dtype=dtype)
+
+
+# Operations that draw numbers -> which of their inputs is the shape.
+OF_SHAPED = {
+    "RandomUniform": 0, "RandomUniformInt": 0, "RandomStandardNormal": 0, "TruncatedNormal": 0, "StatelessRandomUniform": 0,
+    "StatelessRandomUniformInt": 0, "StatelessRandomNormal": 0, "StatelessTruncatedNormal": 0,
+    "StatelessRandomUniformV2": 0, "StatelessRandomUniformIntV2": 0, "StatelessRandomNormalV2": 0,
+    "StatelessTruncatedNormalV2": 0, "StatefulUniform": 2, "StatefulUniformInt": 2, "StatefulStandardNormalV2": 2,
+    "StatefulTruncatedNormal": 2,
+}  # fmt: skip
+
+OF_CHANCES = ("Multinomial", "StatelessMultinomial")  # classes, by their logits
+
+DRAWS = {*OF_SHAPED, *OF_CHANCES}
+
+# Others that draw: what they draw stays as it is, and follows no seed of ours.
+OTHER_DRAWS = {
+    "RandomGamma", "RandomPoisson", "RandomPoissonV2", "RandomShuffle", "StatelessRandomBinomial", "StatefulRandomBinomial",
+    "StatelessRandomGammaV2", "StatelessRandomGammaV3", "StatelessRandomPoisson", "StatelessShuffle", "ParameterizedTruncatedNormal",
+}  # fmt: skip
+
+
+def _elsewhere(op: Operation) -> tuple[int, Tensor]:
+    """A variable that nobody reads, to be written instead."""
+    dtype = op.inputs[1].dtype
+    with tf.init_scope():
+        spare = tf.Variable(tf.zeros([], dtype), shape=tf.TensorShape(None), trainable=False)
+    graph = op.graph
+    graph.__dict__.setdefault("_spare_variables", []).append(spare)  # it lives as long as the graph
+    return 0, graph.capture(spare.handle)
+
+
+def _zero(op: Operation) -> tuple[int, Tensor]:
+    return 1, tf.zeros_like(op.inputs[1])
+
+
+def _no_step(op: Operation) -> tuple[int, Tensor]:
+    return 2, tf.zeros_like(op.inputs[2])
+
+
+# Operations that write into a variable -> which of their inputs has to be what, so that it stays as it is.
+WRITES: dict[str, Callable[[Operation], tuple[int, Tensor]]] = {
+    "AssignVariableOp": _elsewhere, "AssignAddVariableOp": _zero, "AssignSubVariableOp": _zero, "RngReadAndSkip": _no_step,
+    "RngSkip": _no_step,
+}  # fmt: skip
+
+
+def _inside(op: Operation) -> set[str]:
+    """The types of operations that draw numbers inside the functions that an operation calls."""
+    found: set[str] = set()
+    if op.type not in CALLS:
+        return found
+    waiting, seen = _functions_of(op.node_def), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or not op.graph._is_function(name):
+            continue
+        seen.add(name)
+        for node in op.graph._get_function(name).cached_definition.node_def:
+            found |= {node.op} & (DRAWS | OTHER_DRAWS)
+            waiting += _functions_of(node)
+    return found
+
+
+def _functions_of(node: Any) -> list[str]:
+    return [value.func.name for value in node.attr.values() if value.WhichOneof("value") == "func"]
+
+
+CALLS = {
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+    "While",
+    "StatelessWhile",
+    "If",
+    "StatelessIf",
+    "Case",
+    "StatelessCase",
+}
