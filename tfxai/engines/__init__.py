@@ -17,7 +17,16 @@ from tfxai.engines.cams import (
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.ends import both_ends, starts_and_ends
-from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
+from tfxai.engines.hiding import (
+    HiddenInput,
+    hidden_input,
+    hidden_inputs,
+    repeated,
+    shown,
+    side_by_side,
+    space_of,
+    visible,
+)
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.method import Method
 from tfxai.engines.parts import Parts
@@ -74,6 +83,7 @@ __all__ = [
     "grad_cam",
     "gradients",
     "hidden_input",
+    "hidden_inputs",
     "inpainted",
     "joined_values",
     "layer_activations",
@@ -86,6 +96,7 @@ __all__ = [
     "run_in_batches",
     "shown",
     "slopes",
+    "side_by_side",
     "space_of",
     "spatial_axes",
     "starts_and_ends",

@@ -134,6 +134,9 @@ def coloured(image: NDArray) -> NDArray:
 def averaged(array: NDArray, labels: NDArray) -> NDArray:
     """An example (*space, C) in which every part has its mean colour."""
     flat, channels = labels.reshape(-1), array.reshape(-1, array.shape[-1]).astype(np.float64)
-    sums = np.stack([np.bincount(flat, channel) for channel in channels.T], axis=1)
-    means = sums / np.bincount(flat)[:, None]
+    there = ~np.isnan(channels)  # the mean of what is there: of a part of which all is missing, NaN
+    sums = np.stack([np.bincount(flat, channel) for channel in np.where(there, channels, 0).T], axis=1)
+    counts = np.stack([np.bincount(flat, channel) for channel in there.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        means = sums / counts
     return means[labels].astype(array.dtype)

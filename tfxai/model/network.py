@@ -19,12 +19,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.hub import Endpoint
-from tfxai.inputs import checked_arrays, flatten, pack, skeleton
-from tfxai.model.adapter import Adapter, Constants, ModelOutput
+from tfxai.inputs import flatten, in_order, pack, skeleton
+from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
 from tfxai.model.families import adapter_of
 from tfxai.model.forward_pass import ForwardPass, Place
 from tfxai.model.lookups import Embedded, Lookup, places_in_row, places_of
+from tfxai.model.taking import taken
 from tfxai.model.tracing import (
     TRACING,
     Body,
@@ -39,7 +40,6 @@ from tfxai.model.tracing import (
 )
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Values, warn
-from tfxai.text import Text
 
 FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
 
@@ -75,7 +75,8 @@ class Network:
 
     adapter:   how the model is read.
     arrays:    the inputs as a flat list of arrays (N, ...), in the types that the model takes.
-    structure: the inputs as they were given: array, dict, list or tuple.
+    structure: the inputs as they were given: array, dict, list or tuple; of a table an array, or a dict of its columns.
+    frame:     the DataFrame that the inputs came as, if they did.
     places:    for each array where it is explained.
     tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
 
@@ -93,20 +94,13 @@ class Network:
                 f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model, or one of "
                 "tfxai.hub."
             )
-        if isinstance(inputs, str):
-            raise ValueError("inputs is a single text. Give a list of texts: [text].")
-        if isinstance(inputs, (list, tuple)) and inputs and not any(np.ndim(x) for x in inputs):
-            inputs = Text(inputs) if all(isinstance(x, str) for x in inputs) else np.asarray(inputs)
-        self.structure = inputs
-        adapter.check_built()
-        self.arrays = checked_arrays(model, inputs, adapter.looks_up)
         self._cache = cache_of(model)
-        if not needs.gradients:
-            adapter = adapter.without_gradients(self._cache, inputs, self.arrays)
-        self.adapter: Adapter = adapter
-        settings, self._read = adapter.fingerprint()
+        given = taken(model, inputs, adapter, self._cache, needs.gradients)
+        self.structure = inputs = given.structure
+        self.arrays, self.frame, self.adapter = given.arrays, given.frame, given.adapter
+        settings, self._read = self.adapter.fingerprint()
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
-        self._key: Hashable = (fingerprint, type(adapter).__name__)
+        self._key: Hashable = (fingerprint, type(self.adapter).__name__)
         self._constants: Constants = []  # while a trace is made that holds the weights
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Place] = self._explained_places(method)
@@ -133,6 +127,15 @@ class Network:
         outside = (array <= -1) | (array >= size)
         if outside.any():
             raise ValueError(outside_vocabulary(f"{name} holds", int(array[outside][0]), size))
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether values may be missing (NaN, None): a function on arrays knows itself what it makes of them."""
+        return self.adapter.runs_python
+
+    def in_order(self, given: Any) -> Any:
+        """What belongs to the inputs (a background, a baseline): tables as arrays, with columns in the order of the inputs."""
+        return in_order(given, self.structure, self.frame)
 
     def pack(self, flat: Sequence[Any]) -> Values:
         """A flat list in the structure of the inputs."""
