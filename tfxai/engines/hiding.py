@@ -69,7 +69,8 @@ def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -
         word = baseline if not is_number or missing else ""
         given = np.asarray(word(array) if callable(word) else word, object)
         return words_of(np.broadcast_to(given, array.shape), name)
-    if is_number and array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
+    whole = array.dtype.kind == "i" or isinstance(network.places[which], Embedded)
+    if is_number and whole and float(np.asarray(baseline)) % 1:
         raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")
     values = filled(baseline, array, network.takes_missing)
     network.check_ids(which, values, name)
@@ -116,7 +117,8 @@ def hidden_inputs(request: Request, input: str | int | None) -> tuple[int, ...]:
 def is_token_ids(network: Network, which: int) -> bool:
     """Whether an input is several ids for each example that are looked up in an embedding, not columns of a table."""
     array = network.arrays[which]
-    ids = isinstance(network.places[which], Embedded) and array.dtype.kind == "i"
+    # Models whose Input has no dtype take ids as float32.
+    ids = isinstance(network.places[which], Embedded) and array.dtype != object
     return ids and int(np.prod(array.shape[1:])) > 1
 
 

@@ -30,13 +30,12 @@ def checked_arrays(model: Model, inputs: Inputs, embeds: bool, missing: bool = F
     if not flat:
         raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
     wanted = _wanted(model, inputs, names)
-    built = _built_shape(model) if wanted == [None] else None
-    if built is not None and np.ndim(flat[0]) == 1 and _fits((len(flat[0]), 1), built):
-        flat = [np.asarray(flat[0])[:, None]]
+    built = _built_shapes(model, names) if wanted == [None] * len(names) else []
+    flat = [_as_built(array, shape) for array, shape in zip(flat, built, strict=True)] if built else flat
     arrays = [_array(*each, embeds, missing) for each in zip(flat, wanted, names, strict=True)]
-    if built is not None and len(built) == arrays[0].ndim + 1:
+    if len(built) == 1 and len(built[0]) == arrays[0].ndim + 1:
         raise ValueError(
-            f"inputs has shape {arrays[0].shape}, the model was built for {len(built)} axes. The batch axis is "
+            f"inputs has shape {arrays[0].shape}, the model was built for {len(built[0])} axes. The batch axis is "
             "missing: give inputs[None]."
         )
     lengths = [len(array) for array in arrays]
@@ -82,11 +81,24 @@ def specs_of(model: Model) -> list[Spec]:
     return [] if any(spec is None for spec in specs) else specs
 
 
-def _built_shape(model: Model) -> tuple[int | None, ...] | None:
-    """The shape of the input for which a subclassed model was built, where it says so."""
+def _built_shapes(model: Model, names: list[str]) -> list[tuple[int | None, ...]]:
+    """The shapes of the inputs for which a subclassed model was built; empty if it does not say."""
     config = (model.get_build_config() if hasattr(model, "get_build_config") else None) or {}
-    shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
-    return tuple(shape) if isinstance(shape, (list, tuple)) else None
+    shapes = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
+    if isinstance(shapes, dict):
+        found = [shapes.get(name) for name in names]
+    else:
+        several = isinstance(shapes, (list, tuple)) and any(
+            isinstance(each, (list, tuple)) for each in shapes
+        )
+        found = list(shapes or ()) if several else [shapes]
+    fits = len(found) == len(names) and all(isinstance(shape, (list, tuple)) for shape in found)
+    return [tuple(shape) for shape in found if shape is not None] if fits else []
+
+
+def _as_built(given: ArrayLike, shape: tuple[int | None, ...]) -> ArrayLike:
+    """A column (N,) as (N, 1), if the model was built for that."""
+    return np.asarray(given)[:, None] if np.ndim(given) == 1 and _fits((len(given), 1), shape) else given  # pyright: ignore[reportArgumentType]
 
 
 def _array(given: ArrayLike, spec: Spec | None, name: str, embeds: bool, missing: bool) -> NDArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -63,7 +64,8 @@ class CallableAdapter(Adapter):
             lambda *tensors: self.run(pack(inputs, tensors), tensors, {}, ()).outputs, autograph=False
         )
         try:
-            with TRACING:
+            with TRACING, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it is called again, on what it takes
                 call.get_concrete_function(*shapes_of(list(arrays)))
             return True
         except Exception:  # whatever it does not like about tensors, it may like arrays
