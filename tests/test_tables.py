@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,7 +18,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 import tfxai
 
@@ -79,6 +80,7 @@ def said(call: Callable[[], Any]) -> list[str]:
 # Columns of one axis, as Keras takes them
 
 
+@functools.cache
 def by_name() -> Any:
     """2 a + 3 b."""
     a, b = keras.Input((1,), name="a"), keras.Input((1,), name="b")
@@ -117,6 +119,26 @@ def test_one_column_of_one_axis() -> None:
         )
 
 
+@pytest.mark.parametrize("as_dict", [True, False])
+def test_columns_of_one_axis_for_a_model_of_ones_own(as_dict: bool) -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = L.Dense(1, kernel_initializer="ones")
+
+        def call(self, columns: Any) -> Any:
+            both = [columns["a"], columns["b"]] if isinstance(columns, dict) else columns
+            return self.dense(keras.ops.concatenate(both, axis=-1))
+
+    def given(*columns: Any) -> Any:
+        return dict(zip("ab", columns, strict=True)) if as_dict else list(columns)
+
+    model, a, b = Own(), np.array([3.0, 4.0]), np.array([5.0, 6.0])
+    model(given(np.ones((2, 1), np.float32), np.ones((2, 1), np.float32)))
+    found = tfxai.InputXGradient()(model, given(a, b), 0)
+    np.testing.assert_array_equal(flat(found.values), [a[:, None], b[:, None]])
+
+
 def test_a_model_of_single_numbers_takes_a_column() -> None:
     x = keras.Input(())
     model = keras.Model(x, keras.ops.stack([2 * x, -x], axis=1))
@@ -127,6 +149,12 @@ def test_a_model_of_single_numbers_takes_a_column() -> None:
 def test_grey_images_without_a_channel_axis() -> None:
     model = keras.Sequential([keras.Input((4, 4, 1)), L.Flatten(), L.Dense(1, kernel_initializer="ones")])
     assert tfxai.Gradient()(model, np.ones((3, 4, 4)), 0).values.shape == (3, 4, 4, 1)
+
+
+def test_single_numbers_of_a_function() -> None:
+    x = np.array([1.0, 3.0])
+    for model in (lambda x: 2 * x, lambda x: 2 * np.asarray(x)):
+        np.testing.assert_allclose(tfxai.Occlusion()(model, x).values, [2, 6])
 
 
 def test_a_batch_axis_that_is_missing_is_still_said() -> None:
@@ -216,9 +244,7 @@ def pipeline(pd: Any, frame: Any) -> Any:
         (SimpleImputer(), ["age", "dose"]), (codes, ["sex", "ward"]), sparse_threshold=0
     )
     wanted = frame["age"] / 50 + frame["dose"].fillna(2) * (frame["sex"] == "m") + (frame["ward"] == "west")
-    return make_pipeline(columns, HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=3)).fit(
-        frame, wanted
-    )
+    return make_pipeline(columns, DecisionTreeRegressor(random_state=0)).fit(frame, wanted)
 
 
 def test_a_pipeline_of_named_columns_gets_what_it_was_made_for(pd: Any) -> None:
@@ -331,6 +357,14 @@ def trained(name: str) -> Callable[[Any], np.ndarray]:
     return make_pipeline(SimpleImputer(add_indicator=True), LinearRegression()).fit(x, y).predict
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads of scikit-learn that wait for each other beside other processes are slow."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", ["boosting", "tree", "imputer"])
 def test_missing_values_have_shapley_values(name: str) -> None:
     model, x, background = trained(name), with_gaps(5, seed=5), with_gaps(9, seed=7)
@@ -382,6 +416,22 @@ def test_series_with_gaps() -> None:
         )
     with pytest.raises(ValueError, match="cannot be blurred"):
         tfxai.PartitionSHAP()(model, x)
+
+
+def test_correlations_of_columns_with_gaps() -> None:
+    """The first column and its copy go together, although some rows lack one of them."""
+    a, b = rows_of(60, 2).T
+    background = np.stack([a, b, a], 1)
+    background[::7, 0] = NAN
+    seen = []
+
+    def model(rows: Any) -> np.ndarray:
+        seen.append(np.asarray(rows))
+        return np.nan_to_num(rows).prod(1)
+
+    tfxai.PartitionSHAP(masker=background, evals=4)(model, np.full((1, 3), 5.0))
+    halves = {tuple(row == 5.0) for row in np.concatenate(seen)[-4 * 60 :]}
+    assert halves == {(False,) * 3, (True,) * 3, (True, False, True), (False, True, False)}
 
 
 def test_missing_values_are_refused_where_nothing_handles_them() -> None:
@@ -442,6 +492,7 @@ def test_missing_words() -> None:
 # Columns of different widths
 
 
+@functools.cache
 def widths(as_dict: bool, words: bool = True) -> tuple[Any, Any, Any]:
     """A model of a number, a word and three numbers, its inputs and a background. score = 2 a + word + a v . (1, 2, 3)."""
     a, v = keras.Input((1,), name="a"), keras.Input((3,), name="v")
@@ -600,9 +651,10 @@ def test_rows_of_words() -> None:
 # Token ids
 
 
-def reader(inputs: int = 1, mask_zero: bool = False, nested: bool = False) -> Any:
+@functools.cache
+def reader(inputs: int = 1, mask_zero: bool = False, nested: bool = False, dtype: Any = "int32") -> Any:
     """The sum of what each id is worth, per input, and the product of the sums."""
-    ids = [keras.Input((4,), dtype="int32", name=f"ids{i}") for i in range(inputs)]
+    ids = [keras.Input((4,), dtype=dtype, name=f"ids{i}") for i in range(inputs)]
     table = L.Embedding(6, 1, mask_zero=mask_zero)
     inner: Any = keras.Sequential([keras.Input((4,), dtype="int32"), table]) if nested else table
     sums = [L.Flatten()(inner(each)) for each in ids]
@@ -626,7 +678,7 @@ DEFAULTS = {
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_token_ids_are_hidden_by_the_padding_id(name: str) -> None:
     wanted = WORTH[IDS] - WORTH[0]
-    for model in (reader(mask_zero=True), reader(nested=True)):
+    for model in (reader(mask_zero=True, dtype=None), reader(nested=True)):
         found = DEFAULTS[name](model, IDS, 0)
         np.testing.assert_allclose(found.values, wanted, atol=1e-3)
 
@@ -647,6 +699,18 @@ def test_another_id_may_hide() -> None:
         tfxai.KernelSHAP(background=6)(reader(), IDS, 0)
     with pytest.raises(ValueError, match="not for token ids"):
         tfxai.PartitionSHAP(masker="inpaint")(reader(), IDS, 0)
+
+
+def test_ids_of_several_sentences_are_never_averaged() -> None:
+    ids = keras.Input((2, 3), dtype="int32")
+    model = keras.Model(ids, L.Dense(1)(L.Flatten()(L.Embedding(9, 2)(ids))))
+    x = np.random.default_rng(0).integers(1, 9, (2, 2, 3))
+    for usual, named in (
+        (tfxai.KernelSHAP(), tfxai.KernelSHAP(background=0)),
+        (tfxai.PartitionSHAP(), tfxai.PartitionSHAP(masker=0)),
+        (tfxai.LIME(samples=9), tfxai.LIME(samples=9, hide=0)),
+    ):
+        np.testing.assert_array_equal(usual(model, x, 0).values, named(model, x, 0).values)
 
 
 def test_two_texts_of_ids_are_explained_together() -> None:
@@ -724,6 +788,7 @@ def test_a_code_that_is_looked_up_is_a_column() -> None:
 # Inputs that are left out
 
 
+@functools.cache
 def counted() -> Any:
     """6 n + 2 f, n whole."""
     n, f = keras.Input((1,), dtype="int32", name="n"), keras.Input((1,), name="f")
@@ -761,6 +826,7 @@ def test_methods_that_hide_parts_leave_no_column_out() -> None:
         np.testing.assert_allclose(found[0].values["f"], [[2], [2]], atol=1e-4)
 
 
+@functools.cache
 def pictured(images: int = 1, rows: int = 1) -> tuple[Any, Any]:
     shapes = [(6, 6, 1)] * images + [(3,)] * rows
     inputs = [keras.Input(shape) for shape in shapes]
@@ -773,11 +839,7 @@ def pictured(images: int = 1, rows: int = 1) -> tuple[Any, Any]:
 
 def test_a_picture_beside_a_row() -> None:
     model, inputs = pictured()
-    hiding = (
-        tfxai.Occlusion(),
-        tfxai.LIME(segments=4, samples=10, segmenter="grid"),
-        tfxai.PartitionSHAP(evals=6),
-    )
+    hiding = (tfxai.Occlusion(), tfxai.LIME(segments=4, samples=10, segmenter="grid"))
     for method in hiding:
         (words,) = said(lambda method=method: method(model, inputs, 0))
         assert re.search(r"inputs\[1\] gets no values.*inputs\[0\] are hidden.*input=1", words)

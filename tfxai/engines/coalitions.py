@@ -78,8 +78,8 @@ class Coalitions:
 
     @property
     def rows(self) -> bool:
-        """Whether the examples are rows of a table."""
-        return self.text is None and (self.several or self.array.ndim == 2)
+        """Whether the examples are rows of a table, or token ids."""
+        return self.text is None and (self.several or self.array.ndim == 2 or self.tokens)
 
     @property
     def tokens(self) -> bool:

@@ -84,10 +84,14 @@ def hidden_input(request: Request, input: str | int | None, method: str) -> Hidd
     """
     which = hidden_inputs(request, input)[0]
     array = request.network.arrays[which]
-    if array.dtype == object or array.ndim < 2:
+    if array.dtype != object and array.ndim < 2:
         raise ValueError(
-            f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type "
-            f"{'text' if array.dtype == object else array.dtype}. Use LIME, KernelSHAP or PartitionSHAP for texts."
+            f"{method} compares parts; this input has shape {array.shape}, one number for each example. Give an input (N, ...)."
+        )
+    if array.dtype == object:
+        raise ValueError(
+            f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type text. Use LIME, "
+            "KernelSHAP or PartitionSHAP for texts."
         )
     return HiddenInput(request.network, which)
 

@@ -65,8 +65,8 @@ class Occlusion(Method):
         network = request.network
         hidden = hidden_inputs(request, self.input)
         parts = [HiddenInput(network, which) for which in hidden]
-        if len(parts) == 1:
-            parts = [hidden_input(request, self.input, "Occlusion")]
+        if len(parts) == 1 and parts[0].array.dtype == object:
+            parts = [hidden_input(request, self.input, "Occlusion")]  # which refuses texts
         baselines = request.for_each_input(self.baseline)
         usual = [self._usual(part) for part in parts]
         if len(parts) > 1:  # each is a part as a whole, if it is none of several

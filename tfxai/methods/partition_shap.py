@@ -277,9 +277,10 @@ class Cluster:
         if len(rows) < 3 or rows.dtype.kind not in "fiu":
             return Box.whole((columns,))
         with np.errstate(invalid="ignore", divide="ignore"):
-            alike = np.nan_to_num(
-                np.abs(np.corrcoef(rows, rowvar=False))
-            )  # constant columns are like no other
+            missing = np.isnan(rows).any()
+            found = np.ma.corrcoef(np.ma.masked_invalid(rows), rowvar=False).filled(0) if missing else None
+            found = np.corrcoef(rows, rowvar=False) if found is None else found
+            alike = np.nan_to_num(np.abs(found))  # constant columns are like no other
         apart = np.clip(1 - alike, 0, 1)
         np.fill_diagonal(apart, 0)
         clusters = [cls((np.array([column]),)) for column in range(columns)]
