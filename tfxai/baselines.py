@@ -75,6 +75,10 @@ class Blur:
             raise ValueError(
                 f"blur needs series, images or volumes (N, ..., C), not an array of shape {inputs.shape}."
             )
+        if np.isnan(inputs).any():
+            raise ValueError(
+                "blur cannot blur what is missing (NaN). Give a number, rows, or baselines.mean()."
+            )
         reach = 4.0 if self.size is None else (self.size // 2) / self.sigma
         blurred = [
             gaussian(x, self.sigma, truncate=reach, channel_axis=-1, preserve_range=True) for x in inputs
@@ -88,7 +92,9 @@ class Mean:
 
     def __call__(self, inputs: NDArray) -> NDArray:
         space = tuple(range(1, max(inputs.ndim - 1, 2)))
-        return np.broadcast_to(inputs.mean(axis=space, keepdims=True), inputs.shape)
+        # Of what is there: one missing value must not hide all others.
+        mean = np.nanmean if np.isnan(inputs).any() else np.mean
+        return np.broadcast_to(mean(inputs, axis=space, keepdims=True), inputs.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +110,10 @@ class Noise:
         return np.broadcast_to(draw.astype(inputs.dtype), inputs.shape)
 
 
-def filled(baseline: Baseline, inputs: NDArray) -> NDArray:
+def filled(baseline: Baseline, inputs: NDArray, missing: bool = False) -> NDArray:
     """The baseline as an array of the inputs' shape (N, ...) and type.
+
+    missing: whether NaN may stand for a value that is missing.
 
     Raises ValueError if it does not broadcast, or is not finite.
     """
@@ -117,6 +125,6 @@ def filled(baseline: Baseline, inputs: NDArray) -> NDArray:
             f"baseline has shape {np.shape(value)}, which does not broadcast to the inputs {inputs.shape}. Give a "
             "number, one example, one per input, or a function from tfxai.baselines."
         ) from error
-    if not np.isfinite(array).all():
+    if (np.isinf(array) if missing else ~np.isfinite(array)).any():
         raise ValueError("baseline holds NaN or infinite numbers. Give finite ones.")
     return array

@@ -21,7 +21,16 @@ from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE
 from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends
-from tfxai.engines.hiding import HiddenInput, hidden_input, repeated, shown, space_of, visible
+from tfxai.engines.hiding import (
+    HiddenInput,
+    hidden_input,
+    hidden_inputs,
+    repeated,
+    shown,
+    side_by_side,
+    space_of,
+    visible,
+)
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.method import Method
 from tfxai.engines.parts import Parts
@@ -81,6 +90,7 @@ __all__ = [
     "grad_cam",
     "gradients",
     "hidden_input",
+    "hidden_inputs",
     "inpainted",
     "joined_values",
     "layer_activations",
@@ -95,6 +105,7 @@ __all__ = [
     "run_in_batches",
     "shown",
     "slopes",
+    "side_by_side",
     "space_of",
     "spatial_axes",
     "spread_out",

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxai.inputs import missing_values, numbers_if_all_are, words_of
 from tfxai.model import Network
 
 ROWS = 100  # of a background that are used at most
@@ -22,12 +23,14 @@ def background_rows(
 ) -> list[NDArray]:
     """For each hidden input the rows (R, ...) that stand for it, of data; at most 100 of them, drawn by seed.
 
-    which: numbers of the hidden inputs: one, or all columns of a table that come one by one.
-    given: rows (R, ...) like the input, or a dict, list or tuple of such columns.
+    which: numbers of the hidden inputs.
+    given: rows (R, ...) like the input, or a dict, list, tuple or table of such columns, if there are several.
 
     Raises ValueError if the data does not fit.
     """
-    columns = _columns(network, given, method) if len(which) > 1 else [given]
+    given = network.in_order(given)
+    named = isinstance(given, dict) and isinstance(network.structure, dict)
+    columns = _columns(network, which, given, method) if len(which) > 1 or named else [given]
     backgrounds = [
         _checked_rows(network, number, rows, method) for number, rows in zip(which, columns, strict=True)
     ]
@@ -41,31 +44,36 @@ def background_rows(
     return backgrounds
 
 
-def _columns(network: Network, given: Background, method: str) -> list[ArrayLike]:
-    """The columns of a background in the order of the inputs."""
+def _columns(network: Network, which: Sequence[int], given: Background, method: str) -> list[ArrayLike]:
+    """The columns of a background that stand for the hidden inputs; those of inputs that stay may be left out."""
     if not isinstance(given, (dict, list, tuple)):
         raise ValueError(
             f"{method}: background is a {type(given).__name__}. Give what the inputs are: columns."
         )
     structure = network.structure
-    wanted = list(structure) if isinstance(structure, dict) else list(range(len(network.arrays)))
+    inputs = list(structure) if isinstance(structure, dict) else list(range(len(network.arrays)))
     names = list(given) if isinstance(given, dict) else list(range(len(given)))
-    if any(name not in names for name in wanted) or len(names) != len(wanted):
+    if any(inputs[i] not in names for i in which) or any(name not in inputs for name in names):
         raise ValueError(
-            f"{method}: background has the columns {names}, the inputs are {wanted}. Give the same."
+            f"{method}: background has the columns {names}, the inputs are {inputs}. Give the same."
         )
-    return [given[name] for name in wanted]
+    return [given[inputs[i]] for i in which]
 
 
 def _checked_rows(network: Network, which: int, given: Background, method: str) -> NDArray:
     array = network.arrays[which]
-    rows = np.asarray(given)
-    rows = rows.astype(object if array.dtype == object else array.dtype)
+    rows = numbers_if_all_are(np.asarray(given))
+    rows = words_of(rows, f"{method}: background") if array.dtype == object else rows.astype(array.dtype)
+    if rows.ndim == 1 and array.shape[1:] == (1,):  # as Keras takes columns
+        rows = rows[:, None]
     if rows.shape[1:] != array.shape[1:] or len(rows) == 0:
         raise ValueError(
             f"{method}: background has shape {rows.shape} for inputs {array.shape}. Give rows (R, ...) like them."
         )
-    if array.dtype.kind == "f" and not np.isfinite(rows).all():
+    missing = network.takes_missing
+    if array.dtype.kind == "f" and (np.isinf(rows) if missing else ~np.isfinite(rows)).any():
         raise ValueError(f"{method}: background holds NaN or infinite numbers. Clean them.")
+    if not missing and missing_values(rows).any() and array.dtype == object:
+        raise ValueError(f"{method}: background lacks words (None or NaN). Give a word for what is missing.")
     network.check_ids(which, rows, f"{method}: background")
     return rows

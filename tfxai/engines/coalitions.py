@@ -1,6 +1,6 @@
 """Coalitions: which parts of an example are visible together, and what the score then is.
 
-A part is a segment of an image, a stretch of a series, a column of a row, a word of a text. What LIME and the Shapley
+A part is a segment of an image, a stretch of a series, a column of a row, a token or a word of a text. What LIME and the Shapley
 methods need of a model is the score of each coalition; this engine knows how parts are hidden.
 """
 
@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.baselines import filled
 from tfxai.engines.backgrounds import Background, background_rows
-from tfxai.engines.hiding import chosen_input, space_of, visible
+from tfxai.engines.hiding import (
+    PADDING,
+    hidden_behind,
+    hidden_inputs,
+    is_token_ids,
+    side_by_side,
+    space_of,
+    visible,
+)
 from tfxai.engines.parts import Fill, HiddenParts, HiddenWords, Parts
 from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
 from tfxai.engines.request import Attribution, Request
+from tfxai.inputs import flatten, missing_values
 from tfxai.inputs import segments as cuts
 from tfxai.results import Explanation, PartsExplanation
 from tfxai.text import Text
@@ -30,7 +38,7 @@ WIDE = 64  # columns of bits are filled up to a multiple, so that another number
 class Coalitions:
     """The engine for one call.
 
-    which: numbers of the inputs that are hidden in parts: one, or all columns of a table that come one by one.
+    which: numbers of the inputs that are hidden in parts: one, or several that are tables or token ids.
     text:  how texts are cut and joined; None for arrays.
     fill:  what takes the place of hidden parts, made from what they are hidden by.
     """
@@ -44,17 +52,13 @@ class Coalitions:
     def of(cls, request: Request, input: str | int | None, method: str) -> Coalitions:
         """Raises ValueError if there is no such input, or there is nothing in it to compare."""
         network = request.network
-        which = chosen_input(request, input)
-        single = all(int(np.prod(array.shape[1:])) == 1 for array in network.arrays)
-        if input is None and len(network.arrays) > 1 and single:
-            return cls(request, tuple(range(len(network.arrays))))
+        which, *more = hidden_inputs(request, input)
+        if more:
+            return cls(request, (which, *more))
         array, text = network.arrays[which], None
-        if array.dtype == object and array.size > len(array):
-            raise ValueError(
-                f"{method}: this input holds {array.shape[1:]} texts for each example. Give tables with words as a dict of "
-                "columns, and texts as a list of strings."
-            )
-        if array.dtype == object:
+        if array.dtype == object and array.size == len(array):
+            if (lacking := missing_values(array)).any():
+                raise ValueError(f"{method}: there is no text in number {lacking.argmax()}. Leave it out.")
             text = (
                 network.structure if isinstance(network.structure, Text) else Text(array.reshape(-1).tolist())
             )
@@ -68,14 +72,19 @@ class Coalitions:
         return self.request.network.arrays[self.which[0]]
 
     @property
-    def columns(self) -> bool:
-        """Whether each input is a column of a table."""
+    def several(self) -> bool:
+        """Whether several inputs are hidden together: columns of a table, or token ids."""
         return len(self.which) > 1
 
     @property
     def rows(self) -> bool:
-        """Whether the examples are rows of a table."""
-        return self.text is None and (self.columns or self.array.ndim == 2)
+        """Whether the examples are rows of a table, or token ids."""
+        return self.text is None and (self.several or self.array.ndim == 2 or self.tokens)
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the one input that is hidden is token ids."""
+        return not self.several and is_token_ids(self.request.network, self.which[0])
 
     def parts(self, number: int, segmenter: cuts.Segmenter, segments: int) -> Parts:
         """How an example is cut."""
@@ -84,14 +93,19 @@ class Coalitions:
             if not words:
                 raise ValueError(f"Text {number} has no words. Leave it out.")
             return Parts(np.arange(len(words)), len(words), words)
-        if self.columns:
-            return Parts(np.arange(len(self.which)), len(self.which))
+        if self.several:
+            return self._side_by_side()
         labels = cuts.parts(self.array, number, segmenter, segments)
         return Parts(labels, int(labels.max()) + 1)
 
+    def _side_by_side(self) -> Parts:
+        labels = side_by_side(self.request.network, self.which)
+        count = int(max(each.max() for each in labels)) + 1
+        return Parts(np.arange(count), count, by_input=tuple(labels))
+
     def places(self, number: int) -> Parts:
         """The finest cut of an example: every place a part."""
-        if self.text is not None or self.columns:
+        if self.text is not None or self.several:
             return self.parts(number, "grid", 2)
         space = space_of(self.array)
         return Parts(np.arange(np.prod(space)).reshape(space), int(np.prod(space)))
@@ -111,8 +125,11 @@ class Coalitions:
 
     def is_data(self, given: Background) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
-        if self.columns:
-            return isinstance(given, (dict, list, tuple))
+        network = self.request.network
+        given = network.in_order(given)
+        if self.several or (isinstance(given, dict) and isinstance(network.structure, dict)):
+            columns = list(given.values()) if isinstance(given, dict) else given
+            return isinstance(columns, (list, tuple)) and all(np.ndim(column) > 0 for column in columns)
         return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
 
     def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
@@ -132,22 +149,33 @@ class Coalitions:
         if self.text is not None:
             return lambda number: []
         fixed = self.hidden(hide, method)
-        return lambda number: [fixed[number : number + 1]]
+        return lambda number: [array[number : number + 1] for array in fixed]
 
-    def hidden(self, hide: Background, method: str) -> NDArray:
-        """What stands for hidden places of each example (N, ...): from a number, an array or a function."""
+    def hidden(self, hide: Background, method: str) -> list[NDArray]:
+        """For each hidden input what stands for hidden places of each example (N, ...): a number, an array or a function."""
         if isinstance(hide, str) and not self.rows:
             raise ValueError(
                 f"{method}: {hide!r} hides nothing. Give a number, an array or a tfxai.baselines function."
             )
-        if self.columns or (self.array.ndim == 2 and (hide is None or isinstance(hide, str))):
-            raise ValueError(
-                f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs, "
-                "as the method's background (of PartitionSHAP, its masker); or a number."
-            )
-        values = filled(hide, self.array)
-        self.request.network.check_ids(self.which[0], values, f"{method}: what hides")
-        return values
+        hide = self.request.network.in_order(hide)
+        own = isinstance(hide, dict)  # a word is one then, not the name of a way to hide
+        of_each = self.request.for_each_input(hide)
+        return [self._hidden_in(which, of_each[which], own, method) for which in self.which]
+
+    def _hidden_in(self, which: int, hide: Background, own: bool, method: str) -> NDArray:
+        network = self.request.network
+        words, number = network.arrays[which].dtype == object, hide is not None and not isinstance(hide, str)
+        if (own and isinstance(hide, str)) if words else number:
+            return hidden_behind(network, which, hide, f"{method}: what hides")
+        if is_token_ids(network, which):
+            return hidden_behind(network, which, PADDING, f"{method}: what hides")
+        alone = [flatten(network.structure)[1][i] for i in self.which if is_token_ids(network, i)]
+        raise ValueError(
+            f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs or the "
+            "dict, list or table of columns that they are, as the method's background (of PartitionSHAP, its masker); or a "
+            "number where there are no words."
+            + (f" Or hide token ids alone, as input={alone[0]!r}." if alone else "")
+        )
 
     def engine(self, passes: int) -> Perturb:
         """The passes for one call."""
@@ -182,7 +210,8 @@ class Coalitions:
         width = parts.count if are_places else -(-parts.count // WIDE) * WIDE
         bits = np.zeros((len(visible), width), bool)
         bits[:, : parts.count] = visible
-        labels = [] if are_places else [parts.labels[None].astype(np.int32)]
+        labels = parts.by_input or (() if are_places else (parts.labels,))
+        labels = [each[None].astype(np.int32) for each in labels]
         perturbed = engine.run(
             HiddenParts(self.which, self.fill, bool(labels)),
             example,
@@ -193,16 +222,17 @@ class Coalitions:
         scores = perturbed.scores.reshape(len(visible), -1, perturbed.scores.shape[1])
         return scores.mean(1, dtype=np.float64)
 
-    def spread(self, parts: Parts, weights: NDArray) -> list[NDArray | None]:
-        """For each input the weights (K, parts), repeated on the places of each part; None where not explained."""
+    def spread(self, parts: Parts, weights: NDArray, evenly: bool = False) -> list[NDArray | None]:
+        """For each input the weights (K, parts), repeated on the places of each part; None where not explained.
+
+        evenly: shared out among the places instead, where a part is a whole input.
+        """
         found: list[NDArray | None] = [None] * len(self.request.network.arrays)
-        for position, which in enumerate(self.which):
-            array = self.request.network.arrays[which]
-            if self.columns:
-                values = weights[:, position].reshape(-1, *[1] * (array.ndim - 1))
-            else:
-                values = weights[:, parts.labels]
-            found[which] = values[..., None] if not self.columns and array.ndim > 2 else values
+        for which, labels in zip(self.which, parts.by_input or (parts.labels,), strict=True):
+            values = weights[:, labels]
+            if evenly and self.several:
+                values = values / np.bincount(labels.reshape(-1))[labels]
+            found[which] = values[..., None] if self.request.network.arrays[which].ndim > 2 else values
         return found
 
     def attribution(
@@ -227,7 +257,8 @@ class Coalitions:
             values: list[NDArray | None] = [None] * len(request.network.arrays)
             values[self.which[0]] = padded
         else:
-            spread = [self.spread(parts, each) for parts, each in zip(cut, weights, strict=True)]
+            evenly = kind is Explanation
+            spread = [self.spread(parts, each, evenly) for parts, each in zip(cut, weights, strict=True)]
             values = joined_values(spread)
         if kind is Explanation:
             return attribution_of(examples, values, delta=delta)
@@ -236,6 +267,6 @@ class Coalitions:
         }
         fields["weights"] = padded.reshape(*request.target_shape, longest)
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
-        maps = self.text is None and not self.columns
+        maps = self.text is None and not self.several
         fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None
         return attribution_of(examples, values, delta=delta, kind=kind, more=fields)

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.request import Request
-from tfxai.model import Network
+from tfxai.inputs import words_of
+from tfxai.model import Embedded, Network
 from tfxai.support import Tensor
+
+PADDING = 0
+"""The id by which tokens are hidden unless another is given: Keras keeps it free for what is not there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +51,30 @@ class HiddenInput:
 
         Raises ValueError for token ids that are not whole numbers, or outside of the vocabulary.
         """
-        is_number = not callable(baseline) and np.ndim(baseline) == 0
-        if is_number and self.array.dtype.kind == "i" and float(np.asarray(baseline)) % 1:
-            raise ValueError(
-                f"baseline is {baseline}; this input is token ids. Give the id that stands for none."
-            )
-        values = filled(baseline, self.array)
-        self.network.check_ids(self.which, values, "baseline")
-        return values
+        return hidden_behind(self.network, self.which, self.network.in_order(baseline), "baseline")
+
+
+def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -> NDArray:
+    """What stands for hidden parts of an input, of its shape (N, ...).
+
+    baseline: of words a word for all, or one for each; a number there is the empty word, and NaN one that is missing.
+    name:     what errors call it.
+
+    Raises ValueError if it does not fit, of token ids also if it is no whole number, or outside of the vocabulary.
+    """
+    array = network.arrays[which]
+    is_number = not callable(baseline) and np.ndim(baseline) == 0 and not isinstance(baseline, str)
+    if array.dtype == object:
+        missing = is_number and network.takes_missing and np.isnan(baseline)
+        word = baseline if not is_number or missing else ""
+        given = np.asarray(word(array) if callable(word) else word, object)
+        return words_of(np.broadcast_to(given, array.shape), name)
+    whole = array.dtype.kind == "i" or isinstance(network.places[which], Embedded)
+    if is_number and whole and float(np.asarray(baseline)) % 1:
+        raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")
+    values = filled(baseline, array, network.takes_missing)
+    network.check_ids(which, values, name)
+    return values
 
 
 def hidden_input(request: Request, input: str | int | None, method: str) -> HiddenInput:
@@ -62,14 +82,65 @@ def hidden_input(request: Request, input: str | int | None, method: str) -> Hidd
 
     Raises ValueError if there is no such input, or it is text.
     """
-    which = chosen_input(request, input)
+    which = hidden_inputs(request, input)[0]
     array = request.network.arrays[which]
-    if array.dtype == object or array.ndim < 2:
+    if array.dtype != object and array.ndim < 2:
         raise ValueError(
-            f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type "
-            f"{'text' if array.dtype == object else array.dtype}. Use LIME, KernelSHAP or PartitionSHAP for texts."
+            f"{method} compares parts; this input has shape {array.shape}, one number for each example. Give an input (N, ...)."
+        )
+    if array.dtype == object:
+        raise ValueError(
+            f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type text. Use LIME, "
+            "KernelSHAP or PartitionSHAP for texts."
         )
     return HiddenInput(request.network, which)
+
+
+def hidden_inputs(request: Request, input: str | int | None) -> tuple[int, ...]:
+    """The numbers of the inputs that are hidden: the one that is named; else the first image, or all tables and token ids.
+
+    What has the shape of token ids, but is not looked up, tells which of them count (a mask), and stays. If there are
+    others (series, volumes), it is the first input alone.
+
+    Raises ValueError if there is no such input.
+    """
+    network = request.network
+    first = chosen_input(request, input)
+    if input is not None or any(array.ndim > 2 for array in network.arrays):
+        return (first,)
+    rows = range(len(network.arrays))
+    shapes = [network.arrays[which].shape for which in rows if is_token_ids(network, which)]
+    masks = [
+        which
+        for which in rows
+        if network.arrays[which].shape in shapes and not isinstance(network.places[which], Embedded)
+    ]
+    return tuple(which for which in rows if which not in masks)
+
+
+def is_token_ids(network: Network, which: int) -> bool:
+    """Whether an input is several ids for each example that are looked up in an embedding, not columns of a table."""
+    array = network.arrays[which]
+    # Models whose Input has no dtype take ids as float32.
+    ids = isinstance(network.places[which], Embedded) and array.dtype != object
+    return ids and int(np.prod(array.shape[1:])) > 1
+
+
+def side_by_side(network: Network, which: Sequence[int]) -> list[NDArray]:
+    """The parts of several inputs, for each the numbers of the parts at its places, (*shape of one row).
+
+    Each token is a part, and each input; each column where every input (but for tokens) is a table of several.
+    """
+    tokens = [is_token_ids(network, each) for each in which]
+    shapes = [network.arrays[each].shape[1:] for each in which]
+    by_column = all(np.prod(shape) > 1 for shape, ids in zip(shapes, tokens, strict=True) if not ids)
+    labels, count = [], 0
+    for shape, ids in zip(shapes, tokens, strict=True):
+        size = int(np.prod(shape))
+        own = np.arange(size) if ids or by_column else np.zeros(size, int)
+        labels.append((count + own).reshape(shape))
+        count += int(own[-1]) + 1
+    return labels
 
 
 def chosen_input(request: Request, input: str | int | None) -> int:

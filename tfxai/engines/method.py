@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from tfxai.engines.left_out import warn_of_left_out
 from tfxai.engines.request import Attribution, Request
 from tfxai.model import Needs, Network
 from tfxai.results import Explanation
@@ -22,7 +23,8 @@ class Method(abc.ABC):
     `method(model, inputs, targets=None, *, score=None, batch_size=32, progress=False) -> Explanation`
 
     model:      a Keras 3 or tf_keras model of any kind, or a callable from a batch to scores.
-    inputs:     (N, ...) array, or the dict / list / tuple of arrays that the model takes.
+    inputs:     (N, ...) array, or the dict / list / tuple of arrays that the model takes; columns also as a pandas
+                DataFrame or Series. Of a function on arrays that hides parts of them, values may be missing (NaN).
     targets:    the class to explain: None (the predicted one), an int, (N,) ints, (N, K) ints, `tfxai.top(k)`.
     score:      what is explained: "logit", "probability", "output" or a callable (outputs, targets) -> (N,); see
                 tfxai.scores.
@@ -30,14 +32,17 @@ class Method(abc.ABC):
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
 
-    A subclass is a frozen dataclass of settings. It declares what it needs of a model (`needs`), and what it explains
-    unless it is told otherwise (`default_score`).
+    A subclass is a frozen dataclass of settings. It declares what it needs of a model (`needs`), what it explains unless
+    it is told otherwise (`default_score`), and whether other inputs than images get None without a word (`only_images`).
+
+    Warns where an input gets no values (None) that a user would expect.
 
     Raises ValueError, before any work, if an argument is wrong: it says what came and what was expected.
     """
 
     needs: ClassVar[Needs] = Needs()
     default_score: ClassVar[str] = "logit"
+    only_images: ClassVar[bool] = False
 
     def __call__(
         self,
@@ -61,7 +66,16 @@ class Method(abc.ABC):
             progress=progress,
             jit_compile=jit_compile,
         )
-        return request.explanation(self.attribute(request), described=described(self))
+        attribution = self.attribute(request)
+        warn_of_left_out(
+            network,
+            attribution.values,
+            name,
+            self.needs,
+            chosen=getattr(self, "input", None) is not None,
+            only_images=self.only_images,
+        )
+        return request.explanation(attribution, described=described(self))
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:

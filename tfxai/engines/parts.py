@@ -24,23 +24,26 @@ class Parts:
     labels: which part each place belongs to, (*space); numbers of the words of a text, of the columns of several inputs.
     count:  number of parts.
     words:  of a text.
+    by_input: of several inputs, for each the labels of its places, (*shape of one row).
     """
 
     labels: NDArray
     count: int
     words: list[str] | None = None
+    by_input: tuple[NDArray, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class HiddenParts:
     """Arrays seen through coalitions of parts.
 
-    which:      numbers of the inputs that are hidden: one, or all columns of a table that come one by one.
+    which:      numbers of the inputs that are hidden: one, or several that are tables or token ids.
     fill:       what takes the place of hidden parts, made from what they are hidden by.
     has_labels: parts are wider than single places, and a label map tells which place belongs to which.
 
     plan:  numbers of the coalition and of the row that hides the rest, (B,) each.
-    fixed: bits (M, parts), the label map (1, *space) if there is one, and for each hidden input the rows (R, ...).
+    fixed: bits (M, parts), the label map (1, *space) if there is one (of several inputs one for each), and for each hidden
+           input the rows (R, ...).
     """
 
     which: tuple[int, ...]
@@ -53,11 +56,12 @@ class HiddenParts:
         bits = tf.gather(fixed[0], plan[0])
         behind = [tf.gather(rows, plan[1]) for rows in fixed[-len(self.which) :]]
         if len(self.which) > 1:
-            columns = [
-                tf.where(tf.reshape(bits[:, i], [-1, *[1] * (x.shape.rank - 1)]), x, hidden)
-                for i, (x, hidden) in enumerate(zip(inputs, behind, strict=True))
-            ]
-            return Perturbed(columns)
+            tensors = repeated(inputs, tf.shape(bits)[0])
+            for which, labels, hidden in zip(self.which, fixed[1:], behind, strict=False):
+                seen = tf.gather(bits, tf.reshape(labels, [-1]), axis=1)
+                x = inputs[which]
+                tensors[which] = tf.where(tf.reshape(seen, [-1, *x.shape[1:]]), x, hidden)
+            return Perturbed(tensors)
         which = next(iter(self.which))
         x = inputs[which]
         space = x.shape[1:-1] if x.shape.rank > 2 else x.shape[1:]

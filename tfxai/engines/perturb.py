@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tfxai.engines.batches import chunk_of, run_in_batches
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.inputs import missing_values
 from tfxai.results import Explanation
 from tfxai.support import Tensor
 
@@ -89,6 +90,8 @@ class Perturb:
         """Each input in turn, with the classes that are asked for and their scores, from one pass over all inputs."""
         request = self.request
         targets, scores = at_inputs(request)
+        if request.network.takes_missing and np.isnan(scores).any():
+            _check_missing(request, scores)
         with request.bar(len(request.network)) as advance:
             for number in range(len(request.network)):
                 request.network.at(number)
@@ -149,6 +152,16 @@ class Perturb:
         _check_numbers(rows)
         total = None if sums is None else np.sum([part[1] for part in parts], axis=0).reshape(-1, *sums)
         return PerturbedScores(rows[:, :classes], rows[:, classes:], total)
+
+
+def _check_missing(request: Request, scores: NDArray) -> None:
+    """Raises ValueError if a function gives no score where values are missing."""
+    lacking = np.any([missing_values(array) for array in request.network.arrays], axis=0)
+    if (bad := lacking & np.isnan(scores).any(1)).any():
+        raise ValueError(
+            f"inputs holds NaN in {lacking.sum()} of {len(lacking)} examples, and the callable gives no score for number "
+            f"{bad.argmax()}: it does not take missing values. Fill them."
+        )
 
 
 def _check_numbers(rows: NDArray) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.scoring import ScoredBody, Scoring, WithScore
 from tfxai.engines.targets import LARGEST, check_targets, target_codes
+from tfxai.inputs import missing_words, restored
 from tfxai.model import Embedded, Network, TracedFunction
 from tfxai.results import Explanation
 from tfxai.scores import ClassScore, Score, Targets
@@ -142,21 +143,28 @@ class Request:
 
         Raises ValueError if it does not fit.
         """
+        return [self._baseline_at(which, own) for which, own in enumerate(self.for_each_input(baseline))]
+
+    def for_each_input(self, baseline: Baseline) -> list[Baseline]:
+        """The baseline of each input, of one that may name them: a dict, list or tuple, or a table.
+
+        Raises ValueError if it names other inputs than there are.
+        """
         network = self.network
-        for_each: Sequence[Baseline] = [baseline] * len(network.arrays)
+        baseline = network.in_order(baseline)
         if isinstance(network.structure, dict) and isinstance(baseline, dict):
             if unknown := [name for name in baseline if name not in network.structure]:
                 raise ValueError(
                     f"baseline has {unknown}, the inputs are {list(network.structure)}. Give just those."
                 )
-            for_each = [baseline.get(name) for name in network.structure]
-        elif isinstance(network.structure, (list, tuple)) and isinstance(baseline, (list, tuple)):
+            return [baseline.get(name) for name in network.structure]
+        if isinstance(network.structure, (list, tuple)) and isinstance(baseline, (list, tuple)):
             if len(baseline) != len(network.arrays):
                 raise ValueError(
                     f"baseline has {len(baseline)} entries for {len(network.arrays)} inputs. Give one for each."
                 )
-            for_each = list(baseline)
-        return [self._baseline_at(which, own) for which, own in enumerate(for_each)]
+            return list(baseline)
+        return [baseline] * len(network.arrays)
 
     def _baseline_at(self, which: int, baseline: Baseline) -> NDArray:
         array, place = self.network.arrays[which], self.network.places[which]
@@ -181,7 +189,7 @@ class Request:
             self._check_delta(attribution)
         return attribution.kind(
             values=self.shaped(attribution.values),
-            inputs=network.pack(network.arrays),
+            inputs=network.pack([_as_given(array) for array in network.arrays]),
             targets=np.asarray(attribution.targets, np.int64).reshape(shape),
             scores=np.asarray(attribution.scores, np.float32).reshape(shape),
             delta=None if delta is None else np.asarray(delta, np.float32).reshape(shape),
@@ -240,6 +248,11 @@ class Request:
                 for v in values
             ]
         )
+
+
+def _as_given(array: NDArray) -> NDArray:
+    """An input as users read it: words that are missing are None or NaN again."""
+    return restored(array) if array.dtype == object and missing_words(array).any() else array
 
 
 def _named_score(score: str | Score) -> tuple[Score, str]:

@@ -10,16 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxai.inputs.memory import aligned
 from tfxai.inputs.structure import flatten
+from tfxai.inputs.words import missing_words, numbers_if_all_are, words_of
 from tfxai.support import Inputs, Model
 
 Spec: TypeAlias = Any
 """What a model says of one input: a KerasTensor or a tf.TensorSpec, with name, shape and dtype."""
 
 
-def checked_arrays(model: Model, inputs: Inputs, embeds: bool) -> list[NDArray]:
+def checked_arrays(model: Model, inputs: Inputs, embeds: bool, missing: bool = False) -> list[NDArray]:
     """The inputs as a flat list of arrays (N, ...), in the types that the model takes.
 
     embeds: whether the model looks numbers up in tables, so that whole numbers stay whole where it does not say.
+    missing: whether values may be missing (NaN; of words None, too).
 
     Raises ValueError if the inputs are empty, lack the batch axis, differ in length, do not
     fit the model or hold NaN.
@@ -28,10 +30,12 @@ def checked_arrays(model: Model, inputs: Inputs, embeds: bool) -> list[NDArray]:
     if not flat:
         raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
     wanted = _wanted(model, inputs, names)
-    arrays = [_array(*each, embeds) for each in zip(flat, wanted, names, strict=True)]
-    if wanted == [None] and _built_axes(model) == arrays[0].ndim + 1:
+    built = _built_shapes(model, names) if wanted == [None] * len(names) else []
+    flat = [_as_built(array, shape) for array, shape in zip(flat, built, strict=True)] if built else flat
+    arrays = [_array(*each, embeds, missing) for each in zip(flat, wanted, names, strict=True)]
+    if len(built) == 1 and len(built[0]) == arrays[0].ndim + 1:
         raise ValueError(
-            f"inputs has shape {arrays[0].shape}, the model was built for {_built_axes(model)} axes. The batch axis is "
+            f"inputs has shape {arrays[0].shape}, the model was built for {len(built[0])} axes. The batch axis is "
             "missing: give inputs[None]."
         )
     lengths = [len(array) for array in arrays]
@@ -77,23 +81,32 @@ def specs_of(model: Model) -> list[Spec]:
     return [] if any(spec is None for spec in specs) else specs
 
 
-def _built_axes(model: Model) -> int | None:
-    """How many axes the input had for which a subclassed model was built, where it says so."""
+def _built_shapes(model: Model, names: list[str]) -> list[tuple[int | None, ...]]:
+    """The shapes of the inputs for which a subclassed model was built; empty if it does not say."""
     config = (model.get_build_config() if hasattr(model, "get_build_config") else None) or {}
-    shape = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
-    return len(shape) if isinstance(shape, (list, tuple)) else None
+    shapes = config.get("input_shape") or next(iter((config.get("shapes_dict") or {}).values()), None)
+    if isinstance(shapes, dict):
+        found = [shapes.get(name) for name in names]
+    else:
+        several = isinstance(shapes, (list, tuple)) and any(
+            isinstance(each, (list, tuple)) for each in shapes
+        )
+        found = list(shapes or ()) if several else [shapes]
+    fits = len(found) == len(names) and all(isinstance(shape, (list, tuple)) for shape in found)
+    return [tuple(shape) for shape in found if shape is not None] if fits else []
 
 
-def _array(given: ArrayLike, spec: Spec | None, name: str, embeds: bool) -> NDArray:
+def _as_built(given: ArrayLike, shape: tuple[int | None, ...]) -> ArrayLike:
+    """A column (N,) as (N, 1), if the model was built for that."""
+    return np.asarray(given)[:, None] if np.ndim(given) == 1 and _fits((len(given), 1), shape) else given  # pyright: ignore[reportArgumentType]
+
+
+def _array(given: ArrayLike, spec: Spec | None, name: str, embeds: bool, missing: bool) -> NDArray:
     """One input in the type that the model takes: words as objects, whole numbers, or float32."""
-    array = np.asarray(given)
-    if array.dtype.kind in "OU" and array.ndim == 1 and spec is not None and len(spec.shape) == 2:
-        array = array[:, None]  # a list of texts, for a model that takes (N, 1)
+    array = _ranked(numbers_if_all_are(np.asarray(given)), spec)
     _check_shape(array, spec, name)
     if array.dtype.kind in "OUS":
-        if spec is not None and tf.as_dtype(spec.dtype) != tf.string:
-            raise ValueError(f"{name} has type {array.dtype}; expected numbers.")
-        return array.astype(object) if array.dtype.kind in "US" else array
+        return _words(array, spec, name, missing)
     integers = embeds if spec is None else not is_float(spec.dtype)
     if array.dtype.kind in "iub" and integers:
         return _whole(array)
@@ -101,13 +114,47 @@ def _array(given: ArrayLike, spec: Spec | None, name: str, embeds: bool) -> NDAr
         array = aligned(array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} has type {array.dtype}; expected numbers.") from error
-    _check_finite(array, name)
+    check_finite(array, name, missing)
     return _whole(array) if spec is not None and integers else array
 
 
-def _check_shape(array: NDArray, spec: Spec | None, name: str) -> None:
+def _ranked(array: NDArray, spec: Spec | None) -> NDArray:
+    """An input with a last axis of one, or without it, where the model takes it so: as Keras does it in predict.
+
+    Left as it is where it could be an example without the batch axis.
+    """
+    shape = _known_shape(spec)
+    if shape is None or array.ndim == 0 or _fits(array.shape, shape):
+        return array
+    # A list of texts, for a model that takes (N, 1).
+    texts = array.dtype.kind in "OU" and array.ndim == 1 and len(shape) == 2
+    added, one = (*array.shape, 1), (1, *array.shape)
+    if texts or (_fits(added, shape) and shape[-1] == 1 and (added == one or not _fits(one, shape))):
+        return array[..., None]
+    return array[..., 0] if array.shape[-1] == 1 and _fits(array.shape[:-1], shape) else array
+
+
+def _words(array: NDArray, spec: Spec | None, name: str, missing: bool) -> NDArray[np.object_]:
+    """Words as objects. Raises ValueError if the model takes numbers, or words are missing and may not be."""
+    if spec is not None and tf.as_dtype(spec.dtype) != tf.string:
+        raise ValueError(f"{name} has type {array.dtype}; expected numbers.")
+    words = words_of(array, name) if array.dtype.kind == "O" else array.astype(object)
+    if not missing and (bad := np.unique(np.nonzero(missing_words(words))[0])).size:
+        raise ValueError(
+            f"{name} lacks words (None or NaN) in {len(bad)} of {len(words)} examples, first in number {bad[0]}. Give a word "
+            "for what is missing."
+        )
+    return words
+
+
+def _known_shape(spec: Spec | None) -> tuple[int | None, ...] | None:
+    """The shape that a model says it takes, batch axis first."""
     wanted = None if spec is None else spec.shape
-    shape = None if wanted is None or getattr(wanted, "rank", 0) is None else tuple(wanted)
+    return None if wanted is None or getattr(wanted, "rank", 0) is None else tuple(wanted)
+
+
+def _check_shape(array: NDArray, spec: Spec | None, name: str) -> None:
+    shape = _known_shape(spec)
     if shape is not None and not _fits(array.shape, shape):
         sizes = ["N", *("any" if n is None else str(n) for n in shape[1:])][: len(shape)]
         hint = " The batch axis is missing: give inputs[None]." if _fits((1, *array.shape), shape) else ""
@@ -133,11 +180,15 @@ def _whole(array: NDArray) -> NDArray:
     return array.astype(np.int64 if large else np.int32)
 
 
-def _check_finite(array: NDArray[np.float32], name: str) -> None:
+def check_finite(array: NDArray, name: str, missing: bool = False) -> None:
+    """Raises ValueError, with the first example, if numbers are infinite or NaN; missing: NaN is one that is missing."""
     # One pass that finds any NaN; only if there is one (or the squares overflow) is it worth looking for where.
-    if not np.isfinite(np.vdot(array, array)) and not (finite := np.isfinite(array)).all():
-        bad = np.unique(np.nonzero(~finite)[0])
+    if array.dtype.kind != "f" or np.isfinite(np.vdot(array, array)):
+        return
+    good = ~np.isinf(array) if missing else np.isfinite(array)
+    if not good.all():
+        bad = np.unique(np.nonzero(~good)[0])
+        what = "infinite numbers" if missing else "NaN or infinite numbers"
         raise ValueError(
-            f"{name} holds NaN or infinite numbers, in {len(bad)} of {len(array)} examples, first in number {bad[0]}. "
-            "Clean them."
+            f"{name} holds {what}, in {len(bad)} of {len(array)} examples, first in number {bad[0]}. Clean them."
         )

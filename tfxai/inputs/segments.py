@@ -134,6 +134,11 @@ def coloured(image: NDArray) -> NDArray:
 def averaged(array: NDArray, labels: NDArray) -> NDArray:
     """An example (*space, C) in which every part has its mean colour."""
     flat, channels = labels.reshape(-1), array.reshape(-1, array.shape[-1]).astype(np.float64)
+    counts = np.bincount(flat)[:, None]
+    if (missing := np.isnan(channels)).any():  # then the mean of what is there; NaN where nothing is
+        counts = np.stack([np.bincount(flat, there) for there in ~missing.T], axis=1)
+        channels = np.where(missing, 0, channels)
     sums = np.stack([np.bincount(flat, channel) for channel in channels.T], axis=1)
-    means = sums / np.bincount(flat)[:, None]
+    with np.errstate(invalid="ignore"):
+        means = sums / counts
     return means[labels].astype(array.dtype)

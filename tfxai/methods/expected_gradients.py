@@ -72,7 +72,7 @@ class ExpectedGradients(Method):
 
     def _background(self, request: Request) -> Network:
         """The background as a batch for the model. Raises ValueError if it is not like the inputs."""
-        given, structure = self.background, request.network.structure
+        given, structure = request.network.in_order(self.background), request.network.structure
         if isinstance(structure, dict) and isinstance(given, dict):
             if set(given) != set(structure):
                 raise ValueError(

@@ -24,7 +24,7 @@ class KernelSHAP(Method):
     `weights` are Shapley values: for each input and class they add up to score(input) - score(all parts hidden) (the
     constraint is solved exactly; `delta` says how exactly). All coalitions are used where they fit into `samples`;
     otherwise pairs of a coalition and its complement, drawn without repeats, evenly over all sizes. `values` repeat a
-    part's weight on its places. Images, series and volumes by segments, tables by columns, texts by words.
+    part's weight on its places. Images, series and volumes by segments, tables by columns, texts by words or token ids.
     Cost: `samples` forward passes per input (times the rows of the background), whatever the number of classes.
 
     segments:   asked of the segmenter.
@@ -32,7 +32,8 @@ class KernelSHAP(Method):
     segmenter:  as for LIME.
     background: what stands for hidden parts: training rows (R, ...) like the inputs, over which the score is averaged
                 (more than 100 are thinned to 100; needed for tables); or a number, an array of one example, or a
-                function of tfxai.baselines; unless given, each example's mean colour. Hidden words are left out.
+                function of tfxai.baselines; unless given, each example's mean colour, and of token ids the padding id, 0. Hidden
+                words are left out.
     seed:       of the coalitions, and of the thinning.
     input:      as for LIME.
 

@@ -23,7 +23,7 @@ class LIME(Method):
 
     Random halves of the parts are hidden, the model scores what is left, and a ridge regression weighed by closeness
     to the whole input explains the scores. Positive weights support the score; what the weights are worth is told by
-    `r2`. Images, series and volumes by segments, tables by columns, texts by words. The result also carries
+    `r2`. Images, series and volumes by segments, tables by columns, texts by words or token ids. The result also carries
     `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.results.SurrogateExplanation).
     Cost: `samples` forward passes per input, whatever the number of classes, and a second or less of segmentation.
 
@@ -32,14 +32,17 @@ class LIME(Method):
     segmenter:  "slic", "felzenszwalb", "quickshift", "watershed", "grid", a label map (H, W) or (N, H, W), or a
                 function image (H, W, C) in 0..1 -> label map. Series and volumes are cut evenly.
     hide:       what hidden segments look like: "mean" (each its own mean colour), a number, an array, or a function of
-                tfxai.baselines. Hidden words are left out, or masked as tfxai.Text says.
+                tfxai.baselines. Token ids: by the padding id, 0, unless another is given. Hidden words are left out, or
+                masked as tfxai.Text says.
     distance:   "cosine" or "euclidean", between the bits of a coalition and all ones.
     width:      of the kernel, in units of the distance.
     ridge:      strength of the penalty; 0 for none. It shrinks the weights of few parts much.
-    background: training rows (R, ...) like the inputs; hidden parts then come from a random row. Needed for tables.
+    background: training rows (R, ...) like the inputs (a dict of columns or a DataFrame, too); hidden parts then come from
+                a random row. Needed for tables.
     seed:       of the coalitions and rows, the same for every input.
-    input:      which of several inputs is hidden (key or number); unless given the first image, else the first; all
-                together if each is one column of a table.
+    input:      which of several inputs is hidden (key or number). Unless given, the first image; without images all
+                tables and token ids together, each token and each input a part (each column, where every table has
+                several), but not what masks tokens; else the first.
 
     Raises ValueError if a setting is wrong, a label map does not fit or has one segment only, or a text has no words.
     Warns where a segmenter finds one segment only, and uses a grid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline
 from tfxai.engines import (
     Attribution,
+    Example,
+    HiddenInput,
     Method,
     Perturb,
     Perturbed,
@@ -21,7 +24,10 @@ from tfxai.engines import (
     Tracer,
     attribution_of,
     hidden_input,
+    hidden_inputs,
+    joined_values,
     shown,
+    side_by_side,
     visible,
 )
 from tfxai.model import Needs
@@ -37,10 +43,12 @@ class Occlusion(Method):
     The last window lies flush with the edge. Cost: one forward pass per window.
 
     window:   its length along each axis, or one for all, in pixels, steps or columns; unless given, one column of a
-              row, and a seventh of each side of anything else.
+              row, one token, and a seventh of each side of anything else. Of several inputs that are hidden together
+              each token and each input (each column, where every table has several).
     stride:   from one window to the next, at most the window; unless given, half of the window.
-    baseline: what hidden places look like (a number, an array, a function of tfxai.baselines); of token ids, an id.
-    input:    which of several inputs is hidden (key or number); unless given the first image, else the first.
+    baseline: what hidden places look like (a number, an array, a function of tfxai.baselines, or a dict of these for
+              several inputs); of token ids, an id, usually 0 for padding; of words a word, unless given none ("").
+    input:    which of several inputs is hidden (key or number); unless given as for LIME, one after another.
 
     Raises ValueError if the window is larger than the input, or the stride larger than the window.
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013. arXiv:1311.2901, section 4.2
@@ -54,12 +62,37 @@ class Occlusion(Method):
     default_score = "output"
 
     def attribute(self, request: Request) -> Attribution:
-        part = hidden_input(request, self.input, "Occlusion")
+        network = request.network
+        hidden = hidden_inputs(request, self.input)
+        parts = [HiddenInput(network, which) for which in hidden]
+        if len(parts) == 1 and parts[0].array.dtype == object:
+            parts = [hidden_input(request, self.input, "Occlusion")]  # which refuses texts
+        baselines = request.for_each_input(self.baseline)
+        usual = [self._usual(part) for part in parts]
+        if len(parts) > 1:  # each is a part as a whole, if it is none of several
+            labels = side_by_side(network, hidden)
+            usual = [[1] * each.ndim if np.ptp(each) else list(each.shape) for each in labels]
+        slides = [
+            self._slides(part, own, baselines[part.which]) for part, own in zip(parts, usual, strict=True)
+        ]
+        engine = Perturb(request, sum(len(slide.corners) for slide in slides) * len(network))
+        examples, maps = [], []
+        for example in engine.examples():
+            found: list[NDArray | None] = [None] * len(network.arrays)
+            for slide in slides:
+                found[slide.part.which] = slide.map(engine, example, 1 / len(slides))
+            maps.append(found)
+            examples.append(example)
+        return attribution_of(examples, joined_values(maps))
+
+    def _usual(self, part: HiddenInput) -> list[int]:
+        """Lengths of the window along each axis, unless they are given."""
+        return [1] if part.array.ndim == 2 else [-(-n // 7) for n in part.space]
+
+    def _slides(self, part: HiddenInput, usual: list[int], baseline: Baseline) -> _Slides:
         space = part.space
-        window = _lengths(
-            self.window, "window", space, [1] if part.array.ndim == 2 else [-(-n // 7) for n in space]
-        )
-        stride = _lengths(self.stride, "stride", space, [max(1, n // 2) for n in window])
+        window = _lengths(self.window if space else None, "window", space, usual)
+        stride = _lengths(self.stride if space else None, "stride", space, [max(1, n // 2) for n in window])
         for n, w, s in zip(space, window, stride, strict=True):
             if w > n or s > w:
                 raise ValueError(
@@ -70,17 +103,26 @@ class Occlusion(Method):
             sorted({*range(0, n - w + 1, s), n - w}) for n, w, s in zip(space, window, stride, strict=True)
         ]
         corners = np.array(list(itertools.product(*starts)), np.int32)
-        hidden = part.hidden(self.baseline)
+        corners = corners.reshape(math.prod(map(len, starts)), len(space))
+        return _Slides(part, window, corners, part.hidden(baseline))
 
-        engine = Perturb(request, len(corners) * len(part.array))
-        windows = _Windows(part.which, space, window)
-        examples, maps = [], []
-        for example in engine.examples():
-            number = example.number
-            scores = engine.run(windows, example, [corners], [hidden[number : number + 1]]).scores
-            maps.append(_spread(example.scores - scores, corners, window, space))
-            examples.append(example)
-        return attribution_of(examples, part.values(np.concatenate(maps)))
+
+@dataclasses.dataclass(frozen=True)
+class _Slides:
+    """The windows over one input: their lengths, their first corners (M, axes), and what is behind them (N, ...)."""
+
+    part: HiddenInput
+    window: tuple[int, ...]
+    corners: NDArray
+    hidden: NDArray
+
+    def map(self, engine: Perturb, example: Example, share: float) -> NDArray:
+        """(K, *space) falls of the score, with one channel where the input has channels."""
+        windows = _Windows(self.part.which, self.part.space, self.window)
+        behind = [self.hidden[example.number : example.number + 1]]
+        scores = engine.run(windows, example, [self.corners], behind, share=share).scores
+        falls = _spread(example.scores - scores, self.corners, self.window, self.part.space)
+        return falls[..., None] if self.part.array.ndim > 2 else falls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +136,7 @@ class _Windows:
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
     ) -> Perturbed:
-        inside: Tensor = True
+        inside = tf.ones([tf.shape(plan[0])[0], *[1] * len(self.space)], tf.bool)
         for axis, (length, size) in enumerate(zip(self.space, self.window, strict=True)):
             place, start = tf.range(length), plan[0][:, axis, None]
             along = (place >= start) & (place < start + size)

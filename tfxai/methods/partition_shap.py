@@ -42,16 +42,17 @@ class PartitionSHAP(Method):
     The input is halved again and again, always where the score moves most, and each half gets its Owen value. The
     values are spread evenly over the places of the smallest regions reached and add up to score(input) - score(all
     hidden), as `delta` tells. Images and volumes are halved along their longest side, series and texts in the middle,
-    tables by the correlation of their columns. All classes of a call share one choice of regions. Cost: at most `evals` forward passes per input (times the rows of the
+    tables by the correlation of their columns, several inputs in their order. All classes of a call share one choice of regions. Cost: at most `evals` forward passes per input (times the rows of the
     background), whatever the number of classes.
 
     evals:  budget of coalitions, 2 or more; two for the whole and the empty input, two for every split.
     masker: what hides: "blur(h,w)" (a box of so many pixels; of a series, its first number), "inpaint" (from what is
             still visible around), "mean" (each example's mean colour), a number, an array of one example, a function of
             tfxai.baselines, or training rows (R, ...) like the inputs, over which the score is averaged (more than 100
-            are thinned to 100; needed for tables). Hidden words are left out, or masked as tfxai.Text says.
+            are thinned to 100; needed for tables). Token ids: by the padding id, 0, unless another is given. Hidden
+            words are left out, or masked as tfxai.Text says.
     seed:   of the thinning.
-    input:  which of several inputs is hidden, as for LIME.
+    input:  as for LIME.
 
     Raises ValueError if a setting is wrong or does not fit the inputs.
     Owen values: Lundberg, https://shap.readthedocs.io; Owen, Values of Games with a Priori Unions, 1977.
@@ -88,7 +89,8 @@ class PartitionSHAP(Method):
                 )
             coalitions = dataclasses.replace(coalitions, fill=inpainted)
         behind = coalitions.behind(self._hides(coalitions), self.seed, "PartitionSHAP")
-        correlated = coalitions.rows and not coalitions.columns and coalitions.is_data(self.masker)
+        together = coalitions.several or coalitions.tokens  # halved in their order
+        correlated = coalitions.rows and not together and coalitions.is_data(self.masker)
         engine = coalitions.engine(self.evals * len(request.network))
         examples, cut, weights, deltas = [], [], [], []
         for example in engine.examples():
@@ -120,6 +122,10 @@ class PartitionSHAP(Method):
         return coalitions.scores(engine, example, parts, visible, hidden, share=share)
 
     def _hides(self, coalitions: Coalitions) -> Background:
+        if coalitions.tokens and isinstance(self.masker, str) and _box(self.masker) is None:
+            raise ValueError(
+                f"PartitionSHAP(masker={self.masker!r}) is not for token ids. Give the id that stands for none, or rows of ids."
+            )
         if not isinstance(self.masker, str) or coalitions.rows:
             return self.masker
         box = _box(self.masker)
@@ -133,6 +139,10 @@ def _box(masker: str) -> tuple[int, int] | None:
 
 def _blurred(array: NDArray, box: tuple[int, int]) -> NDArray:
     """Mean over a box around each place; of volumes, of its first length along all axes but the last two."""
+    if np.isnan(array).any():
+        raise ValueError(
+            'PartitionSHAP: the inputs hold missing values (NaN), which cannot be blurred. Give another masker, such as "mean".'
+        )
     axes = array.ndim - 2
     sizes: Any = (*box[:1] * max(axes - 1, 1), *box[1:] * (axes > 1), 1)
     return np.stack([uniform_filter(x, sizes, mode="mirror") for x in array]).astype(array.dtype)
@@ -267,9 +277,10 @@ class Cluster:
         if len(rows) < 3 or rows.dtype.kind not in "fiu":
             return Box.whole((columns,))
         with np.errstate(invalid="ignore", divide="ignore"):
-            alike = np.nan_to_num(
-                np.abs(np.corrcoef(rows, rowvar=False))
-            )  # constant columns are like no other
+            missing = np.isnan(rows).any()
+            found = np.ma.corrcoef(np.ma.masked_invalid(rows), rowvar=False).filled(0) if missing else None
+            found = np.corrcoef(rows, rowvar=False) if found is None else found
+            alike = np.nan_to_num(np.abs(found))  # constant columns are like no other
         apart = np.clip(1 - alike, 0, 1)
         np.fill_diagonal(apart, 0)
         clusters = [cls((np.array([column]),)) for column in range(columns)]

@@ -55,6 +55,7 @@ class RISE(Method):
     input: str | int | None = None
     needs = Needs(gradients=False)
     default_score = "output"
+    only_images = True
 
     def __post_init__(self) -> None:
         check_whole(self, samples=1, cells=2, seed=0)
@@ -66,6 +67,10 @@ class RISE(Method):
             raise ValueError(
                 f"RISE is for images, (N, H, W, channels); this input has shape {part.array.shape}. Use Occlusion, LIME "
                 "or KernelSHAP."
+            )
+        if np.isnan(part.array).any():
+            raise ValueError(
+                "RISE blends images with what hides them, and the inputs hold missing values (NaN). Clean them, or use Occlusion."
             )
         sides = part.space
         steps = [-(-side // self.cells) for side in sides]

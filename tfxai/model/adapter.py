@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.hub import Module
-from tfxai.inputs import is_float, specs_of
+from tfxai.inputs import Frame, is_float, specs_of
 from tfxai.model.embeddings import is_embedding
 from tfxai.model.fixed_batch import FixedBatch, size_among
 from tfxai.model.layer_call import LayerCall
@@ -45,12 +45,14 @@ class Adapter(abc.ABC):
     can_freeze:  its weights can be written into a trace.
     has_aliases: several of its layers may be names of one tensor; the shortest comes first.
     runs_python: it is called from the graph, in Python.
+    is_function: it is a plain function, which takes whatever it takes.
     """
 
     has_layers: ClassVar[bool] = True
     can_freeze: ClassVar[bool] = False
     has_aliases: ClassVar[bool] = False
     runs_python: ClassVar[bool] = False
+    is_function: ClassVar[bool] = False
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -119,8 +121,22 @@ class Adapter(abc.ABC):
         """The layer of this name, where names are the model's own business; None: look through the paths."""
         return None
 
-    def without_gradients(self, cache: TraceCache, inputs: Inputs, arrays: Sequence[NDArray]) -> Adapter:
-        """The adapter for a method that needs no gradients, which may take models that others cannot."""
+    @property
+    def makes_frames(self) -> bool:
+        """Whether the model is given DataFrames."""
+        return False
+
+    def without_gradients(
+        self,
+        cache: TraceCache,
+        inputs: Inputs,
+        arrays: Sequence[NDArray],
+        table: tuple[Frame, Sequence[NDArray]] | None = None,
+    ) -> Adapter:
+        """The adapter for a method that needs no gradients, which may take models that others cannot.
+
+        table: the DataFrame that the inputs came as, with their arrays in float64.
+        """
         return self
 
     def refusal(self, shapes: str, error: Exception) -> str:

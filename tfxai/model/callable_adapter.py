@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.inputs import pack, skeleton
+from tfxai.inputs import Frame, missing_values, pack, restored, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, named_outputs
 from tfxai.model.fixed_batch import FixedBatch, size_among
 from tfxai.model.tracing import TRACING, TraceCache, shapes_of
@@ -22,6 +23,7 @@ class CallableAdapter(Adapter):
     """A function from a batch of tensors to scores."""
 
     has_layers = False
+    is_function = True
 
     def find_layers(self) -> list[tuple[str, Layer]]:
         return []
@@ -47,25 +49,54 @@ class CallableAdapter(Adapter):
             raise TypeError("it returned something that is not a tensor")
         return ModelOutput(outputs, named_outputs(self.model, outputs), [])
 
-    def without_gradients(self, cache: TraceCache, inputs: Inputs, arrays: Sequence[NDArray]) -> Adapter:
+    def without_gradients(
+        self,
+        cache: TraceCache,
+        inputs: Inputs,
+        arrays: Sequence[NDArray],
+        table: tuple[Frame, Sequence[NDArray]] | None = None,
+    ) -> Adapter:
         """An adapter for arrays, if the function does not run on tensors. It is tried once for each kind of inputs."""
         kinds = repr(skeleton(inputs)) + str([(array.shape[1:], array.dtype.str) for array in arrays])
+        kinds += repr(None if table is None else table[0].key)
         if kinds not in cache.array_outputs:
-            cache.array_outputs[kinds] = self._outputs_for_one(inputs, arrays)
-        outputs = cache.array_outputs[kinds]
-        return self if outputs is None else ArrayCallableAdapter(self.model, skeleton(inputs), outputs)
+            runs = self._runs_on_tensors(inputs, arrays)
+            cache.array_outputs[kinds] = None if runs else self._found(skeleton(inputs), table, arrays)
+        found = cache.array_outputs[kinds]
+        return self if found is None else ArrayCallableAdapter(self.model, *found)
 
-    def _outputs_for_one(self, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
-        """What it returns for one example as arrays; None if it runs on tensors."""
+    def _runs_on_tensors(self, inputs: Inputs, arrays: Sequence[NDArray]) -> bool:
         call = tf.function(
             lambda *tensors: self.run(pack(inputs, tensors), tensors, {}, ()).outputs, autograph=False
         )
         try:
-            with TRACING:
+            with TRACING, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it is called again, on what it takes
                 call.get_concrete_function(*shapes_of(list(arrays)))
-            return None
+            return True
         except Exception:  # whatever it does not like about tensors, it may like arrays
-            return tried(self.model, inputs, [array[:1] for array in arrays])
+            return False
+
+    def _found(
+        self,
+        structure: Structure,
+        table: tuple[Frame, Sequence[NDArray]] | None,
+        arrays: Sequence[NDArray],
+    ) -> tuple[Structure | Frame, Any]:
+        """What it takes (a DataFrame, if it came and the function likes it), and what it returns for one example."""
+        # One that misses a value, if there is any, tells most.
+        number = int(np.argmax(np.any([missing_values(array) for array in arrays], axis=0)))
+        one = [array[number : number + 1] for array in arrays]
+        if table is None:
+            return structure, tried(self.model, structure, one)
+        frame, exact = table
+        try:
+            return frame, tried(self.model, frame, [array[number : number + 1] for array in exact])
+        except ValueError as error:
+            try:
+                return structure, tried(self.model, structure, one)
+            except ValueError:
+                raise error from None
 
     def refusal(self, shapes: str, error: Exception) -> str:
         if isinstance(error, (NotImplementedError, AttributeError, TypeError)):
@@ -80,14 +111,21 @@ class CallableAdapter(Adapter):
 class ArrayCallableAdapter(CallableAdapter):
     """A function from a batch of arrays, or of lists of strings, to arrays. It is called from the graph.
 
-    structure: of the inputs, empty. sample: what it returned for one example.
+    structure: of the inputs, empty, or the DataFrame that they come as. sample: what it returned for one example.
     """
 
     runs_python = True
 
-    def __init__(self, model: Model, structure: Structure, sample: Structure) -> None:
+    def __init__(self, model: Model, structure: Structure | Frame, sample: Structure) -> None:
         super().__init__(model)
         self.structure, self.sample = structure, sample
+
+    @property
+    def makes_frames(self) -> bool:
+        return isinstance(self.structure, Frame)
+
+    def fingerprint(self) -> tuple[Hashable, list[Any]]:
+        return self.structure.key if isinstance(self.structure, Frame) else (), []
 
     def run(
         self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants
@@ -104,8 +142,7 @@ class ArrayCallableAdapter(CallableAdapter):
         structure, model = self.structure, _weakly(self.model)
 
         def call(*arrays: NDArray) -> list[NDArray]:
-            inputs = pack(structure, [readable(array) for array in arrays])
-            outputs = tf.nest.flatten(as_arrays(model()(inputs)))
+            outputs = tf.nest.flatten(as_arrays(model()(fed(structure, arrays))))
             if any(output.shape[:1] != (len(arrays[0]),) for output in outputs):
                 raise ValueError(
                     f"The callable returned shape {outputs[0].shape} for {len(arrays[0])} examples. Return one row of "
@@ -129,10 +166,10 @@ def _weakly(model: Model) -> Callable[[], Model]:
         return lambda: model
 
 
-def tried(model: Model, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
+def tried(model: Model, structure: Structure | Frame, arrays: Sequence[NDArray]) -> Any:
     """What a callable returns for one example, as arrays. Raises ValueError if it fails, or returns no such rows."""
     try:
-        outputs = as_arrays(model(pack(inputs, [readable(array) for array in arrays])))
+        outputs = as_arrays(model(fed(structure, arrays)))
     except Exception as error:
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise ValueError(
@@ -156,8 +193,13 @@ def as_arrays(outputs: Any) -> Any:
     return np.asarray(outputs, np.float32)
 
 
+def fed(structure: Structure | Frame, arrays: Sequence[NDArray]) -> Any:
+    """What a callable is given: arrays and lists of strings in their structure, or a DataFrame."""
+    if isinstance(structure, Frame):
+        return structure.rebuilt(arrays)
+    return pack(structure, [readable(array) for array in arrays])
+
+
 def readable(array: NDArray) -> Any:
     """Strings come out of TensorFlow as bytes; functions of texts expect a list of str."""
-    if array.dtype != object:
-        return array
-    return tf.nest.map_structure(lambda x: x.decode() if isinstance(x, bytes) else x, array.tolist())
+    return array if array.dtype != object else restored(array).tolist()

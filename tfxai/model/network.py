@@ -13,12 +13,11 @@ import functools
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.inputs import checked_arrays, flatten, pack, skeleton
-from tfxai.model.adapter import Adapter, Constants, ModelOutput
+from tfxai.inputs import flatten, in_order, pack, skeleton
+from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.at_rest import at_rest
 from tfxai.model.casts import CAST, read_instead
 from tfxai.model.families import adapter_of
@@ -27,6 +26,7 @@ from tfxai.model.forward_pass import ForwardPass, Place
 from tfxai.model.lookups import Embedded
 from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.places import Places, PlacesRecord, numbers_from
+from tfxai.model.taking import taken
 from tfxai.model.tracing import (
     TRACING,
     Body,
@@ -40,7 +40,6 @@ from tfxai.model.tracing import (
 )
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Tensor, Values, warn
-from tfxai.text import Text
 
 DIALS = tf.TensorSpec([2], tf.int32)  # of every trace, in front of its arguments: the seed, and a row's place
 FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
@@ -77,7 +76,8 @@ class Network:
 
     adapter:   how the model is read.
     arrays:    the inputs as a flat list of arrays (N, ...), in the types that the model takes.
-    structure: the inputs as they were given: array, dict, list or tuple.
+    structure: the inputs as they were given: array, dict, list or tuple; of a table an array, or a dict of its columns.
+    frame:     the DataFrame that the inputs came as, if they did.
     places:    for each array where it is explained.
     tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
     batch:     how many rows the model takes at once, where it takes no other number; None: any.
@@ -103,21 +103,14 @@ class Network:
                 f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model, or one of "
                 "tfxai.hub."
             )
-        if isinstance(inputs, str):
-            raise ValueError("inputs is a single text. Give a list of texts: [text].")
-        if isinstance(inputs, (list, tuple)) and inputs and not any(np.ndim(x) for x in inputs):
-            inputs = Text(inputs) if all(isinstance(x, str) for x in inputs) else np.asarray(inputs)
-        self.structure = inputs
-        adapter.check_built()
-        self.arrays = checked_arrays(model, inputs, adapter.looks_up)
         self._cache = cache_of(model)
-        if not needs.gradients:
-            adapter = adapter.without_gradients(self._cache, inputs, self.arrays)
-        self.adapter: Adapter = adapter
-        self.batch: FixedBatch | None = adapter.batch
-        settings, self._read = adapter.fingerprint()
+        given = taken(model, inputs, adapter, self._cache, needs.gradients)
+        self.structure = inputs = given.structure
+        self.arrays, self.frame, self.adapter = given.arrays, given.frame, given.adapter
+        self.batch: FixedBatch | None = self.adapter.batch
+        settings, self._read = self.adapter.fingerprint()
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
-        self._key: Hashable = (fingerprint, type(adapter).__name__, self.batch)
+        self._key: Hashable = (fingerprint, type(self.adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
         self._dials: Tensor = (
             None  # while a trace is made: seed and place, which may change without a new trace
@@ -160,6 +153,15 @@ class Network:
             and self.tables[which] is not None
             and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
         )
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether values may be missing (NaN, None): a function on arrays knows itself what it makes of them."""
+        return self.adapter.runs_python
+
+    def in_order(self, given: Any) -> Any:
+        """What belongs to the inputs (a background, a baseline): tables as arrays, with columns in the order of the inputs."""
+        return in_order(given, self.structure, self.frame)
 
     def pack(self, flat: Sequence[Any]) -> Values:
         """A flat list in the structure of the inputs."""
@@ -265,7 +267,7 @@ class Network:
                 replacements = place.replacing(point, replacements)
         # Made before the model runs, so that operations stay in an order in which they can run.
         fractions = {
-            i: tf.cast(fed[i] if points is None or points[i] is None else points[i], tf.float32)
+            i: tf.cast(fed[i] if not ends or ends[i] is None else ends[i], tf.float32)
             for i, place in enumerate(self.places)
             if place == CAST
         }
