@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.engines.request import Attribution, Request
-from tfxai.model import Needs, Network
+from tfxai.model import Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
 from tfxai.support import Inputs, Model
@@ -51,17 +51,21 @@ class Method(abc.ABC):
         jit_compile: bool = False,
     ) -> Explanation:
         name = type(self).__name__
-        network = Network(model, inputs, self.needs, name, seed=getattr(self, "seed", 0))
-        request = Request.of(
-            network,
-            targets,
-            self.default_score if score is None else score,
-            name,
-            batch_size=batch_size,
-            progress=progress,
-            jit_compile=jit_compile,
-        )
-        return request.explanation(self.attribute(request), described=described(self))
+        seed = getattr(self, "seed", 0)
+
+        def explained(network: Network) -> Explanation:
+            request = Request.of(
+                network,
+                targets,
+                self.default_score if score is None else score,
+                name,
+                batch_size=batch_size,
+                progress=progress,
+                jit_compile=jit_compile,
+            )
+            return request.explanation(self.attribute(request), described=described(self))
+
+        return run_at_own_batch(lambda: Network(model, inputs, self.needs, name, seed), explained)
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:

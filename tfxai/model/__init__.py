@@ -9,6 +9,7 @@ from tfxai.model.lookups import Embedded
 from tfxai.model.maps import LayerChoice, Maps, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place, thawed
 from tfxai.model.operations import again, operations_ahead, operations_behind
+from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.tracing import Body, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
@@ -36,6 +37,7 @@ __all__ = [
     "named_call",
     "operations_ahead",
     "operations_behind",
+    "run_at_own_batch",
     "sample_inputs",
     "thawed",
     "weighted_layers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -51,11 +52,11 @@ class CallableAdapter(Adapter):
         """An adapter for arrays, if the function does not run on tensors. It is tried once for each kind of inputs."""
         kinds = repr(skeleton(inputs)) + str([(array.shape[1:], array.dtype.str) for array in arrays])
         if kinds not in cache.array_outputs:
-            cache.array_outputs[kinds] = self._outputs_for_one(inputs, arrays)
+            cache.array_outputs[kinds] = self._outputs_for_one(inputs, arrays, cache)
         outputs = cache.array_outputs[kinds]
         return self if outputs is None else ArrayCallableAdapter(self.model, skeleton(inputs), outputs)
 
-    def _outputs_for_one(self, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
+    def _outputs_for_one(self, inputs: Inputs, arrays: Sequence[NDArray], cache: TraceCache) -> Any:
         """What it returns for one example as arrays; None if it runs on tensors."""
         call = tf.function(
             lambda *tensors: self.run(pack(inputs, tensors), tensors, {}, ()).outputs, autograph=False
@@ -65,7 +66,15 @@ class CallableAdapter(Adapter):
                 call.get_concrete_function(*shapes_of(list(arrays)))
             return None
         except Exception:  # whatever it does not like about tensors, it may like arrays
+            pass
+        try:
             return tried(self.model, inputs, [array[:1] for array in arrays])
+        except ValueError as error:
+            with contextlib.suppress(ValueError):  # it may take just as many as the user gave
+                outputs = tried(self.model, inputs, arrays)
+                cache.batch = len(arrays[0])
+                return tf.nest.map_structure(lambda output: output[:1], outputs)
+            raise error
 
     def refusal(self, shapes: str, error: Exception) -> str:
         if isinstance(error, (NotImplementedError, AttributeError, TypeError)):
@@ -130,7 +139,7 @@ def _weakly(model: Model) -> Callable[[], Model]:
 
 
 def tried(model: Model, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
-    """What a callable returns for one example, as arrays. Raises ValueError if it fails, or returns no such rows."""
+    """What a callable returns for some examples, as arrays. Raises ValueError if it fails, or returns no such rows."""
     try:
         outputs = as_arrays(model(pack(inputs, [readable(array) for array in arrays])))
     except Exception as error:
@@ -140,9 +149,10 @@ def tried(model: Model, inputs: Inputs, arrays: Sequence[NDArray]) -> Any:
             f"{first_line(error)}"
         ) from error
     for output in tf.nest.flatten(outputs):
-        if output.shape[:1] != (1,):
+        if output.shape[:1] != (count := len(arrays[0]),):
+            examples = "one example" if count == 1 else f"{count} examples"
             raise ValueError(
-                f"The callable returned shape {output.shape} for one example. Return one row of scores per example."
+                f"The callable returned shape {output.shape} for {examples}. Return one row of scores per example."
             )
     return outputs
 

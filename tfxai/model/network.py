@@ -28,6 +28,7 @@ from tfxai.model.places import Places, PlacesRecord, numbers_from
 from tfxai.model.tracing import (
     TRACING,
     Body,
+    ModelFailed,
     TracedFunction,
     cache_of,
     digest_of,
@@ -112,7 +113,8 @@ class Network:
         if not needs.gradients:
             adapter = adapter.without_gradients(self._cache, inputs, self.arrays)
         self.adapter: Adapter = adapter
-        self.batch: FixedBatch | None = adapter.batch
+        found = self._cache.batch
+        self.batch: FixedBatch | None = adapter.batch or (None if found is None else FixedBatch(found))
         settings, self._read = adapter.fingerprint()
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
         self._key: Hashable = (fingerprint, type(adapter).__name__, self.batch)
@@ -267,7 +269,7 @@ class Network:
         except Exception as error:
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
-            raise ValueError(self.adapter.refusal(words, error)) from error
+            raise ModelFailed(self.adapter.refusal(words, error)) from error
 
     def filled(self, tensors: Sequence[Tensor | None]) -> list[Any]:
         """Tensors (n, ...) as the model takes them: as they are, or filled up to its own batch size."""
