@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from numpy.typing import NDArray
 
 from tfxai.engines import Request, ScoredBody, Tracer, run_in_batches
-from tfxai.model import Network
+from tfxai.model import Network, run_at_own_batch
 from tfxai.scores import ClassScore
 from tfxai.support import Inputs, Model, Tensor
 
@@ -31,9 +31,13 @@ def probabilities(
 
     Raises ValueError if an argument is wrong, or the output holds no class scores.
     """
-    network, score = Network(model, inputs), ClassScore("probability", output)
-    request = Request.of(network, None, score, "probabilities", batch_size=batch_size, progress=progress)
-    return run_in_batches(request, _Classes(score))
+    score = ClassScore("probability", output)
+
+    def found(network: Network) -> NDArray:
+        request = Request.of(network, None, score, "probabilities", batch_size=batch_size, progress=progress)
+        return run_in_batches(request, _Classes(score))
+
+    return run_at_own_batch(lambda: Network(model, inputs), found)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfxai.engines.left_out import warn_of_left_out
 from tfxai.engines.request import Attribution, Request
-from tfxai.model import Needs, Network
+from tfxai.model import Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
 from tfxai.support import Inputs, Model
@@ -56,26 +56,30 @@ class Method(abc.ABC):
         jit_compile: bool = False,
     ) -> Explanation:
         name = type(self).__name__
-        network = Network(model, inputs, self.needs, name, seed=getattr(self, "seed", 0))
-        request = Request.of(
-            network,
-            targets,
-            self.default_score if score is None else score,
-            name,
-            batch_size=batch_size,
-            progress=progress,
-            jit_compile=jit_compile,
-        )
-        attribution = self.attribute(request)
-        warn_of_left_out(
-            network,
-            attribution.values,
-            name,
-            self.needs,
-            chosen=getattr(self, "input", None) is not None,
-            only_images=self.only_images,
-        )
-        return request.explanation(attribution, described=described(self))
+        seed = getattr(self, "seed", 0)
+
+        def explained(network: Network) -> Explanation:
+            request = Request.of(
+                network,
+                targets,
+                self.default_score if score is None else score,
+                name,
+                batch_size=batch_size,
+                progress=progress,
+                jit_compile=jit_compile,
+            )
+            attribution = self.attribute(request)
+            warn_of_left_out(
+                network,
+                attribution.values,
+                name,
+                self.needs,
+                chosen=getattr(self, "input", None) is not None,
+                only_images=self.only_images,
+            )
+            return request.explanation(attribution, described=described(self))
+
+        return run_at_own_batch(lambda: Network(model, inputs, self.needs, name, seed), explained)
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:

@@ -37,6 +37,7 @@ class Flat:
     outputs: name -> tensor ("operation:0").
     values:  placeholder -> key of the variable whose value it stands for.
     handles: placeholder -> key of the variable or table whose handle it stands for, where no value will do.
+    written: keys of the variables that it would have set, such as the state of a recurrent layer. It does not.
     """
 
     graph: GraphDef
@@ -44,6 +45,7 @@ class Flat:
     outputs: dict[str, str]
     values: dict[str, Hashable]
     handles: dict[str, Hashable]
+    written: tuple[Hashable, ...] = ()
 
     @functools.cached_property
     def nodes(self) -> dict[str, NodeDef]:
@@ -57,7 +59,7 @@ class Flat:
         graph.node.extend(kept.values())
         values = {name: key for name, key in self.values.items() if name in kept}
         handles = {name: key for name, key in self.handles.items() if name in kept}
-        return Flat(graph, self.inputs, dict(outputs), values, handles)
+        return Flat(graph, self.inputs, dict(outputs), values, handles, self.written)
 
 
 def flat(
@@ -75,6 +77,8 @@ def flat(
     held = {name: without_calls(name) for name, node in nodes.items() if node.op in REFERENCES}
     sources = {**sources, **{name: sources[plain] for name, plain in held.items() if plain in sources}}
     outputs = {name: moved.get(full(tensor), full(tensor)) for name, tensor in outputs.items()}
+    set_there = [_source(node, nodes, sources) for node in nodes.values() if node.op == "AssignVariableOp"]
+    written = tuple(dict.fromkeys(sources[name] for name in set_there if name is not None))
     nodes = _behind([*outputs.values(), *inputs.values()], nodes)
     _strip(nodes)
     values, renamed = _read_values(nodes, sources)
@@ -86,7 +90,7 @@ def flat(
     laid_out.node.extend(nodes[name] for name in _order(nodes))
     carry_library(graph, laid_out)
     values = {name: key for name, key in values.items() if name in nodes}
-    return Flat(laid_out, dict(inputs), outputs, values, handles)
+    return Flat(laid_out, dict(inputs), outputs, values, handles, written)
 
 
 def _behind(tensors: Iterable[str], nodes: Mapping[str, NodeDef]) -> dict[str, NodeDef]:
@@ -152,7 +156,7 @@ def _source(node: NodeDef, nodes: Mapping[str, NodeDef], sources: Mapping[str, H
     if not node.input:
         return None
     name = op_name(node.input[0])
-    while name not in sources and nodes[name].op in _PASSING:
+    while name not in sources and name in nodes and nodes[name].op in _PASSING:
         name = op_name(nodes[name].input[0])
     return name if name in sources else None
 

@@ -90,7 +90,14 @@ class Module:
     @property
     def batch(self) -> int | None:
         """How many examples it takes at once, where it was saved for one number of them; None: any."""
-        return _fixed_batch(self.inputs)
+        named = [spec.shape for spec in self.inputs.values()] + [state.shape for state in self.states]
+        return next((shape[0] for shape in named if shape.rank and shape[0] is not None), None)
+
+    @property
+    def states(self) -> list[Variable]:
+        """What recurrent layers keep from batch to batch, (examples, units ...) each."""
+        held = [self._store.by_key[key] for key in self._graph.written if key in self._store.by_key]
+        return [v for v in held if len(v.shape) > 1 and v.dtype.is_floating]
 
     @property
     def variables(self) -> dict[str, Variable]:
@@ -334,11 +341,6 @@ def is_endpoint(tensor: Tensor | tf.TensorSpec, batch: int | None = None) -> boo
     return tensor.dtype.is_floating and (
         tensor.shape.rank is None or (tensor.shape.rank > 0 and tensor.shape[0] in (None, batch))
     )
-
-
-def _fixed_batch(specs: Mapping[str, tf.TensorSpec]) -> int | None:
-    ranked = [spec.shape for spec in specs.values() if spec.shape.rank]
-    return next((shape[0] for shape in ranked if shape[0] is not None), None)
 
 
 def _specs(tensors: Mapping[str, Tensor]) -> dict[str, tf.TensorSpec]:

@@ -11,6 +11,7 @@ from tfxai.model.lookups import Embedded
 from tfxai.model.maps import LayerChoice, MapPiece, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place, thawed
 from tfxai.model.operations import again, called_graph, operations_ahead, operations_behind
+from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
 from tfxai.model.tracing import Body, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
@@ -47,6 +48,7 @@ __all__ = [
     "operations_ahead",
     "operations_behind",
     "results_of",
+    "run_at_own_batch",
     "sample_inputs",
     "thawed",
     "weighted_layers",

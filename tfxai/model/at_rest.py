@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -122,12 +123,14 @@ OTHER_DRAWS = {
 
 def _elsewhere(op: Operation) -> tuple[int, Tensor]:
     """A variable that nobody reads, to be written instead."""
-    dtype = op.inputs[1].dtype
+    return 0, op.graph.capture(_spare(op.inputs[1].dtype))
+
+
+@functools.cache
+def _spare(dtype: tf.DType) -> Tensor:
+    # tf.function lets nobody make a tf.Variable while it traces; a handle is enough.
     with tf.init_scope():
-        spare = tf.Variable(tf.zeros([], dtype), shape=tf.TensorShape(None), trainable=False)
-    graph = op.graph
-    graph.__dict__.setdefault("_spare_variables", []).append(spare)  # it lives as long as the graph
-    return 0, graph.capture(spare.handle)
+        return tf.raw_ops.VarHandleOp(dtype=dtype, shape=tf.TensorShape(None), shared_name=f"tfxai_{dtype.name}")
 
 
 def _zero(op: Operation) -> tuple[int, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -61,7 +62,7 @@ class CallableAdapter(Adapter):
         kinds += repr(None if table is None else table[0].key)
         if kinds not in cache.array_outputs:
             runs = self._runs_on_tensors(inputs, arrays)
-            cache.array_outputs[kinds] = None if runs else self._found(skeleton(inputs), table, arrays)
+            cache.array_outputs[kinds] = None if runs else self._found(skeleton(inputs), table, arrays, cache)
         found = cache.array_outputs[kinds]
         return self if found is None else ArrayCallableAdapter(self.model, *found)
 
@@ -82,13 +83,14 @@ class CallableAdapter(Adapter):
         structure: Structure,
         table: tuple[Frame, Sequence[NDArray]] | None,
         arrays: Sequence[NDArray],
+        cache: TraceCache,
     ) -> tuple[Structure | Frame, Any]:
         """What it takes (a DataFrame, if it came and the function likes it), and what it returns for one example."""
         # One that misses a value, if there is any, tells most.
         number = int(np.argmax(np.any([missing_values(array) for array in arrays], axis=0)))
         one = [array[number : number + 1] for array in arrays]
         if table is None:
-            return structure, tried(self.model, structure, one)
+            return structure, self._tried(structure, one, arrays, cache)
         frame, exact = table
         try:
             return frame, tried(self.model, frame, [array[number : number + 1] for array in exact])
@@ -97,6 +99,19 @@ class CallableAdapter(Adapter):
                 return structure, tried(self.model, structure, one)
             except ValueError:
                 raise error from None
+
+    def _tried(
+        self, structure: Structure, one: Sequence[NDArray], arrays: Sequence[NDArray], cache: TraceCache
+    ) -> Any:
+        """What it returns for one example, by itself or among as many as the user gave."""
+        try:
+            return tried(self.model, structure, one)
+        except ValueError as error:
+            with contextlib.suppress(ValueError):  # it may take just as many as the user gave
+                outputs = tried(self.model, structure, arrays)
+                cache.batch = len(arrays[0])
+                return tf.nest.map_structure(lambda output: output[:1], outputs)
+            raise error
 
     def refusal(self, shapes: str, error: Exception) -> str:
         if isinstance(error, (NotImplementedError, AttributeError, TypeError)):
@@ -167,7 +182,7 @@ def _weakly(model: Model) -> Callable[[], Model]:
 
 
 def tried(model: Model, structure: Structure | Frame, arrays: Sequence[NDArray]) -> Any:
-    """What a callable returns for one example, as arrays. Raises ValueError if it fails, or returns no such rows."""
+    """What a callable returns for some examples, as arrays. Raises ValueError if it fails, or returns no such rows."""
     try:
         outputs = as_arrays(model(fed(structure, arrays)))
     except Exception as error:
@@ -177,9 +192,10 @@ def tried(model: Model, structure: Structure | Frame, arrays: Sequence[NDArray])
             f"{first_line(error)}"
         ) from error
     for output in tf.nest.flatten(outputs):
-        if output.shape[:1] != (1,):
+        if output.shape[:1] != (count := len(arrays[0]),):
+            examples = "one example" if count == 1 else f"{count} examples"
             raise ValueError(
-                f"The callable returned shape {output.shape} for one example. Return one row of scores per example."
+                f"The callable returned shape {output.shape} for {examples}. Return one row of scores per example."
             )
     return outputs
 

@@ -32,8 +32,7 @@ class ModuleAdapter(Adapter):
         size = self.model.batch
         if size is None:
             return None
-        held = [v for v in self.model.read if not getattr(v, "trainable", True)]
-        return FixedBatch(size, alone=size > 1 and differ_by_row(held, size))
+        return FixedBatch(size, alone=size > 1 and differ_by_row(self.model.states, size))
 
     def weights(self) -> list[tuple[Variable, NDArray]]:
         return float_values(self.model.read, self.model.read)

@@ -30,6 +30,7 @@ from tfxai.model.taking import taken
 from tfxai.model.tracing import (
     TRACING,
     Body,
+    ModelFailed,
     TracedFunction,
     cache_of,
     digest_of,
@@ -107,7 +108,8 @@ class Network:
         given = taken(model, inputs, adapter, self._cache, needs.gradients)
         self.structure = inputs = given.structure
         self.arrays, self.frame, self.adapter = given.arrays, given.frame, given.adapter
-        self.batch: FixedBatch | None = self.adapter.batch
+        found = self._cache.batch
+        self.batch: FixedBatch | None = self.adapter.batch or (None if found is None else FixedBatch(found))
         settings, self._read = self.adapter.fingerprint()
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
         self._key: Hashable = (fingerprint, type(self.adapter).__name__, self.batch)
@@ -293,7 +295,7 @@ class Network:
         except Exception as error:
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
-            raise ValueError(self.adapter.refusal(words, error)) from error
+            raise ModelFailed(self.adapter.refusal(words, error)) from error
 
     def filled(self, tensors: Sequence[Tensor | None]) -> list[Any]:
         """Tensors (n, ...) as the model takes them: as they are, or filled up to its own batch size."""

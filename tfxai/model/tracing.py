@@ -28,6 +28,10 @@ COPIES = 4  # of these with its weights written in, for as many states of the we
 OUTSIDE = re.compile(r"= (-?\d+) is not in \[0, (\d+)\)")  # as TensorFlow says it of a lookup
 
 
+class ModelFailed(ValueError):
+    """A model cannot be called as it was, maybe because it takes another number of rows."""
+
+
 @dataclasses.dataclass
 class TraceRecord:
     """What tracing a function found out. It is kept with the function: a second call knows and warns as the first did.
@@ -89,7 +93,7 @@ class TracedFunction:
         except tf.errors.OpError as error:
             if self.runs_python:  # TensorFlow wraps what the user's function raised
                 lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
-                raise ValueError(f"The callable failed: {[*lines, first_line(error)][0]}") from error
+                raise ModelFailed(f"The callable failed: {[*lines, first_line(error)][0]}") from error
             # Of models that change ids before they look them up, and of files: their tables are not known before.
             outside = OUTSIDE.search(error.message)
             if outside is None or not isinstance(error, tf.errors.InvalidArgumentError):
@@ -116,6 +120,7 @@ class TraceCache:
                    written in (None: none are), and whether XLA compiles it; the last used comes last.
     traces:        how many functions have been traced so far.
     array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
+    batch:         how many rows the model takes at once, where that was found by trying; None: nothing was.
     """
 
     def __init__(self) -> None:
@@ -124,6 +129,7 @@ class TraceCache:
         )
         self.traces = 0
         self.array_outputs: dict[str, Any] = {}
+        self.batch: int | None = None
 
     def find(self, key: tuple[Hashable, ...]) -> TracedFunction | None:
         """The function of this key, unless it is stale."""
