@@ -353,3 +353,73 @@ def test_ragged_tensors_are_passed_over() -> None:
     assert inputs.shape == (None, 5, 3)
     assert tfxai.layers(model, x).chosen == "conv"
     assert tfxai.GradCAM()(model, x, 0).values.shape == (2, 5, 1)
+
+
+PLACES = [
+    tfxai.Occlusion(window=1),
+    tfxai.KernelSHAP(background=0.0),
+    tfxai.RISE(samples=400, cells=4),
+    tfxai.LIME(samples=64),
+]
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (24,)])
+@pytest.mark.parametrize("method", PLACES, ids=lambda method: type(method).__name__)
+def test_hidden_parts_of_images_without_an_axis_for_channels(method: Any, shape: tuple[int, ...]) -> None:
+    layers = [L.Rescaling(1.0), L.Reshape((4, 6, 1)), conv(), L.GlobalAveragePooling2D(), dense()]
+    model = keras.Sequential([keras.Input(shape), *layers])
+    x = np.full((1, 4, 6), 1, np.float32)
+    x[0, 1, 4] = 24
+    more = {"segmenter": "grid", "segments": 24} if isinstance(method, (tfxai.KernelSHAP, tfxai.LIME)) else {}
+    values = type(method)(**{**vars(method), **more})(model, x.reshape(1, *shape), 0, score="output").values
+    assert values.shape == (1, *shape)
+    place = np.unravel_index(values.argmax(), (4, 6))
+    assert max(abs(place[0] - 1), abs(place[1] - 4)) <= (1 if isinstance(method, tfxai.RISE) else 0)
+    if isinstance(method, (tfxai.Occlusion, tfxai.KernelSHAP)):
+        np.testing.assert_allclose(values.reshape(4, 6), x[0] / 24, rtol=1e-3)
+
+
+def test_axes_that_the_user_tells() -> None:
+    """A matrix that reads a row of pixels knows nothing of their places: the user does."""
+    kernel = np.arange(24, dtype=np.float32)[:, None]
+    model = keras.Sequential([keras.Input((24,)), L.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([kernel])
+    x = np.ones((2, 24), np.float32)
+    found = tfxai.Occlusion(window=2, stride=2)(model, tfxai.Axes(x, (4, 6, 1)), 0)
+    blocks = kernel.reshape(2, 2, 3, 2).sum((1, 3))
+    wanted = np.repeat(np.repeat(blocks, 2, 0), 2, 1).reshape(-1)
+    np.testing.assert_allclose(found.values[0] / found.values[0].max(), wanted / wanted.max(), rtol=1e-5)
+    assert found.values.shape == found.inputs.shape == (2, 24)
+    np.testing.assert_allclose(
+        tfxai.Gradient()(model, {"x": tfxai.Axes(x, (2, 12))}["x"], 0).values[0], kernel[:, 0]
+    )
+    colours = tfxai.Occlusion(window=1)(model, tfxai.Axes(x, (2, 4, 3)), 0).values[0].reshape(8, 3)
+    np.testing.assert_allclose(colours, np.repeat(kernel.reshape(8, 3).sum(1), 3).reshape(8, 3), rtol=1e-5)
+    with pytest.raises(ValueError, match="as many numbers"):
+        tfxai.Axes(x, (5, 5))
+
+
+def test_methods_for_images_take_rows_that_are_images() -> None:
+    keras.utils.set_random_seed(0)
+    layers = [
+        L.Reshape((16, 16, 1)),
+        L.Conv2D(3, 3, activation="relu"),
+        L.GlobalAveragePooling2D(),
+        L.Dense(2),
+    ]
+    flat, square = (
+        keras.Sequential([keras.Input((256,)), *layers]),
+        keras.Sequential([keras.Input((16, 16, 1)), *layers[1:]]),
+    )
+    x = np.random.default_rng(0).uniform(size=(2, 256)).astype(np.float32)
+    for method in (
+        tfxai.BlurIG(steps=4),
+        tfxai.XRAI(steps=2),
+        tfxai.IntegratedGradients(steps=3, baseline=x[0]),
+    ):
+        if isinstance(method, tfxai.IntegratedGradients):
+            twin = tfxai.IntegratedGradients(steps=3, baseline=x[0].reshape(16, 16, 1))
+        else:
+            twin = method
+        wanted = twin(square, x.reshape(2, 16, 16, 1), 0).values.reshape(2, 256)
+        np.testing.assert_allclose(method(flat, x, 0).values, wanted, rtol=1e-4, atol=1e-6)

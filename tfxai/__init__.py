@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         scores,
         zoo,
     )
+    from tfxai.axes import Axes
     from tfxai.concepts import TCAV, TCAVResult
     from tfxai.methods import *  # noqa: F403
     from tfxai.metrics import compare_methods, stability
@@ -52,6 +53,7 @@ _HOMES = {
     "compare_methods": "metrics",
     "TCAV": "concepts",
     "TCAVResult": "concepts",
+    "Axes": "axes",
     "Text": "text",
     "top": "scores",
 }

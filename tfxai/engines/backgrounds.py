@@ -66,6 +66,7 @@ def _checked_rows(network: Network, which: int, given: Background, method: str) 
     rows = words_of(rows, f"{method}: background") if array.dtype == object else rows.astype(array.dtype)
     if rows.ndim == 1 and array.shape[1:] == (1,):  # as Keras takes columns
         rows = rows[:, None]
+    rows = network.viewed(which, rows)
     if rows.shape[1:] != array.shape[1:] or len(rows) == 0:
         raise ValueError(
             f"{method}: background has shape {rows.shape} for inputs {array.shape}. Give rows (R, ...) like them."

@@ -190,9 +190,12 @@ def _registered(name: str, rule: Rule) -> str:
 
 PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 
+
 def _is_of_moments(op: Operation) -> bool:
     """Whether it stops the mean in a variance, where nothing is lost: differences to the mean add up to zero."""
-    return op.type == "StopGradient" and all(each.type == "SquaredDifference" for each in op.outputs[0].consumers())
+    return op.type == "StopGradient" and all(
+        each.type == "SquaredDifference" for each in op.outputs[0].consumers()
+    )
 
 
 # Compiled functions and loops, into which rules do not reach.

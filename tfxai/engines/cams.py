@@ -146,15 +146,7 @@ def added(parts: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
 def lined_up(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
     """Maps (B, h, w ...) enlarged to an input of shape (N, ...), with one channel where it has channels."""
     large = spread_out(grid, source, heat)
-    given, inner = list(source.shape[1:]), large.shape.rank - 1
-    if len(given) == inner:  # token ids, or images that have no axis for channels
-        return large
-    if len(given) == inner + 1:
-        return large[..., None]
-    # A row that the model cuts into an image: every channel of a pixel gets the pixel's value.
-    pixels = tf.reshape(large, (tf.shape(large)[0], -1, 1))
-    each = int(np.prod(given)) // int(np.prod([n or 1 for n in grid.space]))
-    return tf.reshape(tf.tile(pixels, (1, 1, each)), (tf.shape(large)[0], *given))
+    return large if large.shape.rank == source.shape.rank else large[..., None]
 
 
 def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -
     whole = array.dtype.kind == "i" or isinstance(network.places[which], Embedded)
     if is_number and whole and float(np.asarray(baseline)) % 1:
         raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")
-    values = filled(baseline, array, network.takes_missing)
+    values = filled(network.viewed(which, baseline), array, network.takes_missing)
     network.check_ids(which, values, name)
     return values
 

@@ -177,7 +177,7 @@ class Request:
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
             axes = (1,) * array.ndim
             return np.broadcast_to(filled(baseline, np.zeros((1, *axes), np.float32)), (len(array), *axes))
-        values = filled(baseline, array)
+        values = filled(self.network.viewed(which, baseline), array)
         self.network.check_ids(which, values, "baseline")
         return values
 
@@ -189,7 +189,9 @@ class Request:
             self._check_delta(attribution)
         return attribution.kind(
             values=self.shaped(attribution.values),
-            inputs=network.pack([_as_given(array) for array in network.arrays]),
+            inputs=network.pack(
+                [_as_given(network.as_given(i, array)) for i, array in enumerate(network.arrays)]
+            ),
             targets=np.asarray(attribution.targets, np.int64).reshape(shape),
             scores=np.asarray(attribution.scores, np.float32).reshape(shape),
             delta=None if delta is None else np.asarray(delta, np.float32).reshape(shape),
@@ -240,12 +242,15 @@ class Request:
             f"the baseline (see delta; in row {row} {worst}), and may be far off themselves. {attribution.remedy}".rstrip()
         )
 
+    def _in_shape(self, values: NDArray) -> NDArray:
+        return values.reshape(self.target_shape + values.shape[1:])
+
     def shaped(self, values: Sequence[NDArray | None]) -> Values:
         """Values of all rows, for each input, in the shape of the targets and the structure of the inputs."""
         return self.network.pack(
             [
-                None if v is None else np.asarray(v, np.float32).reshape(self.target_shape + v.shape[1:])
-                for v in values
+                None if v is None else self._in_shape(self.network.as_given(i, np.asarray(v, np.float32)))
+                for i, v in enumerate(values)
             ]
         )
 

@@ -28,7 +28,9 @@ def elementwise(slope: Slope) -> Mapping[str, Rule]:
 
     def wrapped(op: Operation, incoming: Tensor, *others: Tensor) -> PerInput:
         """Silu and the like, which have a gradient of their own: (value, argument, ...)."""
-        found = wrapped_function(getattr(op, "first", op))  # of two passes at once, the first tells what is wrapped
+        found = wrapped_function(
+            getattr(op, "first", op)
+        )  # of two passes at once, the first tells what is wrapped
         assert found is not None  # the rule is set on no other
         multiplier = slope(op.inputs[1], op.inputs[0], found, False)
         return [None, incoming * multiplier, *(None for _ in op.inputs[2:])]

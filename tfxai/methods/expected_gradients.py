@@ -80,7 +80,7 @@ class ExpectedGradients(Method):
                 )
             given = {name: given[name] for name in structure}  # in the same order
         try:
-            background = Network(request.network.model, given)
+            background = Network(request.network.model, request.network.with_axes(given))
         except ValueError as error:
             raise ValueError(f"background: {error}") from error
         wanted, given_shapes = (

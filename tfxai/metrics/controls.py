@@ -48,8 +48,8 @@ class Control:
         values: list[NDArray | None] = [None] * len(network.arrays)
         values[image] = (heat[..., None] if x.ndim > 2 else heat).astype(np.float32)
         return Explanation(
-            network.pack(values),
-            network.pack(network.arrays),
+            network.pack([None if v is None else network.as_given(i, v) for i, v in enumerate(values)]),
+            network.pack([network.as_given(i, array) for i, array in enumerate(network.arrays)]),
             np.broadcast_to(-1 if targets is None else targets, len(x)).astype(np.int64),
             np.zeros(len(x), np.float32),
             None,

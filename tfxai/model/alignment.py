@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
-from tfxai.model.layout_rules import ENTRY_BY_ENTRY, RULES
+from tfxai.model.layout_rules import RULES
 from tfxai.model.layouts import UNKNOWN, Along, Atom, Dim, Layout
 from tfxai.model.operations import OF_SHAPE, called_graph
 from tfxai.support import Operation, Tensor
@@ -73,59 +72,7 @@ def _called(op: Operation, given: Sequence[Layout | None]) -> Sequence[Layout]:
     return [inside.of(tensor) or UNKNOWN for tensor in body.outputs]
 
 
-def layout_of_input(shape: Sequence[int | None], view: Sequence[int] | None = None) -> Layout:
-    """Where the entries of an input (N, ...) lie in itself.
-
-    view: the shape of one row as the model sees it, (h, w, channels) say of a row of pixels; unless given, as it is.
-    """
-    if view is None:
-        dims = [Dim.of(size, Along(i)) for i, size in enumerate(shape[1:], start=1)]
-    else:
-        dims = _viewed(shape[1:], [Atom(size, Along(i)) for i, size in enumerate(view, start=1)])
+def layout_of_input(shape: Sequence[int | None]) -> Layout:
+    """Where the entries of an input (N, ...) lie in itself."""
+    dims = [Dim.of(size, Along(i)) for i, size in enumerate(shape[1:], start=1)]
     return Layout((Dim((Atom(None, Along(0)),)), *dims))
-
-
-def _viewed(shape: Sequence[int | None], atoms: list[Atom]) -> list[Dim]:
-    dims = []
-    for size in shape:
-        taken, product = [], 1
-        while product != size and atoms:
-            taken.append(atoms.pop(0))
-            product *= taken[-1].size or 1
-        dims.append(Dim(tuple(taken)) if taken else Dim.of(1))
-    return dims
-
-
-def view_of(source: Tensor) -> tuple[int, ...] | None:
-    """The shape of one row as the model sees it, where it gives an input (N, ...) more axes before anything else.
-
-    None if it does not. Axes of length 1 count only at the end, as channels: elsewhere they serve a convolution.
-    """
-    waiting, seen, best = [source], {source.name}, None
-    while waiting:
-        tensor = waiting.pop()
-        for op in tensor.consumers():
-            output = op.outputs[0] if op.outputs else None
-            if output is None or output.name in seen or op.inputs[0] is not tensor:
-                continue
-            seen.add(output.name)
-            if op.type in ("Reshape", "ExpandDims") and _gives_axes(tensor, output):
-                if best is None or output.shape.rank > len(best) + 1:
-                    best = tuple(int(n) for n in output.shape[1:])
-                waiting.append(output)
-            elif (
-                output.shape.rank is not None
-                and op.type in ENTRY_BY_ENTRY
-                and list(output.shape) == list(tensor.shape)
-            ):
-                waiting.append(output)
-    return best
-
-
-def _gives_axes(before: Tensor, after: Tensor) -> bool:
-    if after.shape.rank is None or before.shape.rank is None or after.shape.rank <= before.shape.rank:
-        return False
-    old, new = list(before.shape[1:]), list(after.shape[1:])
-    if None in old or None in new or int(np.prod(old)) != int(np.prod(new)):
-        return False
-    return new[-1] == 1 or [n for n in new if n != 1] != [n for n in old if n != 1]

@@ -130,7 +130,9 @@ def _elsewhere(op: Operation) -> tuple[int, Tensor]:
 def _spare(dtype: tf.DType) -> Tensor:
     # tf.function lets nobody make a tf.Variable while it traces; a handle is enough.
     with tf.init_scope():
-        return tf.raw_ops.VarHandleOp(dtype=dtype, shape=tf.TensorShape(None), shared_name=f"tfxai_{dtype.name}")
+        return tf.raw_ops.VarHandleOp(
+            dtype=dtype, shape=tf.TensorShape(None), shared_name=f"tfxai_{dtype.name}"
+        )
 
 
 def _zero(op: Operation) -> tuple[int, Tensor]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-from tfxai.model.alignment import Alignment, layout_of_input, view_of
+from tfxai.model.alignment import Alignment, layout_of_input
 from tfxai.model.fixed_batch import Filled
 from tfxai.model.folding import folded
 from tfxai.model.layer_call import LayerCall
@@ -74,7 +74,7 @@ class ForwardPass:
                 sources = [(part, place.layout(k, part)) for k, part in enumerate(self.parts[which])]
             else:
                 own = fed if place is None else self.parts[which][0]
-                sources = [(own, layout_of_input(list(fed.shape), self.view(which)))]
+                sources = [(own, layout_of_input(list(fed.shape)))]
             self._alignments[which] = Alignment(fed.graph, sources)
         return self._alignments[which]
 
@@ -82,17 +82,11 @@ class ForwardPass:
     def _alignments(self) -> dict[int, Alignment]:
         return {}
 
-    def view(self, which: int) -> tuple[int, ...] | None:
-        """The shape of one row as the model itself sees it, where it reshapes the input with this number at once."""
-        if isinstance(self.places[which], Embedded):
-            return None
-        return view_of(self.parts[which][0] if self.places[which] is not None else self.fed[which])
-
     def space(self, which: int) -> tuple[int | None, ...]:
         """The axes of an input along which places lie: all of ids, else without the batch and the channels."""
         if isinstance(self.places[which], Embedded):
             return tuple(self.fed[which].shape[1:])
-        return tuple((self.view(which) or tuple(self.fed[which].shape[1:]))[:-1])
+        return tuple(self.fed[which].shape[1:-1])
 
     def layer_of(self, op: Operation) -> str:
         """The path of the innermost layer in whose call an operation was made, or after which it is named; or ""."""

@@ -13,9 +13,11 @@ import functools
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.axes import Axes, unwrapped
 from tfxai.inputs import flatten, in_order, pack, skeleton
 from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.at_rest import at_rest
@@ -39,6 +41,7 @@ from tfxai.model.tracing import (
     shapes_of,
     weak_references,
 )
+from tfxai.model.views import Views, ViewsRecord, may_be_reshaped
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Tensor, Values, warn
 
@@ -79,6 +82,7 @@ class Network:
     arrays:    the inputs as a flat list of arrays (N, ...), in the types that the model takes.
     structure: the inputs as they were given: array, dict, list or tuple; of a table an array, or a dict of its columns.
     frame:     the DataFrame that the inputs came as, if they did.
+    views:     for each array the shape in which its rows are read, where it is not theirs; rows: the shapes as given.
     places:    for each array where it is explained.
     tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
     batch:     how many rows the model takes at once, where it takes no other number; None: any.
@@ -105,6 +109,7 @@ class Network:
                 "tfxai.hub."
             )
         self._cache = cache_of(model)
+        inputs, told = unwrapped(inputs)
         given = taken(model, inputs, adapter, self._cache, needs.gradients)
         self.structure = inputs = given.structure
         self.arrays, self.frame, self.adapter = given.arrays, given.frame, given.adapter
@@ -118,6 +123,11 @@ class Network:
             None  # while a trace is made: seed and place, which may change without a new trace
         )
         self.tables: list[int | None] = [None] * len(self.arrays)
+        self.views: list[tuple[int, ...] | None] = [None] * len(self.arrays)
+        self.rows = [array.shape[1:] for array in self.arrays]
+        self.views = told or self._views()
+        self.arrays = [self.viewed(i, array) for i, array in enumerate(self.arrays)]
+        self._key = (self._key, tuple(self.views))
         self.places: list[Place] = self._explained_places(method)
         # Where inputs are explained depends on the method's needs, beside the model.
         self._key = (self._key, tuple(place is None for place in self.places))
@@ -164,6 +174,28 @@ class Network:
     def in_order(self, given: Any) -> Any:
         """What belongs to the inputs (a background, a baseline): tables as arrays, with columns in the order of the inputs."""
         return in_order(given, self.structure, self.frame)
+
+    def viewed(self, which: int, array: Any) -> Any:
+        """What has the shape of an input (..., *row), in the axes in which it is read; anything else as it is."""
+        view, row = self.views[which], self.rows[which]
+        shape = np.shape(array)
+        if view is None or shape == () or shape[len(shape) - len(row) :] != row:
+            return array
+        return np.reshape(array, (*shape[: len(shape) - len(row)], *view))
+
+    def with_axes(self, flat_or_packed: Inputs) -> Inputs:
+        """Other inputs of the same structure, read in the same axes."""
+        if all(view is None for view in self.views):
+            return flat_or_packed
+        flat = flatten(flat_or_packed)[0]
+        return self.pack([x if v is None else Axes(x, v) for x, v in zip(flat, self.views, strict=True)])
+
+    def as_given(self, which: int, values: NDArray) -> NDArray:
+        """Values (rows, ...) of an input in the shape that it was given in: each channel of a place has that of the place."""
+        view = self.views[which]
+        if view is None:
+            return values
+        return np.broadcast_to(values, (len(values), *view)).reshape(len(values), *self.rows[which])
 
     def pack(self, flat: Sequence[Any]) -> Values:
         """A flat list in the structure of the inputs."""
@@ -289,6 +321,10 @@ class Network:
 
     def called(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
         """One call of the model on tensors as it takes them; it writes nothing, and draws the same numbers each time."""
+        flat = [
+            tensor if view is None else tf.reshape(tensor, (tensor.shape[0] or -1, *row))
+            for tensor, view, row in zip(flat, self.views, self.rows, strict=True)
+        ]
         try:
             with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size):
                 return self.adapter.run(self.pack(flat), flat, replaced, self._constants)
@@ -309,6 +345,16 @@ class Network:
         return Filled.of(self.batch, first, self._dials[1])
 
     # Where inputs are explained
+
+    def _views(self) -> list[tuple[int, ...] | None]:
+        """The shapes in which the model itself reads rows and series, where it gives them more axes before anything else."""
+        if self.adapter.runs_python or not any(map(may_be_reshaped, self.arrays)):
+            return [None] * len(self.arrays)
+        try:
+            record: ViewsRecord = self.traced(Views(), self.arrays).record
+        except ValueError:  # of a model that cannot be called so, or not differentiated, others tell more
+            return [None] * len(self.arrays)
+        return record.views
 
     def _explained_places(self, method: str) -> list[Place]:
         places = self._places()
