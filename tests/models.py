@@ -512,6 +512,99 @@ def legacy() -> Kind:
     )  # fmt: skip
 
 
+def two_tables() -> Kind:
+    """The same ids in two tables, as recommenders and text CNNs have them; explained at both, side by side."""
+    keras.utils.set_random_seed(3)
+    one, other, conv, dense = (
+        L.Embedding(30, 5),
+        L.Embedding(30, 5),
+        L.Conv1D(6, 3, padding="same"),
+        L.Dense(4),
+    )
+    pool = L.GlobalAveragePooling1D()
+    ids = keras.Input((9,), dtype="int32")
+    model = settle(keras.Model(ids, dense(pool(L.ReLU()(conv(one(ids) + other(ids)))))))
+
+    def features(points: Any, relu: Relu) -> Any:
+        first, second = tf.split(points[0], 2, -1)
+        return relu(conv(first + second))
+
+    return Kind(
+        "two_tables", model, np.random.default_rng(0).integers(1, 30, (2, 9)), features,
+        lambda maps, points, relu: dense(pool(maps)),
+        points=lambda inputs: [tf.concat([one(inputs), other(inputs)], -1)],
+        tokens=True,
+    )  # fmt: skip
+
+
+class Tied(L.Embedding):
+    """A table that is also the matrix of the logits, as language models have it."""
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        if reverse:
+            return tf.matmul(inputs, tf.convert_to_tensor(self.embeddings), transpose_b=True)
+        return super().call(inputs)
+
+    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:
+        last = (*inputs.shape[:-1], self.input_dim) if reverse else (*inputs.shape, self.output_dim)
+        return keras.KerasTensor(last, "float32")
+
+
+def tied_table() -> Kind:
+    keras.utils.set_random_seed(5)
+    table, conv, pool = Tied(12, 6), L.Conv1D(6, 3, padding="same"), L.GlobalAveragePooling1D()
+    ids = keras.Input((9,), dtype="int32")
+    model = settle(keras.Model(ids, table(pool(L.ReLU()(conv(table(ids)))), reverse=True)))
+    return Kind(
+        "tied_table", model, np.random.default_rng(0).integers(1, 12, (2, 9)),
+        lambda points, relu: relu(conv(points[0])),
+        lambda maps, points, relu: table(pool(maps), reverse=True),
+        points=lambda inputs: [table(inputs)],
+        tokens=True,
+    )  # fmt: skip
+
+
+class RootMeanSquare(L.Layer):
+    """As modern language models normalise; Keras has such a layer since 3.9."""
+
+    def call(self, x: Any) -> Any:
+        return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), -1, keepdims=True) + 1e-6)
+
+
+def gated() -> Kind:
+    """A block of a modern language model on a series: root mean square, a silu gate, a gelu by tanh."""
+    keras.utils.set_random_seed(2)
+    wide, gate, up, last = L.Dense(6), L.Dense(8), L.Dense(8), L.Dense(4)
+    norm, pool = RootMeanSquare(), L.GlobalAveragePooling1D()
+    inputs = keras.Input((7, 3))
+    x = norm(wide(inputs))
+    x = L.Multiply()([L.Activation("silu")(gate(x)), up(x)])
+    curved = L.Lambda(lambda t: tf.nn.gelu(t, approximate=True), output_shape=lambda shape: shape)
+    model = settle(keras.Model(inputs, last(pool(curved(x)))))
+
+    def features(points: Any, relu: Relu) -> Any:
+        x = norm(wide(points[0]))
+        return tf.nn.gelu(tf.nn.silu(gate(x)) * up(x), approximate=True)
+
+    def head(maps: Any, points: Any, relu: Relu) -> Any:
+        return last(pool(maps))
+
+    return Kind("gated", model, images(7, 3), features, head, relu=False, guided=False)
+
+
+def whole_numbers() -> Kind:
+    """Pixels of 8 bits, with the preprocessing inside of the model."""
+
+    def build(first: list, last: list, shape: tuple) -> Any:
+        scaling = L.Rescaling(1 / 255)
+        return keras.Sequential([keras.Input(shape, dtype="uint8"), scaling, *first, *last])
+
+    x = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
+    kind = chain("whole_numbers", build, x)
+    features = kind.features
+    return dataclasses.replace(kind, features=lambda points, relu: features([points[0] / 255.0], relu))
+
+
 BUILDERS: dict[str, Callable[[], Kind]] = {
     "functional_logits": functional_logits,
     "functional_softmax": functional_softmax,
@@ -533,6 +626,10 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
     "sigmoid_unit": sigmoid_unit,
     "fixed_batch": fixed_batch,
     "stored_positions": stored_positions,
+    "two_tables": two_tables,
+    "tied_table": tied_table,
+    "gated": gated,
+    "whole_numbers": whole_numbers,
     "mixed_float16": functools.partial(half, "mixed_float16"),
     "mixed_bfloat16": functools.partial(half, "mixed_bfloat16"),
 }
