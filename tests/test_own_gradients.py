@@ -63,7 +63,7 @@ def test_what_is_sealed_is_said_once_with_its_layer() -> None:
 
 
 def test_a_recomputed_block_is_opened() -> None:
-    """As Keras' remat: rules reach what lies inside, and its layers have maps."""
+    """Rules reach what lies inside, and its layers have maps."""
     conv = L.Conv2D(2, 1, name="conv", kernel_initializer="ones")
     inputs = keras.Input((4, 4, 1))
     block = tf.recompute_grad(lambda t: tf.nn.relu(conv(t) - 1))

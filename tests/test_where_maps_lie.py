@@ -359,7 +359,7 @@ PLACES = [
     tfxai.Occlusion(window=1),
     tfxai.KernelSHAP(background=0.0),
     tfxai.RISE(samples=400, cells=4),
-    tfxai.LIME(samples=64),
+    tfxai.LIME(samples=200, hide=0.0),
 ]
 
 
@@ -423,3 +423,29 @@ def test_methods_for_images_take_rows_that_are_images() -> None:
             twin = method
         wanted = twin(square, x.reshape(2, 16, 16, 1), 0).values.reshape(2, 256)
         np.testing.assert_allclose(method(flat, x, 0).values, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_cut_that_the_data_decide_has_no_place() -> None:
+    class Moving(L.Layer):
+        def call(self, x: Any) -> Any:
+            start = tf.cast(tf.reduce_max(x) > 5, tf.int32)
+            return x[:, start : start + 4]
+
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), Moving(name="moving"), L.Lambda(lambda x: tf.reduce_mean(x, (1, 2)))]
+    )
+    with pytest.raises(ValueError, match="no spatial maps that line up"):
+        tfxai.GradCAM(layer="moving")(model, np.ones((1, 8, 8, 1)), 0)
+
+
+def test_a_slice_is_a_cut() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            L.Lambda(lambda x: tf.slice(x, (0, 3, 2, 0), (-1, 4, 4, 1))),
+            conv(),
+            L.GlobalAveragePooling2D(),
+        ]
+    )
+    values = tfxai.GradCAM()(model, hot((5, 4, 0), shape=(8, 8, 1)), 0).values
+    assert hottest(values[0, ..., 0]) == (5, 4)

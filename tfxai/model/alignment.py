@@ -49,7 +49,13 @@ def _by_rule(op: Operation, given: Sequence[Layout | None]) -> Sequence[Layout]:
         return [UNKNOWN] * len(op.outputs)
     try:
         outputs = rule(op, given)
-    except (IndexError, ValueError, AssertionError):  # a shape, or an attribute, that it does not expect
+    except (
+        AssertionError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # a shape, or an attribute, that it does not expect
         return [UNKNOWN] * len(op.outputs)
     return [_checked(layout, tensor) for layout, tensor in zip(outputs, op.outputs, strict=False)]
 

@@ -65,16 +65,14 @@ def cut(dim: Dim, start: int, stop: int | None, step: int, size: int | None, len
 
 
 def _slice(op: Operation, given: Given) -> Sequence[Layout]:
-    dims, begins = dims_of(given[0]), value_of(op.inputs[1]).tolist()
+    begins = value_of(op.inputs[1]).tolist()
     before, after = shape_of(op.inputs[0]), shape_of(op.outputs[0])
-    cut = [
-        dim
-        if i == 0 and begins[0] == 0 and dim.along is not None
-        else cut(dim, begins[i], None, 1, before[i], after[i])
-        for i, dim in enumerate(dims)
-    ]
+    parts = []
+    for i, dim in enumerate(dims_of(given[0])):
+        whole = dim.is_batch and begins[i] == 0  # of a batch of any size, as much as there is
+        parts.append(dim if whole else cut(dim, begins[i], None, 1, before[i], after[i]))
     assert given[0] is not None
-    return [given[0].with_dims(cut)]
+    return [given[0].with_dims(parts)]
 
 
 def _strided_slice(op: Operation, given: Given) -> Sequence[Layout]:
@@ -97,9 +95,12 @@ def _strided_slice(op: Operation, given: Given) -> Sequence[Layout]:
             layout = without(layout, dims[at], begin, sizes[at])
             at += 1
         else:
-            begin = None if masks["begin"] >> i & 1 else begin
-            end = None if masks["end"] >> i & 1 else end
-            result.append(_sliced(dims[at], begin, end, stride, sizes[at]))
+            opened = masks["begin"] >> i & 1, masks["end"] >> i & 1
+            if any(n is None and not is_open for n, is_open in zip((begin, end), opened, strict=True)):
+                result.append(Dim.of(None))  # where it is cut depends on the data
+            else:
+                ends = (None if is_open else n for n, is_open in zip((begin, end), opened, strict=True))
+                result.append(_sliced(dims[at], *ends, stride, sizes[at]))
             at += 1
     return [layout.with_dims([*result, *dims[at:]])]
 

@@ -96,9 +96,7 @@ def _loop(op: Operation, given: Given) -> Sequence[Layout]:
         for tensor, layout in zip(op.inputs, given, strict=True)
         if layout is not None and tensor.dtype != tf.variant and layout.dims is not None
     ]
-    of_lists = (
-        Layout(dims_of(lists[0])[:2] and tuple(dims_of(lists[0])[:2]), lists[0].fixed) if lists else UNKNOWN
-    )
+    of_lists = lists[0].with_dims(dims_of(lists[0])[:2]) if lists else UNKNOWN
     outputs = []
     for i, tensor in enumerate(op.outputs):
         own = at(given, i)

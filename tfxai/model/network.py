@@ -289,7 +289,9 @@ class Network:
         """
         filled = self._filled_of(inputs)
         # Whole numbers as tensors of this pass alone: what reads them is told to read a point instead.
-        inputs = [tf.identity(x) if place == CAST else x for x, place in zip(inputs, self.places, strict=True)]
+        inputs = [
+            tf.identity(x) if place == CAST else x for x, place in zip(inputs, self.places, strict=True)
+        ]
         fed, ends = self.filled(inputs), self.filled(points or ())
         replacements = {
             key: made if filled is None or callable(made) else filled.filled(made)

@@ -52,7 +52,7 @@ def arguments_of(op: Operation) -> list[Tensor]:
 
 
 def open_recomputed(graph: tf.Graph) -> None:
-    """Opens functions of tf.recompute_grad, as Keras' remat makes them: theirs is the gradient of what lies in them.
+    """Opens functions of tf.recompute_grad: theirs is the gradient of what lies in them.
 
     It is only computed in another way, to save memory, and layers inside can be read once they are open.
     """
