@@ -126,11 +126,11 @@ class Coalitions:
     def is_data(self, given: Background) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
         network = self.request.network
-        given = network.in_order(given)
-        if self.several or (isinstance(given, dict) and isinstance(network.structure, dict)):
-            columns = list(given.values()) if isinstance(given, dict) else given
+        rows: Any = network.in_order(given)
+        if self.several or (isinstance(rows, dict) and isinstance(network.structure, dict)):
+            columns = list(rows.values()) if isinstance(rows, dict) else rows
             return isinstance(columns, (list, tuple)) and all(np.ndim(column) > 0 for column in columns)
-        return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
+        return self.text is None and not callable(rows) and np.ndim(rows) == self.array.ndim  # pyright: ignore[reportArgumentType]
 
     def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
         """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
