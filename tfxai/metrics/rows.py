@@ -132,8 +132,9 @@ def _repeated(inputs: Inputs, count: int) -> Inputs:
 
 def _part_sizes(explanation: Explanation, key: str | int | None, space: tuple[int, ...]) -> NDArray:
     """(N, *space): on how many places the weight of each place's part stands."""
-    labels = getattr(explanation, "segments", None)
-    labels = labels[key] if isinstance(labels, (dict, list, tuple)) else labels  # of several inputs
+    labels: Any = getattr(explanation, "segments", None)
+    if labels is not None and not isinstance(labels, np.ndarray):  # of several inputs
+        labels = labels[key]
     if labels is None or labels.shape[1:] != space:
         return np.ones((len(explanation.targets), *space), np.float32)
     return np.stack([np.bincount(example.reshape(-1))[example] for example in labels])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -118,8 +118,8 @@ def _as_part(
     explanation: Explained, key: str | int, values: NDArray, inputs: NDArray
 ) -> tuple[NDArray, NDArray]:
     """One column where a whole input is one part: its weight stands on each of its places."""
-    cut = getattr(explanation, "segments", None)
-    labels = cut[key] if isinstance(cut, (dict, list, tuple)) else None
+    cut: Any = getattr(explanation, "segments", None)
+    labels = None if cut is None or isinstance(cut, np.ndarray) else cut[key]
     if labels is None or labels.ndim < 2 or np.ptp(labels[0]):
         return values, inputs
     cells = np.empty((len(inputs), 1), object)
