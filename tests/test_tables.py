@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 import tfxai
+from tfxai.metrics.rows import rows_of as rows_of_explanation
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -547,6 +548,17 @@ def test_inputs_of_different_widths_are_parts(as_dict: bool) -> None:
     for value, weights in zip(values, found.weights.T, strict=True):
         np.testing.assert_array_equal(value, np.repeat(weights[:, None], value.shape[1], 1))
     np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+
+
+def test_a_part_is_drawn_and_counted_once(tmp_path: Any) -> None:
+    model, inputs, background = widths(True, words=False)
+    found = tfxai.KernelSHAP(background=background)(model, inputs, 0)
+    loaded = tfxai.Explanation.load(found.save(tmp_path / "parts.npz"))
+    assert found.segments["v"].tolist() == loaded.segments["v"].tolist() == [[2, 2, 2]] * 2
+    texts = [text.get_text() for ax in tfxai.plots.bars(loaded).axes for text in ax.get_yticklabels()]
+    assert len([text for text in texts if text.startswith("v")]) == 2  # one bar for each row
+    rows = rows_of_explanation(model, loaded, "output", 8, input="v")
+    np.testing.assert_allclose(rows.share.sum(1), found.weights[:, 2], rtol=1e-5)
 
 
 def test_partition_shap_shares_a_part_among_its_places() -> None:

@@ -30,7 +30,9 @@ def background_rows(
     """
     given = network.in_order(given)
     named = isinstance(given, dict) and isinstance(network.structure, dict)
-    columns = _columns(network, which, given, method) if len(which) > 1 or named else [given]
+    columns: Sequence[Any] = [given]
+    if len(which) > 1 or named:
+        columns = _columns(network, which, given, method)
     backgrounds = [
         _checked_rows(network, number, rows, method) for number, rows in zip(which, columns, strict=True)
     ]

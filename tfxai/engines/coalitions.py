@@ -126,11 +126,11 @@ class Coalitions:
     def is_data(self, given: Background) -> bool:
         """Whether a background is rows (R, ...), not a number, one example or a function."""
         network = self.request.network
-        given = network.in_order(given)
-        if self.several or (isinstance(given, dict) and isinstance(network.structure, dict)):
-            columns = list(given.values()) if isinstance(given, dict) else given
+        rows: Any = network.in_order(given)
+        if self.several or (isinstance(rows, dict) and isinstance(network.structure, dict)):
+            columns = list(rows.values()) if isinstance(rows, dict) else rows
             return isinstance(columns, (list, tuple)) and all(np.ndim(column) > 0 for column in columns)
-        return self.text is None and not callable(given) and np.ndim(given) == self.array.ndim
+        return self.text is None and not callable(rows) and np.ndim(rows) == self.array.ndim  # pyright: ignore[reportArgumentType]
 
     def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
         """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
@@ -235,6 +235,17 @@ class Coalitions:
             found[which] = values[..., None] if self.request.network.arrays[which].ndim > 2 else values
         return found
 
+    def _label_maps(self, cut: Sequence[Parts]) -> Any:
+        """The part of each place (N, ...), of several inputs in their structure; None for texts and single columns."""
+        if self.text is not None or (self.several and all(parts.count == _places(parts) for parts in cut)):
+            return None
+        if not self.several:
+            return np.stack([parts.labels for parts in cut]).astype(np.int32)
+        maps: list[NDArray | None] = [None] * len(self.request.network.arrays)
+        for position, which in enumerate(self.which):
+            maps[which] = np.stack([parts.by_input[position] for parts in cut]).astype(np.int32)
+        return self.request.network.pack(maps)
+
     def attribution(
         self,
         examples: Sequence[Example],
@@ -267,6 +278,10 @@ class Coalitions:
         }
         fields["weights"] = padded.reshape(*request.target_shape, longest)
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
-        maps = self.text is None and not self.several
-        fields["segments"] = np.stack([parts.labels for parts in cut]).astype(np.int32) if maps else None
+        fields["segments"] = self._label_maps(cut)
         return attribution_of(examples, values, delta=delta, kind=kind, more=fields)
+
+
+def _places(parts: Parts) -> int:
+    """How many places the parts of several inputs have together."""
+    return sum(labels.size for labels in parts.by_input)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.request import Request
-from tfxai.inputs import words_of
+from tfxai.inputs import missing_words, words_of
 from tfxai.model import Embedded, Network
 from tfxai.support import Tensor
 
@@ -65,10 +65,13 @@ def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -
     array = network.arrays[which]
     is_number = not callable(baseline) and np.ndim(baseline) == 0 and not isinstance(baseline, str)
     if array.dtype == object:
-        missing = is_number and network.takes_missing and np.isnan(baseline)
+        missing = is_number and network.takes_missing and bool(np.isnan(float(np.asarray(baseline))))
         word = baseline if not is_number or missing else ""
         given = np.asarray(word(array) if callable(word) else word, object)
-        return words_of(np.broadcast_to(given, array.shape), name)
+        words = words_of(np.broadcast_to(given, array.shape), name)
+        if not network.takes_missing and missing_words(words).any():
+            raise ValueError(f"{name} lacks a word (None or NaN). Give a word.")
+        return words
     whole = array.dtype.kind == "i" or isinstance(network.places[which], Embedded)
     if is_number and whole and float(np.asarray(baseline)) % 1:
         raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")

@@ -70,4 +70,4 @@ def missing_values(array: NDArray) -> NDArray[np.bool_]:
         lacking = missing_words(array)
     else:
         lacking = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
-    return lacking.reshape(len(array), -1).any(1)
+    return np.asarray(lacking.reshape(len(array), -1).any(1))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from tfxai.inputs import flatten, pack
+from tfxai.inputs import flatten, is_frame, pack
 from tfxai.predictions import probabilities
 from tfxai.support import Inputs, Model
 
@@ -78,6 +78,8 @@ def _of_arrays(data: Inputs, targets: Classes, batch_size: int) -> tuple[Iterato
             f"targets has shape {np.shape(targets)} for {count} inputs. Give (N,) ints, an int, or None."
         )
     slices = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+    if is_frame(data):
+        return ((data.iloc[rows], _rows_of(targets, rows)) for rows in slices), len(slices)
     return ((pack(data, [x[rows] for x in arrays]), _rows_of(targets, rows)) for rows in slices), len(slices)
 
 

@@ -116,7 +116,7 @@ def rows_of(
             f"The explanation has values for places {heat.shape[1:]}, its inputs have {explained.space}. Give the "
             "explanation of these inputs."
         )
-    share = heat / np.repeat(_part_sizes(explanation, heat.shape[1:]), targets_each, axis=0)
+    share = heat / np.repeat(_part_sizes(explanation, key, heat.shape[1:]), targets_each, axis=0)
     full = _full(explanation, input, share, explained)
     return Rows(request, explained, heat, share.astype(np.float32), full.astype(np.float32), lead)
 
@@ -130,9 +130,11 @@ def _repeated(inputs: Inputs, count: int) -> Inputs:
     return type(inputs)(np.repeat(array, count, axis=0) for array in inputs)
 
 
-def _part_sizes(explanation: Explanation, space: tuple[int, ...]) -> NDArray:
+def _part_sizes(explanation: Explanation, key: str | int | None, space: tuple[int, ...]) -> NDArray:
     """(N, *space): on how many places the weight of each place's part stands."""
-    labels = getattr(explanation, "segments", None)
+    labels: Any = getattr(explanation, "segments", None)
+    if labels is not None and not isinstance(labels, np.ndarray):  # of several inputs
+        labels = labels[key]
     if labels is None or labels.shape[1:] != space:
         return np.ones((len(explanation.targets), *space), np.float32)
     return np.stack([np.bincount(example.reshape(-1))[example] for example in labels])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -108,10 +108,23 @@ def _tables(explanation: Explained, input: str | int | None) -> dict[str | int, 
         keys = list(several) if isinstance(several, dict) else range(len(several))
         pairs = dict(zip(keys, values_and_inputs(explanation), strict=True))
     return {
-        key: (values, inputs)
+        key: _as_part(explanation, key, values, inputs)
         for key, (values, inputs) in pairs.items()
         if values is not None and inputs.ndim < 3
     }
+
+
+def _as_part(
+    explanation: Explained, key: str | int, values: NDArray, inputs: NDArray
+) -> tuple[NDArray, NDArray]:
+    """One column where a whole input is one part: its weight stands on each of its places."""
+    cut: Any = getattr(explanation, "segments", None)
+    labels = None if cut is None or isinstance(cut, np.ndarray) else cut[key]
+    if labels is None or labels.ndim < 2 or np.ptp(labels[0]):
+        return values, inputs
+    cells = np.empty((len(inputs), 1), object)
+    cells[:, 0] = [" ".join(map(_cell_text, row)) for row in inputs.tolist()]
+    return values[..., :1], cells
 
 
 def _column_names(key: str | int, width: int, alone: bool) -> list[str]:

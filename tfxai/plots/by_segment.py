@@ -67,6 +67,7 @@ def segments(
 def _segments_of_images(explanation: Explained, input: str | int | None) -> tuple[NDArray, NDArray]:
     """Label maps (N, H, W) and the images (N, H, W, C) that they cut."""
     cut = getattr(explanation, "segments", None)
+    cut = cut if isinstance(cut, np.ndarray) else None  # of tables they go by input
     if cut is None:
         raise ValueError(
             f"{explanation.method or 'The explanation'} has no segments. Give an explanation of images by LIME or "

@@ -114,12 +114,12 @@ class PartsExplanation(Explanation):
 
     weights:  float32, targets.shape + (parts,): what each part adds; NaN where an example has fewer parts.
     segments: int (N, H, W), (N, T) ...: the part to which each place belongs; None for texts, and for tables whose
-              columns come as single inputs.
+              columns come as single inputs. Of several inputs of which one is a part as a whole, in their structure.
     tokens:   for texts, N lists of words.
     """
 
     weights: NDArray[np.float32] = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
-    segments: NDArray[np.int32] | None = None
+    segments: Values = None
     tokens: list[list[str]] | None = None
 
 
