@@ -69,7 +69,9 @@ def _wanted(model: Model, inputs: Inputs, names: list[str]) -> list[Spec | None]
 
 def specs_of(model: Model) -> list[Spec]:
     """What a model says it takes, one spec with a name, shape and dtype for each input; empty if it does not say."""
-    if hasattr(model, "structured_input_signature"):  # a function of TensorFlow lists its variables among its inputs
+    if hasattr(
+        model, "structured_input_signature"
+    ):  # a function of TensorFlow lists its variables among its inputs
         return []
     try:
         given = model.inputs

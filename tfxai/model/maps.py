@@ -89,6 +89,10 @@ def activation_maps(
             f"Layer {call.path!r} puts out {tuple(tensor.shape)}, which has no spatial maps that line up with an input. "
             f"{method} can read: {_listed(forward, lambda t: grid_of(network, forward, t) is not None)}."
         )
+    if (
+        network.is_any_size
+    ):  # of a smaller input the maps may be a single point, which another layer is read for
+        tf.debugging.Assert(tf.reduce_prod(tf.stack(grid.shape)) > 1, [call.path])
     position = next(i for i, (_, candidate) in enumerate(network.layers) if candidate is call.layer)
     calls = [each for each in forward.calls if each.layer is call.layer]
     return Maps(call.path, (position, calls.index(call)), tensor, grid)

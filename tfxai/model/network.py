@@ -19,21 +19,25 @@ from numpy.typing import NDArray
 
 from tfxai.inputs import checked_arrays, flatten, pack, skeleton
 from tfxai.model.adapter import Adapter, Constants, ModelOutput
-from tfxai.model.at_rest import at_rest
+from tfxai.model.at_rest import ANOTHER_DRAW, ONE_DRAW, at_rest, drawing
 from tfxai.model.families import adapter_of
 from tfxai.model.fixed_batch import Filled, FixedBatch
 from tfxai.model.forward_pass import ForwardPass, Place
 from tfxai.model.lookups import Embedded
 from tfxai.model.places import Places, PlacesRecord, numbers_from
+from tfxai.model.sizes import FEW, Shapes, of_any_size, sizes_of
 from tfxai.model.tracing import (
     TRACING,
     Body,
+    Kind,
     ModelFailed,
     TracedFunction,
+    TraceRecord,
     cache_of,
     digest_of,
     key_of,
     outside_vocabulary,
+    shapes_in,
     shapes_of,
     weak_references,
 )
@@ -119,9 +123,11 @@ class Network:
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
         self._key: Hashable = (fingerprint, type(adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
-        self._dials: Tensor = (
-            None  # while a trace is made: seed and place, which may change without a new trace
-        )
+        # While a trace is made: seed and place, which may change without a new trace, and what it finds out.
+        self._dials: Tensor = None
+        self._record = TraceRecord()
+        self.is_any_size = False  # a trace is made that leaves lengths of the inputs open
+        self._told = False
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.places: list[Place] = self._explained_places(method)
         # Where inputs are explained depends on the method's needs, beside the model.
@@ -186,36 +192,98 @@ class Network:
                 "jit_compile=True needs a model that TensorFlow can look into, and this is a callable on arrays."
             )
         specs = shapes_of(list(arguments))
-        shapes = tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs))
-        key = (key_of(body), self._key, shapes, frozen, jit_compile)
+        kind = Kind(body, frozen, jit_compile, tuple(spec.dtype for spec in tf.nest.flatten(specs)))
+        key = self._key_of(kind, shapes := shapes_in(specs))
         with TRACING:
-            function = self._cache.find(key)
+            function, otherwise = self._cache.find(key), None
             if function is None:
                 if frozen is not None:
                     self._cache.drop_old_copies(frozen)
-                function = self._trace(body, specs, frozen is not None, jit_compile)
-                self._cache.keep(key, function)
-        return function.dialled(self.seed, self.place)
+                function = self._of_any_size(kind, specs, shapes)
+                otherwise = None if function is None else lambda: self._of_one_size(kind, specs, shapes)
+            if function is None:
+                function = self._of_one_size(kind, specs, shapes)
+        self._tell_of_draws(function.record)
+        return function.dialled(self.seed, self.place, otherwise=otherwise)
 
-    def _trace(self, body: Body, specs: Any, freeze: bool, jit_compile: bool) -> TracedFunction:
-        record = body.new_record()
-        function = tf.function(
-            lambda dials, *tensors: self._traced_body(body, record, dials, tensors),
-            autograph=False,
-            jit_compile=jit_compile or None,
+    def _key_of(self, kind: Kind, shapes: Shapes) -> tuple[Hashable, ...]:
+        return key_of(kind.body), self._key, (shapes, kind.dtypes), kind.frozen, kind.jit_compile
+
+    def _of_one_size(self, kind: Kind, specs: Any, shapes: Shapes) -> TracedFunction:
+        with TRACING:
+            key = self._key_of(kind, shapes)
+            function = self._cache.find(key)
+            if function is None:
+                function = self._trace(kind, specs)
+                self._cache.keep(key, function)
+            return function
+
+    def _of_any_size(self, kind: Kind, specs: Any, shapes: Shapes) -> TracedFunction | None:
+        """After a few sizes a trace that leaves the axes open that differ; None before, and where it needs their lengths."""
+        if not kind.body.any_size or not self._takes_any_size or kind.jit_compile:
+            return None
+        of_kind = (
+            key_of(kind.body),
+            self._key,
+            kind.dtypes,
+            tuple(map(len, shapes)),
+            kind.frozen is not None,
         )
-        self._constants = self.adapter.weights() if freeze else []
+        sizes = sizes_of(self._cache.sizes, of_kind, shapes)
+        if sizes.count < FEW or sizes.closed:
+            return None
+        key = self._key_of(kind, sizes.common)
+        function = self._cache.find(key)
+        if function is None:
+            flat = zip(sizes.common, kind.dtypes, strict=True)
+            opened = tf.nest.pack_sequence_as(specs, [tf.TensorSpec(shape, dtype) for shape, dtype in flat])
+            given = self.arrays
+            self.arrays, self.is_any_size = of_any_size(given, tf.nest.flatten(opened)), True
+            try:
+                function = self._trace(kind, opened)
+            except Exception:  # it reads lengths: one trace for each size, as for the first ones
+                sizes.closed = True
+                return None
+            finally:
+                self.arrays, self.is_any_size = given, False
+            self._cache.keep(key, function)
+        return function
+
+    @property
+    def _takes_any_size(self) -> bool:
+        """Whether nothing outside of the trace was made for the sizes of these inputs."""
+        moved = [
+            lookup.places is not None
+            for place in self.places
+            if isinstance(place, Embedded)
+            for lookup in place.lookups
+        ]
+        return not any(moved) and not self.adapter.runs_python
+
+    def _trace(self, kind: Kind, specs: Any) -> TracedFunction:
+        record = kind.body.new_record()
+        function = tf.function(
+            lambda dials, *tensors: self._traced_body(kind.body, record, dials, tensors),
+            autograph=False,
+            jit_compile=kind.jit_compile or None,
+        )
+        self._constants = [] if kind.frozen is None else self.adapter.weights()
         try:
             # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the model
             # can be collected.
             concrete = function.get_concrete_function(DIALS, *specs)
         finally:
-            self._constants, self._dials = [], None
+            self._constants, self._dials, self._record = [], None, TraceRecord()
         return TracedFunction(concrete, record, weak_references(self._read), self.adapter.runs_python)
 
     def _traced_body(self, body: Body, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
-        self._dials = dials
+        self._dials, self._record = dials, record
         return body(self, record, *tensors)
+
+    def _tell_of_draws(self, record: TraceRecord) -> None:
+        if record.draws and not self._told:
+            self._told = True
+            warn(ANOTHER_DRAW if record.free else ONE_DRAW)
 
     @functools.cached_property
     def digest(self) -> bytes | None:
@@ -264,12 +332,15 @@ class Network:
     def called(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
         """One call of the model on tensors as it takes them; it writes nothing, and draws the same numbers each time."""
         try:
-            with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size):
-                return self.adapter.run(self.pack(flat), flat, replaced, self._constants)
+            with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size) as made:
+                output = self.adapter.run(self.pack(flat), flat, replaced, self._constants)
         except Exception as error:
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
             raise ModelFailed(self.adapter.refusal(words, error)) from error
+        draws, self._record.free = drawing(made, tf.nest.flatten(output.outputs))
+        self._record.draws = draws
+        return output
 
     def filled(self, tensors: Sequence[Tensor | None]) -> list[Any]:
         """Tensors (n, ...) as the model takes them: as they are, or filled up to its own batch size."""
