@@ -124,7 +124,7 @@ class Network:
         self._key: Hashable = (fingerprint, type(adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
         # While a trace is made: seed and place, which may change without a new trace, and what it finds out.
-        self._dials: Tensor = None
+        self._dials: Any = (seed, 0)
         self._record = TraceRecord()
         self.is_any_size = False  # a trace is made that leaves lengths of the inputs open
         self._told = False
@@ -273,7 +273,7 @@ class Network:
             # can be collected.
             concrete = function.get_concrete_function(DIALS, *specs)
         finally:
-            self._constants, self._dials, self._record = [], None, TraceRecord()
+            self._constants, self._dials, self._record = [], (self.seed, 0), TraceRecord()
         return TracedFunction(concrete, record, weak_references(self._read), self.adapter.runs_python)
 
     def _traced_body(self, body: Body, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
