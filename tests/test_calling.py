@@ -162,7 +162,7 @@ def test_metrics_sanity_checks_and_tables_of_layers_run_one_row_at_a_time() -> N
     report = tfxai.sanity.randomize_model([tfxai.Gradient()], model, SERIES, targets=[0, 0, 0])
     assert list(report.verdict()) == ["gradient"]
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
-    assert [row.path for row in tfxai.layers(model) if row.spatial][0] == model.layers[0].name
+    assert next(row.path for row in tfxai.layers(model) if row.spatial) == model.layers[0].name
 
 
 @pytest.mark.parametrize("kind", ["file", "layer", "compiled", "concrete", "function"])

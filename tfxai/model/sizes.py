@@ -37,10 +37,11 @@ class Sizes:
 
 
 def sizes_of(known: dict[Hashable, Sizes], kind: Hashable, shapes: Shapes) -> Sizes:
-    """What is known of a kind of call, after it came in another size. The kind that came first is forgotten first."""
+    """What is known of a kind of call, after it came in another size. The kind that was last seen first is forgotten first."""
     if kind in known:
-        known[kind].add(shapes)
-        return known[kind]
+        sizes = known[kind] = known.pop(kind)
+        sizes.add(shapes)
+        return sizes
     while len(known) >= KINDS:
         known.pop(next(iter(known)))
     return known.setdefault(kind, Sizes(shapes))
