@@ -139,8 +139,11 @@ class LayerMaps:
 
 def added(parts: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
     """The sum of what several calls of a layer say of each input; None where none says anything."""
-    return [sum(given[1:], given[0]) if (given := [v for v in each if v is not None]) else None
-            for each in zip(*parts, strict=True)]  # fmt: skip
+    sums: list[NDArray | None] = []
+    for each in zip(*parts, strict=True):
+        given = [values for values in each if values is not None]
+        sums.append(np.sum(given, axis=0) if given else None)
+    return sums
 
 
 def lined_up(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:

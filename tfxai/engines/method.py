@@ -28,7 +28,8 @@ class Method(abc.ABC):
     targets:    the class to explain: None (the predicted one), an int, (N,) ints, (N, K) ints, `tfxai.top(k)`.
     score:      what is explained: "logit", "probability", "output" or a callable (outputs, targets) -> (N,); see
                 tfxai.scores.
-    batch_size: examples that the model sees at once; memory grows with it and with nothing else.
+    batch_size: examples that the model sees at once; memory grows with it and with nothing else. A model with a batch size
+                of its own is run at that.
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
 

@@ -296,7 +296,8 @@ class Module:
                 ) from error
             if not self._batched(spec.shape).is_compatible_with(tensor.shape):
                 raise ValueError(
-                    f"{name} has shape {tuple(tensor.shape)}, {self.source} takes {shape_text(spec)}."
+                    f"{name} has shape {tuple(tensor.shape)}, {self.source} takes {shape_text(spec)}"
+                    + ("." if self.batch is None else f", {self.batch} at a time.")
                 )
         return tensors
 

@@ -15,21 +15,35 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.model.operations import operations_behind
 from tfxai.support import Operation, Tensor
+
+ONE_DRAW = (
+    "The model draws random numbers while it is called, such as dropout that stays on. One draw is explained, the same for "
+    "every input and batch size; a method's seed chooses it. For the mean, average explanations of several seeds "
+    "(SmoothGrad(samples=1, noise=0, seed=...) is the gradient)."
+)
+ANOTHER_DRAW = (
+    "The model draws random numbers in a way that cannot be fixed from outside (in a compiled function or loop, or of a kind "
+    "without a seed), so that every pass may see others and values change from call to call. Average explanations of "
+    "several calls, or give a model that draws nothing."
+)
 
 
 @contextlib.contextmanager
-def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> Iterator[None]:
+def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> Iterator[list[Operation]]:
     """Changes the operations that are made inside so that they draw by the seed, and write nothing.
 
     inputs: what the model is called on, (N, ...) each. size: their number of rows, where it is fixed.
+    Gives a list that holds these operations in the end.
 
     What is done inside compiled functions and loops is out of reach.
     """
     graph = tf.compat.v1.get_default_graph()
     before = len(graph.get_operations())
-    yield
-    made = graph.get_operations()[before:]
+    made: list[Operation] = []
+    yield made
+    made += graph.get_operations()[before:]
     draws = _Draws(tf.shape(inputs[0])[0] if inputs else tf.constant(1), size, seed)
     for op in [op for op in made if op.type in WRITES]:
         op._update_input(*WRITES[op.type](op))
@@ -37,10 +51,20 @@ def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> 
         _replace(op.outputs[0], draws.again(op, number))
 
 
-def drawing(operations: Sequence[Operation]) -> list[str]:
-    """The types of operations, of some, that draw numbers: their own, or inside the functions that they call."""
-    own = {op.type for op in operations if op.type in DRAWS}
-    return sorted(own | {kind for op in operations for kind in _inside(op)})
+def drawing(made: Sequence[Operation], outputs: Sequence[Tensor]) -> tuple[list[str], bool]:
+    """The types of operations that draw numbers between a model's operations and outputs; and whether any follows no seed.
+
+    Inside of the functions that are called, too: what is drawn there does not.
+    """
+    own = [op for op in made if op.type in DRAWS or op.type in OTHER_DRAWS]
+    inside = {op: kinds for op in made if op.type in CALLS and (kinds := _inside(op))}
+    if not own and not inside:
+        return [], False
+    behind = operations_behind([tensor for tensor in outputs if tf.is_symbolic_tensor(tensor)])
+    # What is drawn has been put in the place of the operations that were made.
+    types = {op.type for op in behind if op.type in DRAWS or op.type in OTHER_DRAWS}
+    sealed = {kind for op, kinds in inside.items() if op in behind for kind in kinds}
+    return sorted(types | sealed), bool(sealed or types & OTHER_DRAWS)
 
 
 def _replace(old: Tensor, new: Tensor) -> None:
@@ -84,7 +108,9 @@ class _Draws:
     def _chosen(self, op: Operation, seed: Tensor) -> Tensor:
         """Classes (N, samples) drawn by their logits (N, C): the largest after noise that is one for all rows."""
         logits, samples = op.inputs[0], op.inputs[1]
-        noise = tf.random.stateless_uniform([samples, tf.shape(logits)[1]], seed, 1e-20, 1.0, logits.dtype)
+        noise = tf.random.stateless_uniform(
+            tf.stack([samples, tf.shape(logits)[1]]), seed, 1e-20, 1.0, logits.dtype
+        )
         chosen = tf.argmax(logits[:, None] - tf.math.log(-tf.math.log(noise)), -1)
         return tf.cast(chosen, op.outputs[0].dtype)
 

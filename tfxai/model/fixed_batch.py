@@ -71,5 +71,5 @@ def states_of(layers: Sequence[Layer]) -> list[Variable]:
 
 def differ_by_row(variables: Iterable[Variable], size: int) -> bool:
     """Whether any variable holds another state for each of the rows of a batch."""
-    arrays = [np.asarray(v) for v in variables if len(v.shape) > 1 and v.shape[0] == size]
+    arrays = [np.asarray(v.numpy()) for v in variables if len(v.shape) > 1 and v.shape[0] == size]
     return any((array != array[:1]).any() for array in arrays if array.dtype != object)

@@ -118,9 +118,11 @@ def grid_of_layout(
 
 def _unless_stretched(along: Along | None, count: int | None, size: int | None) -> Along | None:
     """Where cells lie, unless stretching the map over the whole input puts each where it belongs, or nearly so."""
-    if along is None or count is None or size is None:
-        return along if along is not None and along.moved else None
+    if along is None:
+        return None
     allowed = abs(along.step) * (STRETCHED_MOVED if along.moved else STRETCHED) + 1e-6
+    if count is None or size is None:  # about as many cells as there is room for
+        return None if abs(along.start - (along.step - 1) / 2) <= allowed else along
     scale = size / count
     ends = [(k, (k + 0.5) * scale - 0.5) for k in (0, count - 1)]
     near = all(abs(along.start + along.step * k - stretched) <= allowed for k, stretched in ends)

@@ -77,6 +77,7 @@ class _Table(Body):
     """Every layer with the shape that it puts out. Traced, and never run."""
 
     Record: ClassVar[type[TraceRecord]] = _TableRecord
+    any_size: ClassVar[bool] = False
 
     def __call__(self, network: Network, record: _TableRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)

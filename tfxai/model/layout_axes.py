@@ -99,8 +99,8 @@ def _strided_slice(op: Operation, given: Given) -> Sequence[Layout]:
             if any(n is None and not is_open for n, is_open in zip((begin, end), opened, strict=True)):
                 result.append(Dim.of(None))  # where it is cut depends on the data
             else:
-                ends = (None if is_open else n for n, is_open in zip((begin, end), opened, strict=True))
-                result.append(_sliced(dims[at], *ends, stride, sizes[at]))
+                first, last = None if opened[0] else begin, None if opened[1] else end
+                result.append(_sliced(dims[at], first, last, stride, sizes[at]))
             at += 1
     return [layout.with_dims([*result, *dims[at:]])]
 

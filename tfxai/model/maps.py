@@ -79,6 +79,9 @@ def activation_maps(
             f"Layer {call.path!r} puts out {tuple(first_tensor(call.output).shape)}, {_why_not(network, forward, call)}. "
             f"{method} can read: {_listed(forward, lambda t: bool(grids_of(network, forward, t)))}."
         )
+    if network.is_any_size:  # of a smaller input maps may be a single point, which another layer is read for
+        for piece in pieces:
+            tf.debugging.Assert(tf.reduce_prod(tf.shape(piece.tensor)[1:-1]) > 1, [piece.path])
     return pieces
 
 
@@ -210,6 +213,8 @@ def grids_of(network: Network, forward: ForwardPass, tensor: Tensor) -> list[Gri
             if layout.dims is None
             else grid_of_layout(which, layout, list(shape), space)
         )
+        if grid is not None and network.is_any_size and any(cells.along is not None for cells in grid.cells):
+            raise ValueError("Where these maps lie depends on the sizes of the inputs.")
         grids += [] if grid is None else [grid]
     return grids
 

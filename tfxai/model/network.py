@@ -6,11 +6,8 @@ while the model is being traced, so nested and subclassed models need no rebuild
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import dataclasses
-import functools
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +17,7 @@ from numpy.typing import NDArray
 from tfxai.axes import Axes, unwrapped
 from tfxai.inputs import flatten, in_order, pack, skeleton
 from tfxai.model.adapter import Constants, ModelOutput
-from tfxai.model.at_rest import at_rest
+from tfxai.model.at_rest import at_rest, drawing
 from tfxai.model.casts import CAST, read_instead
 from tfxai.model.families import adapter_of
 from tfxai.model.fixed_batch import Filled, FixedBatch
@@ -29,36 +26,16 @@ from tfxai.model.lookups import Embedded
 from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.places import Places, PlacesRecord, numbers_from
 from tfxai.model.taking import taken
+from tfxai.model.traced import Tracing
 from tfxai.model.tracing import (
-    TRACING,
-    Body,
     ModelFailed,
-    TracedFunction,
+    TraceRecord,
     cache_of,
-    digest_of,
-    key_of,
     outside_vocabulary,
-    shapes_of,
-    weak_references,
 )
 from tfxai.model.views import Views, ViewsRecord, may_be_reshaped
 from tfxai.model.watching import Replaced
 from tfxai.support import Inputs, Layer, Model, Tensor, Values, warn
-
-DIALS = tf.TensorSpec([2], tf.int32)  # of every trace, in front of its arguments: the seed, and a row's place
-FREEZABLE = 5e8  # bytes of weights that a trace may hold; a graph ends at 2 GB
-
-_freezing: contextvars.ContextVar[bool] = contextvars.ContextVar("freezing", default=True)
-
-
-@contextlib.contextmanager
-def thawed() -> Iterator[None]:
-    """Inside, no weights are written into traces: for studies that change them again and again."""
-    before = _freezing.set(False)
-    try:
-        yield
-    finally:
-        _freezing.reset(before)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +52,7 @@ class Needs:
     images_only: bool = False
 
 
-class Network:
+class Network(Tracing):
     """A user's model together with a batch of inputs for it, checked, for a method with some needs.
 
     adapter:   how the model is read.
@@ -119,9 +96,11 @@ class Network:
         fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
         self._key: Hashable = (fingerprint, type(self.adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
-        self._dials: Tensor = (
-            None  # while a trace is made: seed and place, which may change without a new trace
-        )
+        # While a trace is made: seed and place, which may change without a new trace, and what it finds out.
+        self._dials: Any = (seed, 0)
+        self._record = TraceRecord()
+        self.is_any_size = False  # a trace is made that leaves lengths of the inputs open
+        self._told = False
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.views: list[tuple[int, ...] | None] = [None] * len(self.arrays)
         self.rows = [array.shape[1:] for array in self.arrays]
@@ -203,79 +182,6 @@ class Network:
 
     # Tracing
 
-    def traced(
-        self,
-        body: Body,
-        arguments: Sequence[Any],
-        *,
-        frozen: bytes | None = None,
-        jit_compile: bool = False,
-    ) -> TracedFunction:
-        """A body traced once for its fields, this model and kind of arguments; every first axis is free.
-
-        frozen:      a digest of the weights, to write them into the trace as constants: TensorFlow then folds batch
-                     norm and lays out kernels once, and passes take two thirds to nine tenths of the time. Worth its
-                     second or more for large jobs. Traces of other weights are forgotten.
-        jit_compile: compile by XLA.
-
-        Raises ValueError if XLA is asked to compile a callable on arrays.
-        """
-        if not dataclasses.is_dataclass(
-            body
-        ):  # an attribute that is not a field might be forgotten in its key
-            raise TypeError(
-                f"{type(body).__name__} is not a dataclass. What is traced is a frozen dataclass."
-            )
-        if jit_compile and self.adapter.runs_python:
-            raise ValueError(
-                "jit_compile=True needs a model that TensorFlow can look into, and this is a callable on arrays."
-            )
-        specs = shapes_of(list(arguments))
-        shapes = tuple((spec.shape.as_list().__repr__(), spec.dtype) for spec in tf.nest.flatten(specs))
-        key = (key_of(body), self._key, shapes, frozen, jit_compile)
-        with TRACING:
-            function = self._cache.find(key)
-            if function is None:
-                if frozen is not None:
-                    self._cache.drop_old_copies(frozen)
-                function = self._trace(body, specs, frozen is not None, jit_compile)
-                self._cache.keep(key, function)
-        return function.dialled(self.seed, self.place)
-
-    def _trace(self, body: Body, specs: Any, freeze: bool, jit_compile: bool) -> TracedFunction:
-        record = body.new_record()
-        function = tf.function(
-            lambda dials, *tensors: self._traced_body(body, record, dials, tensors),
-            autograph=False,
-            jit_compile=jit_compile or None,
-        )
-        self._constants = self.adapter.weights() if freeze else []
-        try:
-            # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the model
-            # can be collected.
-            concrete = function.get_concrete_function(DIALS, *specs)
-        finally:
-            self._constants, self._dials = [], None
-        return TracedFunction(concrete, record, weak_references(self._read), self.adapter.runs_python)
-
-    def _traced_body(self, body: Body, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
-        self._dials = dials
-        return body(self, record, *tensors)
-
-    @functools.cached_property
-    def digest(self) -> bytes | None:
-        """Of all weights at the first use, to the bit; None where they cannot be frozen, or are too large for it."""
-        if not _freezing.get() or not self.adapter.can_freeze:
-            return None
-        arrays = [array for _, array in self.adapter.weights()]
-        if not arrays or sum(array.nbytes for array in arrays) > FREEZABLE:
-            return None
-        return digest_of(arrays)
-
-    def weights_digest(self) -> bytes:
-        """Of all weights, to the bit."""
-        return digest_of([array for _, array in self.adapter.weights()])
-
     def forward(
         self,
         inputs: Sequence[Tensor],
@@ -330,12 +236,15 @@ class Network:
             for tensor, view, row in zip(flat, self.views, self.rows, strict=True)
         ]
         try:
-            with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size):
-                return self.adapter.run(self.pack(flat), flat, replaced, self._constants)
+            with at_rest(flat, self._dials[0], None if self.batch is None else self.batch.size) as made:
+                output = self.adapter.run(self.pack(flat), flat, replaced, self._constants)
         except Exception as error:
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
             raise ModelFailed(self.adapter.refusal(words, error)) from error
+        draws, self._record.free = drawing(made, tf.nest.flatten(output.outputs))
+        self._record.draws = draws
+        return output
 
     def filled(self, tensors: Sequence[Tensor | None]) -> list[Any]:
         """Tensors (n, ...) as the model takes them: as they are, or filled up to its own batch size."""

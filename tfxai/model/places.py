@@ -81,6 +81,7 @@ class Places(Body):
     """Which inputs are looked up in which embeddings. What it gives are the places of ids that are cut or turned."""
 
     Record: ClassVar[type[TraceRecord]] = PlacesRecord
+    any_size: ClassVar[bool] = False
 
     def __call__(self, network: Any, record: PlacesRecord, *given: Tensor) -> list[Tensor]:
         inputs = network.filled(given)

@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.inputs import tensor_of
+from tfxai.model.sizes import Shapes, Sizes
 from tfxai.support import Model, Tensor, first_line
 
 TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
@@ -38,11 +39,14 @@ class TraceRecord:
 
     tensors:  the structure that the body returned, with True for a tensor and False for None.
     classes:  how many classes a target can mean; None where the score does not tell.
+    draws:    types of operations of the model that draw numbers. free: some of them follow no seed of ours.
     warnings: for the user.
     """
 
     tensors: Any = None
     classes: int | None = None
+    draws: list[str] = dataclasses.field(default_factory=list)
+    free: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -52,10 +56,12 @@ class Body(abc.ABC):
     Its class and its fields are all that it may depend on beside the model and the arguments, since they are the key
     of its trace: there is no key to be written, and none to be forgotten.
 
-    Record: the kind of record that it fills in.
+    Record:   the kind of record that it fills in.
+    any_size: whether its trace and record may serve inputs of many sizes.
     """
 
     Record: ClassVar[type[TraceRecord]] = TraceRecord
+    any_size: ClassVar[bool] = True
 
     @abc.abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,12 +73,26 @@ class Body(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
+class Kind:
+    """What is traced, apart from the shapes of its arguments.
+
+    frozen: a digest of the weights that are written in, None if they are not. dtypes: of the arguments.
+    """
+
+    body: Body
+    frozen: bytes | None
+    jit_compile: bool
+    dtypes: tuple[tf.DType, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class TracedFunction:
     """A traced function and its record.
 
     read:        weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
     runs_python: it calls a function of the user's from the graph.
     dials:       the first argument, which the network sets: numbers that change without a new trace.
+    otherwise:   of a trace that leaves lengths open: makes one of these lengths, should it fail.
     """
 
     function: Callable[..., Any]
@@ -80,17 +100,22 @@ class TracedFunction:
     read: Sequence[weakref.ref[Any]]
     runs_python: bool
     dials: Any = None
+    otherwise: Callable[[], TracedFunction] | None = None
 
-    def dialled(self, *numbers: int) -> TracedFunction:
-        """The function with these numbers as its dials."""
-        return dataclasses.replace(self, dials=_dials(numbers))
+    def dialled(self, *numbers: int, otherwise: Callable[[], TracedFunction] | None = None) -> TracedFunction:
+        """A copy of the function with these numbers as its dials."""
+        return dataclasses.replace(self, dials=_dials(numbers), otherwise=otherwise)
 
     def __call__(self, *arguments: Any) -> Any:
         """What the body returned, as tensors. Raises ValueError for ids outside of a vocabulary, or a failing callable."""
         tensors = tf.nest.map_structure(tensor_of, arguments)
         try:
-            return self.function(self.dials, *tensors)
+            return self.function(tf.convert_to_tensor(self.dials), *tensors)
         except tf.errors.OpError as error:
+            if self.otherwise is not None:
+                other = self.otherwise()
+                object.__setattr__(self, "record", other.record)  # nobody else has this copy, see `dialled`
+                return other.dialled(*self.dials.tolist())(*arguments)
             if self.runs_python:  # TensorFlow wraps what the user's function raised
                 lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
                 raise ModelFailed(f"The callable failed: {[*lines, first_line(error)][0]}") from error
@@ -108,9 +133,9 @@ class TracedFunction:
 
 
 @functools.lru_cache(256)
-def _dials(numbers: tuple[int, ...]) -> Tensor:
+def _dials(numbers: tuple[int, ...]) -> NDArray[np.int32]:
     # Any whole number is a seed; large ones keep their lower 31 bits.
-    return tf.constant([number & 0x7FFFFFFF for number in numbers], tf.int32)
+    return np.array([number & 0x7FFFFFFF for number in numbers], np.int32)
 
 
 class TraceCache:
@@ -121,6 +146,7 @@ class TraceCache:
     traces:        how many functions have been traced so far.
     array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
     batch:         how many rows the model takes at once, where that was found by trying; None: nothing was.
+    sizes:         by kind of call, in which sizes it came.
     """
 
     def __init__(self) -> None:
@@ -130,6 +156,7 @@ class TraceCache:
         self.traces = 0
         self.array_outputs: dict[str, Any] = {}
         self.batch: int | None = None
+        self.sizes: dict[Hashable, Sizes] = {}
 
     def find(self, key: tuple[Hashable, ...]) -> TracedFunction | None:
         """The function of this key, unless it is stale."""
@@ -251,6 +278,11 @@ def digest_of(arrays: Sequence[NDArray]) -> bytes:
 def shapes_of(arguments: Any) -> Any:
     """A tf.TensorSpec for each argument; every first axis is free."""
     return tf.nest.map_structure(_shape_of, arguments)
+
+
+def shapes_in(specs: Any) -> Shapes:
+    """The shape of each of these tf.TensorSpecs."""
+    return tuple(tuple(spec.shape.as_list()) for spec in tf.nest.flatten(specs))
 
 
 def _shape_of(argument: Tensor | NDArray | np.generic) -> tf.TensorSpec:
