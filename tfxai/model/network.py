@@ -104,10 +104,11 @@ class Network(Tracing):
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.views: list[tuple[int, ...] | None] = [None] * len(self.arrays)
         self.rows = [array.shape[1:] for array in self.arrays]
+        self.places: list[Place] = []
         self.views = told or self._views()
         self.arrays = [self.viewed(i, array) for i, array in enumerate(self.arrays)]
         self._key = (self._key, tuple(self.views))
-        self.places: list[Place] = self._explained_places(method)
+        self.places = self._explained_places(method)
         # Where inputs are explained depends on the method's needs, beside the model.
         self._key = (self._key, tuple(place is None for place in self.places))
         for which, (array, name) in enumerate(zip(self.arrays, flatten(inputs)[1], strict=True)):

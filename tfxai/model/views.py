@@ -26,6 +26,7 @@ class Views(Body):
     """In which axes inputs are read. Traced, and never run."""
 
     Record: ClassVar[type[TraceRecord]] = ViewsRecord
+    any_size: ClassVar[bool] = False
 
     def __call__(self, network: Any, record: ViewsRecord, *given: Tensor) -> list[Tensor]:
         inputs = network.filled(given)
