@@ -203,6 +203,13 @@ def test_one_of_several_outputs_of_a_sealed_call() -> None:
         np.testing.assert_allclose(GRADIENT(model, X, target, score=score).scores, wanted, rtol=1e-4)
 
 
+def test_who_picks_one_class_gets_that_number_and_a_crop_is_none() -> None:
+    picked = GRADIENT(lambda x: tf.nn.softmax(linear(x))[:, 1], X, 0).scores
+    np.testing.assert_allclose(picked, softmax(LOGITS)[:, 1], rtol=1e-5)
+    cut = GRADIENT(lambda x: tf.nn.softmax(tf.stack([linear(x), x[:, :3]], 1))[:, 0], X, 1).scores
+    np.testing.assert_allclose(cut, LOGITS[:, 1], rtol=1e-5)
+
+
 def counting() -> Any:
     """A function that changes a variable when it runs."""
     calls = tf.Variable(0)

@@ -74,7 +74,7 @@ def is_padding_mask(output: Structure, ids: Tensor) -> bool:
     if not tf.is_tensor(output) or output.dtype != tf.bool or output.op.type != "NotEqual":
         return False
     compared, other = output.op.inputs
-    return _is_handed_on(compared, ids) and np.all(np.equal(tf.get_static_value(other), 0))
+    return _is_handed_on(compared, ids) and bool(np.all(np.equal(tf.get_static_value(other), 0)))
 
 
 def table_size_of(tensor: Tensor, calls: Sequence[LayerCall]) -> int | None:

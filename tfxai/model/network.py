@@ -134,15 +134,6 @@ class Network:
         if outside.any():
             raise ValueError(outside_vocabulary(f"{name} holds", int(array[outside][0]), size))
 
-    def pads(self, which: int) -> bool:
-        """Whether an input is token ids of which 0 is padding, as its table says (`mask_zero`)."""
-        place = self.places[which]
-        return (
-            isinstance(place, Embedded)
-            and self.tables[which] is not None
-            and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
-        )
-
     def pack(self, flat: Sequence[Any]) -> Values:
         """A flat list in the structure of the inputs."""
         return pack(self.structure, flat)
