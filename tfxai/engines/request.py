@@ -171,7 +171,7 @@ class Request:
         if place is None:
             return array
         if baseline is None:
-            if isinstance(place, Embedded) and self.network.pads(which):
+            if isinstance(place, Embedded) and self._is_padded(which, place):
                 return np.zeros_like(array)
             baseline = 0.0
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
@@ -180,6 +180,11 @@ class Request:
         values = filled(self.network.viewed(which, baseline), array)
         self.network.check_ids(which, values, "baseline")
         return values
+
+    def _is_padded(self, which: int, place: Embedded) -> bool:
+        """Whether 0 is padding among an input's token ids, as its table says (`mask_zero`)."""
+        as_they_are = self.network.tables[which] is not None
+        return as_they_are and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
 
     def explanation(self, attribution: Attribution, described: str) -> Explanation:
         """What the user gets. described: the method with its settings, as text."""

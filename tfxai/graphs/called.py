@@ -83,21 +83,24 @@ class Called:
         replaced:  tensors of the body, and others that are put in their place.
         """
         part, nodes = tf.compat.v1.GraphDef(versions=self.graph.versions), self._rewired(replaced)
-        part.node.extend(nodes[name] for name in self._behind(tensor, replaced))
-        for node in part.node:
-            _strip(node)
-        carry_library(self.graph, part)
-        there = {node.name for node in part.node}
+        behind = self._behind(tensor, replaced)
         given = {
             f"{name}:0": _here(value)
             for name, value in zip(self.arguments, arguments, strict=True)
-            if name in there
+            if name in behind
         }
         wanted = replaced.get(tensor, tensor)
+        if wanted in given:  # an argument that is handed on as it is
+            return given[wanted]
+        # Not the placeholders, which would be left over: XLA has none.
+        part.node.extend(nodes[name] for name in behind if f"{name}:0" not in given)
+        for node in part.node:
+            _strip(node)
+        carry_library(self.graph, part)
         (found,) = tf.graph_util.import_graph_def(
             fresh(part), input_map=given, return_elements=[wanted], name="laid_out"
         )
-        return given.get(wanted, found)  # an argument may be handed on as it is
+        return found
 
     def _rewired(self, replaced: Mapping[str, str]) -> Mapping[str, NodeDef]:
         if not replaced:
@@ -136,9 +139,7 @@ def redone(op: Operation, which: int, tensor: Tensor, output: int) -> Tensor:
     _strip(node)
     given = {}
     for i, before in enumerate(op.inputs):
-        placeholder = graph.node.add(name=f"input_{i}", op="Placeholder")
-        placeholder.attr["dtype"].type = before.dtype.base_dtype.as_datatype_enum
-        node.input[i] = placeholder.name
+        node.input[i] = f"input_{i}"
         given[f"input_{i}:0"] = _here(tensor if i == which else before)
     (found,) = tf.graph_util.import_graph_def(
         graph, input_map=given, return_elements=[f"again:{output}"], name="again"

@@ -137,15 +137,6 @@ class Network(Tracing):
         if outside.any():
             raise ValueError(outside_vocabulary(f"{name} holds", int(array[outside][0]), size))
 
-    def pads(self, which: int) -> bool:
-        """Whether an input is token ids of which 0 is padding, as its table says (`mask_zero`)."""
-        place = self.places[which]
-        return (
-            isinstance(place, Embedded)
-            and self.tables[which] is not None
-            and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
-        )
-
     @property
     def takes_missing(self) -> bool:
         """Whether values may be missing (NaN, None): a function on arrays knows itself what it makes of them."""

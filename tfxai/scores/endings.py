@@ -24,6 +24,8 @@ HANDING_ON = {
     "SpaceToDepth": 0, "Split": 1, "SplitV": 0, "Squeeze": 0, "StridedSlice": 0, "TensorListStack": 0, "Tile": 0,
     "Transpose": 0, "Unpack": 0,
 }  # fmt: skip
+# Of these, those that pick some. Who picks one class wants that number as it is; a crop leaves the last axis whole.
+CUTS = ("Gather", "GatherV2", "Slice", "Split", "SplitV", "StridedSlice", "Unpack")
 # In the body of a loop: what is written into a list, step by step.
 WRITTEN = {**HANDING_ON, "TensorListSetItem": 2, "TensorListPushBack": 1}
 BRANCHES = {
@@ -58,6 +60,8 @@ def ending_of(tensor: Tensor) -> Ending | None:
         return ending_of(op.inputs[output])
     if op.type in HANDING_ON:
         which = HANDING_ON[op.type]
+        if op.type in CUTS and _last_axis(op.inputs[which]) != _last_axis(tensor):
+            return None
         found = ending_of(op.inputs[which])
         return found and Ending(found.kind, lambda: redone(op, which, found.before(), output))
     if op.type in CALLS:
@@ -66,6 +70,10 @@ def ending_of(tensor: Tensor) -> Ending | None:
         names = [op.get_attr(name).name for name in BRANCHES[op.type]]
         return _out_of_reach(_in_any(names, op.graph.as_graph_def(), output), "a loop or condition")
     return None
+
+
+def _last_axis(tensor: Tensor) -> int | None:
+    return tensor.shape[-1] if tensor.shape.rank else None
 
 
 def _of_call(op: Operation, output: int) -> Ending | None:
