@@ -78,8 +78,8 @@ class _Activations(Body):
     def __call__(self, network: Network, record: _PathsRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
         record.paths = [named_call(network, forward, layer).path for layer in self.layers]
-        tensors = [_tensor(network, forward, layer, self.method) for layer in self.layers]
-        return [forward.kept(tf.cast(tensor, tf.float32)) for tensor in tensors]
+        read = [_tensor(network, forward, layer, self.method) for layer in self.layers]
+        return [forward.kept(tf.cast(tensor, tf.float32)) for tensor in read]
 
 
 def slopes(request: Request, layers: Sequence[LayerChoice], directions: Sequence[NDArray]) -> list[NDArray]:

@@ -108,7 +108,9 @@ class _Draws:
     def _chosen(self, op: Operation, seed: Tensor) -> Tensor:
         """Classes (N, samples) drawn by their logits (N, C): the largest after noise that is one for all rows."""
         logits, samples = op.inputs[0], op.inputs[1]
-        noise = tf.random.stateless_uniform([samples, tf.shape(logits)[1]], seed, 1e-20, 1.0, logits.dtype)
+        noise = tf.random.stateless_uniform(
+            tf.stack([samples, tf.shape(logits)[1]]), seed, 1e-20, 1.0, logits.dtype
+        )
         chosen = tf.argmax(logits[:, None] - tf.math.log(-tf.math.log(noise)), -1)
         return tf.cast(chosen, op.outputs[0].dtype)
 
