@@ -155,9 +155,10 @@ def _elsewhere(op: Operation) -> tuple[int, Tensor]:
 @functools.cache
 def _spare(dtype: tf.DType) -> Tensor:
     # tf.function lets nobody make a tf.Variable while it traces; a handle is enough.
+    of_any_shape: Any = None
     with tf.init_scope():
         return tf.raw_ops.VarHandleOp(
-            dtype=dtype, shape=tf.TensorShape(None), shared_name=f"tfxai_{dtype.name}"
+            dtype=dtype, shape=tf.TensorShape(of_any_shape), shared_name=f"tfxai_{dtype.name}"
         )
 
 
