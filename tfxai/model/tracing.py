@@ -110,12 +110,12 @@ class TracedFunction:
         """What the body returned, as tensors. Raises ValueError for ids outside of a vocabulary, or a failing callable."""
         tensors = tf.nest.map_structure(tensor_of, arguments)
         try:
-            return self.function(tf.convert_to_tensor(self.dials), *tensors)
+            return self.function(self.dials, *tensors)
         except tf.errors.OpError as error:
             if self.otherwise is not None:
                 other = self.otherwise()
                 object.__setattr__(self, "record", other.record)  # nobody else has this copy, see `dialled`
-                return other.dialled(*self.dials.tolist())(*arguments)
+                return other.dialled(*self.dials.numpy().tolist())(*arguments)
             if self.runs_python:  # TensorFlow wraps what the user's function raised
                 lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
                 raise ModelFailed(f"The callable failed: {[*lines, first_line(error)][0]}") from error
@@ -133,9 +133,10 @@ class TracedFunction:
 
 
 @functools.lru_cache(256)
-def _dials(numbers: tuple[int, ...]) -> NDArray[np.int32]:
+def _dials(numbers: tuple[int, ...]) -> Tensor:
     # Any whole number is a seed; large ones keep their lower 31 bits.
-    return np.array([number & 0x7FFFFFFF for number in numbers], np.int32)
+    with tf.init_scope():  # it outlives any graph that it may be first asked for in
+        return tf.constant([number & 0x7FFFFFFF for number in numbers], tf.int32)
 
 
 class TraceCache:
