@@ -40,7 +40,9 @@ def scorers(kind: Kind) -> list[Score]:
 def hidden(x: np.ndarray, masks: Any) -> np.ndarray:
     """One x (1, ...) for each of the masks (M, *space), with zeros where the mask is 0."""
     masks = np.stack(masks)
-    return (x * (masks[..., None] if x.ndim > 2 else masks)).astype(x.dtype)
+    # Of pixels of 8 bits what is half hidden is no whole number.
+    dtype = np.float32 if x.dtype == np.uint8 else x.dtype
+    return (x * (masks[..., None] if x.ndim > 2 else masks)).astype(dtype)
 
 
 def space(kind: Kind) -> tuple[int, ...]:

@@ -173,11 +173,13 @@ def space_of(array: NDArray) -> tuple[int, ...]:
 def visible(x: Tensor, hidden: Tensor, masks: Tensor, soft: bool = False) -> Tensor:
     """The input where masks (B, *space) are 1, what it is hidden by where they are 0.
 
-    soft: masks may also lie between.
+    soft: masks may also lie between; of whole numbers (pixels), too, what is seen is fractions then.
     """
     masks = masks if masks.shape.rank == x.shape.rank else masks[..., None]
-    if not soft or not x.dtype.is_floating:
+    if not soft or x.dtype == tf.string:
         return tf.where(masks if masks.dtype == tf.bool else masks > 0.5, x, hidden)
+    if not x.dtype.is_floating:
+        x, hidden = tf.cast(x, tf.float32), tf.cast(hidden, tf.float32)
     return hidden + tf.cast(masks, x.dtype) * (x - hidden)
 
 

@@ -108,10 +108,12 @@ class _ThroughMaps:
         low, high = (f(large, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
         masks = tf.math.divide_no_nan(large - low, high - low)
         masks *= tf.reshape(tf.cast(numbers >= 0, tf.float32), [-1, *[1] * len(axes)])
+        hidden = hidden if hidden.dtype.is_floating else tf.cast(hidden, tf.float32)
         through = hidden + masks * (tf.cast(point, tf.float32) - hidden)
         notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
         if not tokens:
-            return Perturbed(shown(inputs, which, tf.cast(through, point.dtype)), notes=notes)
+            through = tf.cast(through, point.dtype) if point.dtype.is_floating else through
+            return Perturbed(shown(inputs, which, through), notes=notes)
         points: PerInput = [None] * len(inputs)
         points[which] = through
         return Perturbed(repeated(inputs, tf.shape(masks)[0]), notes=notes, points=points)

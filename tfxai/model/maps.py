@@ -174,9 +174,25 @@ ENDING = {
 
 
 def _answers(forward: ForwardPass) -> set[str]:
-    """Tensors (by name) that are an output, or that an output is but another shape of."""
-    waiting = [t for t in tf.nest.flatten([forward.outputs, forward.named]) if tf.is_tensor(t)]
-    names: set[str] = set()
+    """Tensors (by name) that are an output, or that an output is but another shape of.
+
+    An output that others are computed from, such as the features of a classifier, is a layer like any other.
+    """
+    outputs = {
+        t.name: t for t in tf.nest.flatten([forward.outputs, forward.named]) if isinstance(t, tf.Tensor)
+    }
+    behind = {name: operations_behind(list(t.op.inputs)) for name, t in outputs.items()}
+    chains = {name: _chain(t) for name, t in outputs.items()}
+    answers: set[str] = set()
+    for name, tensor in outputs.items():
+        others = [other for other in outputs if other != name and _source(tensor).name not in chains[other]]
+        if not any(tensor.op in behind[other] for other in others):
+            answers |= chains[name]
+    return answers
+
+
+def _chain(output: Tensor) -> set[str]:
+    waiting, names = [output], set()
     while waiting:
         tensor = _source(waiting.pop())
         if tensor.name not in names:

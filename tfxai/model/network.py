@@ -186,11 +186,10 @@ class Network(Tracing):
         replaced: what layers put out instead of their own.
         """
         filled = self._filled_of(inputs)
-        # Whole numbers as tensors of this pass alone: what reads them is told to read a point instead.
-        inputs = [
-            tf.identity(x) if place == CAST else x for x, place in zip(inputs, self.places, strict=True)
-        ]
-        fed, ends = self.filled(inputs), self.filled(points or ())
+        ends = self.filled(points or ())
+        # What is fed for whole numbers may be fractions, of pixels that are half hidden.
+        given = {i: x for i, x in enumerate(self.filled(inputs)) if self.places[i] == CAST}
+        fed = [self._whole(i, x) for i, x in enumerate(self.filled(inputs))]
         replacements = {
             key: made if filled is None or callable(made) else filled.filled(made)
             for key, made in (replaced or {}).items()
@@ -203,9 +202,7 @@ class Network(Tracing):
                 replacements = place.replacing(point, replacements)
         # Made before the model runs, so that operations stay in an order in which they can run.
         fractions = {
-            i: tf.cast(fed[i] if not ends or ends[i] is None else ends[i], tf.float32)
-            for i, place in enumerate(self.places)
-            if place == CAST
+            i: tf.cast(x if not ends or ends[i] is None else ends[i], tf.float32) for i, x in given.items()
         }
         output = self.called(fed, replacements)
         for i, point in fractions.items():
@@ -220,6 +217,13 @@ class Network(Tracing):
             for i, place in enumerate(self.places)
         ]
         return ForwardPass(output.outputs, output.named, fed, self.places, parts, output.calls, filled)
+
+    def _whole(self, which: int, tensor: Tensor) -> Tensor:
+        """An input as the model takes it; whole numbers as a tensor of one pass alone, in whose place a point is read."""
+        if self.places[which] == CAST:
+            tensor = tf.identity(tensor)
+        wanted = self.arrays[which].dtype
+        return tf.cast(tensor, wanted) if tensor.dtype.is_floating and wanted.kind == "i" else tensor
 
     def called(self, flat: Sequence[Tensor], replaced: Replaced) -> ModelOutput:
         """One call of the model on tensors as it takes them; it writes nothing, and draws the same numbers each time."""

@@ -1,0 +1,248 @@
+"""Families of keras-hub in small, with random weights: gradients against a tape, sums against the model's own scores."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfxai
+
+# pip install --no-deps keras-hub kagglehub kagglesdk: with its dependencies comes tensorflow-text, which pins TensorFlow.
+keras_hub = pytest.importorskip("keras_hub")
+M = keras_hub.models
+pytestmark = pytest.mark.slow
+
+TOKENS = np.array([[3, 7, 1, 9, 4], [2, 2, 8, 5, 6]], np.int32)
+FULL = np.ones_like(TOKENS)
+
+
+def images(size: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 1, (2, size, size, 3)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A model, inputs, and what is explained. layer: the default of class activation maps, by the end of its name."""
+
+    model: Any
+    inputs: Any
+    score: Callable[[Any, Any], Any]
+    layer: str | None = None
+
+    def scores(self, inputs: Any) -> np.ndarray:
+        return np.asarray(self.score(self.model(inputs, training=False), None))
+
+
+def word(outputs: Any, targets: Any) -> Any:
+    return outputs[:, -1, 7]
+
+
+def vit() -> Family:
+    backbone = M.ViTBackbone((16, 16, 3), (4, 4), 2, 2, 8, 16)
+    model = M.ViTImageClassifier(backbone, num_classes=3, pooling="token", preprocessor=None)
+    return Family(model, images(16), lambda y, t: y[:, 1])
+
+
+def clip() -> Family:
+    vision = M.CLIPVisionEncoder(4, 8, 2, 2, 16, image_shape=(16, 16, 3))
+    text = M.CLIPTextEncoder(20, 8, 8, 2, 2, 16, max_sequence_length=5)
+    model = M.CLIPBackbone(vision, text, projection_dim=8)
+    inputs = {"images": images(16), "token_ids": TOKENS}
+    return Family(model, inputs, lambda y, t: tf.linalg.diag_part(y["vision_logits"]))
+
+
+def bert() -> Family:
+    backbone = M.BertBackbone(20, 2, 2, 8, 16, max_sequence_length=5)
+    model = M.BertTextClassifier(backbone, num_classes=3, preprocessor=None)
+    inputs = {"token_ids": TOKENS, "segment_ids": 0 * TOKENS, "padding_mask": FULL}
+    return Family(model, inputs, lambda y, t: y[:, 1])
+
+
+def gpt2() -> Family:
+    backbone = M.GPT2Backbone(20, 2, 2, 8, 16, max_sequence_length=5)
+    model = M.GPT2CausalLM(backbone, preprocessor=None)
+    return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, word)
+
+
+def gemma() -> Family:
+    model = M.GemmaCausalLM(M.GemmaBackbone(20, 2, 2, 1, 8, 16, 4), preprocessor=None)
+    return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, word)
+
+
+def t5() -> Family:
+    inputs = {
+        "encoder_token_ids": TOKENS,
+        "encoder_padding_mask": FULL,
+        "decoder_token_ids": TOKENS[:, :3],
+        "decoder_padding_mask": FULL[:, :3],
+    }
+    return Family(M.T5Backbone(20, 2, 2, 8, 16), inputs, lambda y, t: y["decoder_sequence_output"][:, -1, 3])
+
+
+def segformer() -> Family:
+    encoder = M.MiTBackbone(
+        [1, 1, 1, 1],
+        4,
+        [1, 1, 2, 2],
+        [8, 4, 2, 1],
+        0.0,
+        [7, 3, 3, 3],
+        [4, 2, 2, 2],
+        (64, 64, 3),
+        [4, 6, 8, 12],
+    )
+    backbone = M.SegFormerBackbone(encoder, projection_filters=8)
+    model = M.SegFormerImageSegmenter(backbone, num_classes=3, preprocessor=None)
+    return Family(model, images(64), tfxai.scores.box((8, 8, 16, 16), channel=1))
+
+
+def retinanet() -> Family:
+    encoder = M.ResNetBackbone(
+        [64], [7], [64, 64, 64, 64], [1, 1, 1, 1], [1, 2, 2, 2], "basic_block", image_shape=(64, 64, 3)
+    )
+    backbone = M.RetinaNetBackbone(encoder, 3, 4, use_p5=False, image_shape=(64, 64, 3))
+    model = M.RetinaNetObjectDetector(backbone, num_classes=3, preprocessor=None)
+    return Family(model, images(64), lambda y, t: y["cls_logits"][:, 100, 1])
+
+
+BUILDERS = {each.__name__: each for each in (vit, clip, bert, gpt2, gemma, t5, segformer, retinanet)}
+
+
+@functools.cache
+def family(name: str) -> Family:
+    """The model, with weights that are neither symmetric nor zero."""
+    keras.utils.set_random_seed(0)
+    made = BUILDERS[name]()
+    generator = np.random.default_rng(1)
+    for variable in made.model.trainable_variables:
+        variable.assign(variable + 0.1 * generator.normal(size=variable.shape))
+    return made
+
+
+def tables(model: Any) -> list[Any]:
+    """Embeddings of words, however deep."""
+    layers = {id(layer): layer for layer in model._flatten_layers()}.values()
+    return [x for x in layers if isinstance(x, keras.layers.Embedding) and x.input_dim == 20]
+
+
+@contextlib.contextmanager
+def moved(model: Any, steps: dict[tuple[int, int], Any]) -> Iterator[list[Any]]:
+    """While it lasts, what tables put out has something added; gives what they put out."""
+    seen: list[Any] = []
+    with contextlib.ExitStack() as undo:
+        for table in tables(model):
+
+            def call(
+                ids: Any, *args: Any, table: Any = table, original: Any = table.call, **kwargs: Any
+            ) -> Any:
+                output = original(ids, *args, **kwargs)
+                if kwargs.get("reverse") or output.shape.rank != ids.shape.rank + 1:
+                    return output
+                seen.append(output)
+                return output + steps[len(seen) - 1] if len(seen) - 1 in steps else output
+
+            undo.callback(vars(table).pop, "call", None)
+            vars(table)["call"] = call
+        yield seen
+
+
+def taped(made: Family) -> list[np.ndarray]:
+    """Gradients by hand: of images as they are, of tokens at what is looked up, as lengths; in the order of inputs."""
+    inputs = made.inputs if isinstance(made.inputs, dict) else {"images": made.inputs}
+    pictures = {name: tf.constant(x) for name, x in inputs.items() if x.dtype == np.float32}
+    with moved(made.model, {}) as seen:
+        made.model(made.inputs, training=False)
+    steps = {i: tf.zeros_like(output) for i, output in enumerate(seen)}
+    with tf.GradientTape() as tape, moved(made.model, steps):
+        tape.watch([*pictures.values(), *steps.values()])
+        given = (
+            {**{name: tf.constant(x) for name, x in inputs.items()}, **pictures}
+            if isinstance(made.inputs, dict)
+            else pictures["images"]
+        )
+        score = made.score(made.model(given, training=False), None)
+    found = tape.gradient(score, [*pictures.values(), *steps.values()])
+    found = [tf.convert_to_tensor(each) for each in found]
+    return [np.asarray(x) for x in found[: len(pictures)]] + [
+        np.linalg.norm(x, axis=-1) for x in found[len(pictures) :]
+    ]
+
+
+def flat(values: Any) -> list[np.ndarray]:
+    listed = list(values.values()) if isinstance(values, dict) else [values]
+    explained = [each for each in listed if each is not None]
+    return sorted(explained, key=lambda x: -x.ndim)  # images come first
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_gradient_is_that_of_a_tape(name: str) -> None:
+    made = family(name)
+    with silent():
+        result, wanted = tfxai.Gradient()(made.model, made.inputs, score=made.score), taped(made)
+    np.testing.assert_allclose(result.scores, made.scores(made.inputs), rtol=1e-4, atol=1e-5)
+    found = flat(result.values)
+    words = [x for x in found if x.ndim == 2]
+    for one in wanted:
+        same_kind = [x for x in found if x.shape == one.shape] or words
+        errors = [np.abs(x - one).max() for x in same_kind]
+        assert min(errors) <= 1e-4 * max(np.abs(one).max(), 1e-3)
+
+
+def absent(inputs: Any) -> Any:
+    """Pale images, and a token that stands for none: at vectors of zeros, layer norms have nothing to divide by."""
+    if not isinstance(inputs, dict):
+        return 0.3 * inputs
+    return {
+        name: np.float32(0.3) * x if x.dtype == np.float32 else 0 * x + 12 if "token_ids" in name else x
+        for name, x in inputs.items()
+    }
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_sums_are_the_change_of_the_score(name: str) -> None:
+    """By plain calls of the model."""
+    made = family(name)
+    start = absent(made.inputs)
+    change = made.scores(made.inputs) - made.scores(start)
+    for method, share in ((tfxai.IntegratedGradients(200, start), 2e-2), (tfxai.DeepLIFT(start), 1e-3)):
+        with silent():
+            result = method(made.model, made.inputs, score=made.score)
+        total = sum(x.reshape(2, -1).sum(1) for x in flat(result.values))
+        np.testing.assert_allclose(total - result.delta, change, rtol=1e-3, atol=1e-4)
+        assert (np.abs(result.delta) <= share * np.abs(change) + 1e-3).all(), type(method).__name__
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_default_layer_is_chosen_that_the_score_depends_on(name: str) -> None:
+    made = family(name)
+    if name in ("bert", "gpt2", "gemma", "t5"):
+        with silent():
+            table = str(tfxai.layers(made.model, made.inputs))
+        assert table
+        return
+    with silent():
+        maps = tfxai.GradCAM()(made.model, made.inputs, score=made.score)
+    assert any(np.abs(x).max() > 0 for x in flat(maps.values))
+
+
+@pytest.mark.parametrize("name", ["gemma", "t5"])
+def test_an_rms_norm_from_vectors_of_zeros_is_told(name: str) -> None:
+    made = family(name)
+    with pytest.warns(UserWarning, match="do not add up to the change of the score .* padding token"):
+        tfxai.IntegratedGradients()(made.model, made.inputs, score=made.score)
