@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,24 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list) -> None:
     """All tests of one kind of model follow each other within their file, so that it is built and traced once for them."""
-    from models import BUILDERS
+    from models import BUILDERS, IN_TURN
+
+    chosen = {
+        (item.path, item.originalname) for item in items if item.get_closest_marker("slow")
+    }  # by `once`, `every`
+    for item in items:
+        if (item.path, item.originalname) in chosen:
+            continue
+        parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
+        name = parameters.pop("name", None)
+        if isinstance(name, str) and name in IN_TURN:
+            # Always the same, and evenly spread: by the name of the test and what else it varies.
+            turn = zlib.crc32(f"{item.originalname} {sorted(map(str, parameters.values()))}".encode())
+            if turn % len(IN_TURN) != IN_TURN.index(name):
+                item.add_marker(pytest.mark.slow)
 
     files = {item.path: number for number, item in reversed([*enumerate(items)])}
     kinds = {name: number for number, name in enumerate(BUILDERS)}

@@ -635,6 +635,10 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
 }
 
 
+# Kinds that came later: the quick suite meets each test on one of them in turn, the slow one on all.
+IN_TURN = ("fixed_batch", "stored_positions", "two_tables", "tied_table", "gated", "whole_numbers")
+
+
 @functools.lru_cache(maxsize=3)
 def kind(name: str) -> Kind:
     """One of the kinds above. Tests of one kind follow each other (conftest.py), and what was traced for it goes with it."""

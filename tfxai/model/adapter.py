@@ -73,6 +73,11 @@ class Adapter(abc.ABC):
         size = size_among(spec.shape for spec in specs_of(self.model))
         return None if size is None else FixedBatch(size)
 
+    @property
+    def may_reshape(self) -> bool:
+        """Whether the model may give its inputs more axes before anything else, as far as it tells without being called."""
+        return not self.runs_python
+
     @abc.abstractmethod
     def find_layers(self) -> list[tuple[str, Layer]]:
         """Every layer with its path, in an order that does not change."""

@@ -30,7 +30,7 @@ def keras_fingerprint(
     objects, settings = [], []
     for _, layer in layers:
         objects.append(layer)
-        if not _is_keras_own(type(layer)):
+        if not is_keras_own(type(layer)):
             continue
         values = _public_attributes(layer)
         counting = _counting(tuple(map(type, values)))
@@ -40,7 +40,7 @@ def keras_fingerprint(
 
 
 @functools.lru_cache(4096)
-def _is_keras_own(kind: type) -> bool:
+def is_keras_own(kind: type) -> bool:
     """Whether a layer's class is one of Keras' own, whose public attributes are its settings."""
     return kind.__module__.split(".")[0] in KERAS
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tfxai.hub import ModuleLayer
 from tfxai.inputs import pack, specs_of
 from tfxai.model.adapter import Adapter, Constants, ModelOutput, float_values, named_outputs
-from tfxai.model.fingerprint import keras_fingerprint
+from tfxai.model.fingerprint import is_keras_own, keras_fingerprint
 from tfxai.model.fixed_batch import FixedBatch, differ_by_row, size_among, states_of
 from tfxai.model.layer_paths import named_layers
 from tfxai.model.watching import Replaced, watched
@@ -24,11 +24,20 @@ STATISTICS = re.compile(
 )  # of a layer, not of the rows of a batch
 
 
+# Keras' own layers and operations that may give an input more axes, or run whatever they are told.
+RESHAPING = ("Reshape", "ExpandDims", "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+
+
 class LegacyKerasAdapter(Adapter):
     """A model of tf_keras, and what it has in common with one of Keras 3."""
 
     def find_layers(self) -> list[tuple[str, Layer]]:
         return named_layers(self.model)
+
+    @property
+    def may_reshape(self) -> bool:
+        layers = [self.model, *(layer for _, layer in self.layers)]
+        return any(not is_keras_own(type(layer)) or type(layer).__name__ in RESHAPING for layer in layers)
 
     @property
     def batch(self) -> FixedBatch | None:

@@ -47,8 +47,8 @@ def _padded(op: Operation, given: Given) -> Sequence[Layout]:
     return [given[0].with_dims(dims)]
 
 
-def cut(dim: Dim, start: int, stop: int | None, step: int, size: int | None, length: int | None) -> Dim:
-    """An axis of some length, from its entry `start` on, up to `stop`."""
+def cut(dim: Dim, start: int, step: int, size: int | None, length: int | None) -> Dim:
+    """An axis of some size, from its entry `start` on, every `step`-th entry, of which there are `length`."""
     if step == 1 and start == 0 and length == size and size is not None:
         return dim
     if dim.front or dim.behind:
@@ -70,7 +70,7 @@ def _slice(op: Operation, given: Given) -> Sequence[Layout]:
     parts = []
     for i, dim in enumerate(dims_of(given[0])):
         whole = dim.is_batch and begins[i] == 0  # of a batch of any size, as much as there is
-        parts.append(dim if whole else cut(dim, begins[i], None, 1, before[i], after[i]))
+        parts.append(dim if whole else cut(dim, begins[i], 1, before[i], after[i]))
     assert given[0] is not None
     return [given[0].with_dims(parts)]
 
@@ -114,6 +114,7 @@ def _loose_values(tensor: Tensor) -> list[int | None]:
 
 
 def without(layout: Layout, dim: Dim, index: int | None, size: int | None) -> Layout:
+    """A layout after one entry of an axis of some length was taken; nothing is fixed where it is not known which."""
     if index is None or (index < 0 and size is None):
         return layout
     return layout.fixing(dim, index if index >= 0 or size is None else index + size)
@@ -125,14 +126,12 @@ def _sliced(dim: Dim, begin: int | None, end: int | None, stride: int | None, si
     if size is None:  # the batch, or an axis of any length: only what begins at its start stays where it is
         plain = stride is not None and stride > 0 and (begin or 0) >= 0
         return (
-            cut(dim, begin or 0, None, stride or 1, None, None)
-            if plain and dim.along is not None
-            else Dim.of(None)
+            cut(dim, begin or 0, stride or 1, None, None) if plain and dim.along is not None else Dim.of(None)
         )
     if stride is None:
         return Dim.of(None)
     start, stop, step = slice(begin, end, stride).indices(size)
-    return cut(dim, start, stop, step, size, len(range(start, stop, step)))
+    return cut(dim, start, step, size, len(range(start, stop, step)))
 
 
 def _reversed(op: Operation, given: Given) -> Sequence[Layout]:
@@ -258,7 +257,7 @@ def _split(op: Operation, given: Given) -> Sequence[Layout]:
     for length in lengths:
         if length is None:
             return [UNKNOWN] * len(lengths)
-        part = cut(dims[axis], start, None, 1, size, length)
+        part = cut(dims[axis], start, 1, size, length)
         outputs.append(layout.with_dims([*dims[:axis], part, *dims[axis + 1 :]]))
         start += length
     return outputs
@@ -282,7 +281,7 @@ def _gathered(op: Operation, given: Given) -> Sequence[Layout]:
     steps = np.diff(numbers) if numbers.ndim == 1 else np.array([])
     if steps.size and np.all(steps == steps[0]) and steps[0] != 0 and dims[axis].along is not None:
         size = shape_of(op.inputs[0])[axis]
-        new = [cut(dims[axis], int(numbers[0]), None, int(steps[0]), size, len(numbers))]
+        new = [cut(dims[axis], int(numbers[0]), int(steps[0]), size, len(numbers))]
     return [given[0].with_dims([*dims[:axis], *new, *dims[axis + 1 :]])]
 
 

@@ -17,6 +17,7 @@ Rule = Callable[[Operation, Given], Sequence[Layout]]
 
 
 def shape_of(tensor: Tensor) -> list[int | None]:
+    """Its lengths, None for those that tracing does not tell."""
     return list(tensor.shape)
 
 
@@ -29,13 +30,16 @@ def value_of(tensor: Tensor) -> NDArray:
 
 
 def axis_of(value: int, rank: int) -> int:
+    """The number of an axis, counted from the first."""
     return int(value) % rank
 
 
 def dims_of(layout: Layout | None) -> list[Dim]:
+    """The axes of a layout that is known."""
     assert layout is not None and layout.dims is not None
     return list(layout.dims)
 
 
 def at(given: Given, i: int) -> Layout | None:
+    """The layout of the input of this number, if there is one."""
     return given[i] if i < len(given) else None

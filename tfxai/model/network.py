@@ -257,7 +257,7 @@ class Network(Tracing):
 
     def _views(self) -> list[tuple[int, ...] | None]:
         """The shapes in which the model itself reads rows and series, where it gives them more axes before anything else."""
-        if self.adapter.runs_python or not any(map(may_be_reshaped, self.arrays)):
+        if not any(map(may_be_reshaped, self.arrays)) or not self.adapter.may_reshape:
             return [None] * len(self.arrays)
         try:
             record: ViewsRecord = self.traced(Views(), self.arrays).record
