@@ -57,12 +57,13 @@ class HiddenInput:
 def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -> NDArray:
     """What stands for hidden parts of an input, of its shape (N, ...).
 
-    baseline: of words a word for all, or one for each; a number there is the empty word, and NaN one that is missing.
+    baseline: None is 0; of words a word for all, or one for each; a number there is the empty word, and NaN one that is missing.
     name:     what errors call it.
 
     Raises ValueError if it does not fit, of token ids also if it is no whole number, or outside of the vocabulary.
     """
     array = network.arrays[which]
+    baseline = 0.0 if baseline is None else baseline
     is_number = not callable(baseline) and np.ndim(baseline) == 0 and not isinstance(baseline, str)
     if array.dtype == object:
         missing = is_number and network.takes_missing and bool(np.isnan(float(np.asarray(baseline))))

@@ -24,7 +24,7 @@ from tfxai.model.fixed_batch import Filled, FixedBatch
 from tfxai.model.forward_pass import ForwardPass, Place
 from tfxai.model.lookups import Embedded
 from tfxai.model.own_gradients import open_recomputed
-from tfxai.model.places import Places, PlacesRecord, numbers_from
+from tfxai.model.places import AT_FRACTIONS, Places, PlacesRecord, numbers_from
 from tfxai.model.taking import taken
 from tfxai.model.traced import Tracing
 from tfxai.model.tracing import (
@@ -287,7 +287,8 @@ class Network(Tracing):
         function = self.traced(Places(), self.arrays)
         record: PlacesRecord = function.record
         for message in record.warnings:
-            warn(message)
+            if self.needs.gradients or message != AT_FRACTIONS:
+                warn(message)
         self.tables = record.tables
         layers = [layer for _, layer in self.layers]
         if record.moved and not record.settled:

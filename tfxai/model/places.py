@@ -34,6 +34,16 @@ class PlacesRecord(TraceRecord):
     unplaced: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     settled: bool = False
 
+    def leave_masks(self, inputs: Sequence[Tensor]) -> None:
+        """Whole numbers in the shape of token ids say which of these count: they stay as they are. Others are told of."""
+        rows = [
+            list(x.shape[1:]) for x, place in zip(inputs, self.places, strict=True) if isinstance(place, list)
+        ]
+        for i, (x, place) in enumerate(zip(inputs, self.places, strict=True)):
+            if place == CAST and list(x.shape[1:]) in rows:
+                self.places[i] = None
+        self.warnings += [AT_FRACTIONS] if CAST in self.places else []
+
     def settle(
         self,
         results: Sequence[NDArray],
@@ -98,8 +108,6 @@ class Places(Body):
                 [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
                 or ("input" if direct else CAST if is_cast else None)
             )
-            if is_cast:
-                record.warnings.append(AT_FRACTIONS)
             if direct and lookups_of(tensor, output.calls):
                 record.warnings.append(READ_AS_NUMBERS)
             for number, (call, _) in enumerate(found):
@@ -109,6 +117,7 @@ class Places(Body):
                     moved.append(places)
             if found and (others := other_readers(tensor, [call for call, _ in found])):
                 record.warnings.append(_unexplained(others))
+        record.leave_masks(inputs)
         return moved
 
 
