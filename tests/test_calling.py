@@ -150,6 +150,7 @@ def test_every_method_says_the_same_of_a_model_for_one_row_as_of_its_twin_for_an
         np.testing.assert_allclose(found.delta, wanted.delta, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_metrics_sanity_checks_and_tables_of_layers_run_one_row_at_a_time() -> None:
     model = written_for_one()
     twin = at_any_size(model)
@@ -165,7 +166,9 @@ def test_metrics_sanity_checks_and_tables_of_layers_run_one_row_at_a_time() -> N
     assert next(row.path for row in tfxai.layers(model) if row.spatial) == model.layers[0].name
 
 
-@pytest.mark.parametrize("kind", ["file", "layer", "compiled", "concrete", "function"])
+@pytest.mark.parametrize(
+    "kind", slow_but(dict.fromkeys(["file", "layer", "compiled", "concrete", "function"]), "file")
+)
 def test_files_and_functions_for_one_row(kind: str, tmp_path: pathlib.Path) -> None:
     model = written_for_one()
     if kind in ("file", "layer"):
@@ -189,6 +192,7 @@ def test_files_and_functions_for_one_row(kind: str, tmp_path: pathlib.Path) -> N
     np.testing.assert_allclose(method(given, SERIES, 1).values, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_exported_state_is_that_of_its_row(tmp_path: pathlib.Path) -> None:
     model, from_here, held = recurrent(2)
     model.export(str(tmp_path), verbose=False)
@@ -200,7 +204,7 @@ def test_an_exported_state_is_that_of_its_row(tmp_path: pathlib.Path) -> None:
     np.testing.assert_allclose(tfxai.Gradient()(module, SERIES, 0).values, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_functions_of_arrays_that_take_one_number_of_rows(rows: int) -> None:
     model = at_any_size(written_for_one())
 
@@ -235,6 +239,7 @@ def test_ids_that_are_turned_on_the_way_are_placed_at_batch_one() -> None:
     np.testing.assert_allclose(found, rows * np.array([100.0, 10.0, 1.0]))
 
 
+@pytest.mark.slow
 def test_a_stateful_model_of_keras_2_keeps_its_state() -> None:
     tf_keras = pytest.importorskip("tf_keras")
     K = tf_keras.layers
@@ -319,6 +324,7 @@ def test_a_draw_is_the_same_for_every_batch_size_and_row(name: str, drawing: Any
         assert np.abs(whole.delta).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_draw_follows_the_seed_and_the_user_is_told(drawing: Any) -> None:
     def maps(seed: int) -> np.ndarray:
         method = tfxai.SmoothGrad(samples=1, noise=0.0, seed=seed)
@@ -405,7 +411,7 @@ SIZED = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(SIZED, "gradient", "grad_cam"))
+@pytest.mark.parametrize("name", slow_but(SIZED, "gradient"))
 def test_after_the_third_size_no_other_size_is_traced(name: str) -> None:
     method, model, counts = SIZED[name], convolutional(), []
     for size in SIZES:
@@ -435,6 +441,7 @@ def test_a_model_that_needs_lengths_is_traced_for_each_size() -> None:
         np.testing.assert_allclose(values[0, ..., 0], np.broadcast_to(wanted, (height, 8)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_image_whose_last_maps_are_single_points_is_read_before_them() -> None:
     model = convolutional(3)
     for size in [(12, 12), (10, 14), (16, 12), (5, 5)]:

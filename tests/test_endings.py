@@ -329,7 +329,9 @@ SERVED: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", SERVED)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=() if how in ("layer", "serve") else pytest.mark.slow) for how in SERVED]
+)
 def test_the_logit_is_found_in_a_saved_model_that_is_called(how: str, saved: dict[str, Path]) -> None:
     result = GRADIENT(SERVED[how](saved["softmax"]), X, 1)
     np.testing.assert_allclose(result.scores, LOGITS[:, 1], rtol=1e-5)

@@ -115,7 +115,7 @@ def test_an_elementwise_function_keeps_the_rule_of_its_kind() -> None:
     assert said == []
 
 
-@pytest.mark.parametrize("mode", ["int8", "float8"])
+@pytest.mark.parametrize("mode", ["int8", pytest.param("float8", marks=pytest.mark.slow)])
 def test_quantised_layers_are_seen_and_sealed(mode: str) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((8,)), L.Dense(8, "relu"), L.Dense(8, "silu"), L.Dense(3)])

@@ -65,8 +65,17 @@ WAYS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-@pytest.mark.parametrize("layer", ["read", None])
-def test_the_hottest_place_is_hot(name: str, layer: str | None) -> None:
+def test_the_hottest_place_is_hot(name: str) -> None:
+    check_hottest(name, "read")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WAYS)
+def test_the_hottest_place_of_the_default_layer_is_hot(name: str) -> None:
+    check_hottest(name, None)
+
+
+def check_hottest(name: str, layer: str | None) -> None:
     place = (5, 4)
     model = keras.Sequential([keras.Input((9, 10, 1)), *WAYS[name], L.GlobalAveragePooling2D(), dense()])
     values = tfxai.GradCAM(layer=layer)(model, hot((*place, 0), shape=(9, 10, 1)), 0).values
@@ -316,10 +325,21 @@ def test_layers_that_put_out_several_tensors_can_be_silenced() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("layer", [L.LSTM, L.GRU, L.SimpleRNN])
-@pytest.mark.parametrize("backwards", [False, True])
-def test_sequences_of_recurrent_layers_keep_their_time(layer: Any, backwards: bool) -> None:
-    """A step that is read one way or both puts its mark at its own place first."""
+RECURRENT = [
+    L.LSTM,
+    pytest.param(L.GRU, marks=pytest.mark.slow),
+    pytest.param(L.SimpleRNN, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+def test_sequences_of_recurrent_layers_keep_their_time(layer: Any) -> None:
+    """Read one way, or both."""
+    for backwards in (False, True):
+        check_steps(layer, backwards)
+
+
+def check_steps(layer: Any, backwards: bool) -> None:
     recurrent = layer(3, return_sequences=True, name="steps")
     steps = L.Bidirectional(recurrent, name="steps") if backwards else recurrent
     model = keras.Sequential([keras.Input((7, 2)), steps, L.Flatten(), dense()])
@@ -363,9 +383,18 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("shape", [(4, 6), (24,)])
 @pytest.mark.parametrize("method", PLACES, ids=lambda method: type(method).__name__)
-def test_hidden_parts_of_images_without_an_axis_for_channels(method: Any, shape: tuple[int, ...]) -> None:
+def test_hidden_parts_of_images_without_an_axis_for_channels(method: Any) -> None:
+    check_hidden(method, (4, 6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", PLACES, ids=lambda method: type(method).__name__)
+def test_hidden_parts_of_rows_of_pixels(method: Any) -> None:
+    check_hidden(method, (24,))
+
+
+def check_hidden(method: Any, shape: tuple[int, ...]) -> None:
     layers = [L.Rescaling(1.0), L.Reshape((4, 6, 1)), conv(), L.GlobalAveragePooling2D(), dense()]
     model = keras.Sequential([keras.Input(shape), *layers])
     x = np.full((1, 4, 6), 1, np.float32)
