@@ -191,3 +191,11 @@ def test_a_stopped_gradient_is_said() -> None:
     with pytest.warns(UserWarning, match="StopGradient"):
         result = tfxai.DeepLIFT()(lambda t: tf.nn.relu(t) * tf.stop_gradient(tf.sigmoid(t)), ONES, 0)
     assert np.abs(result.delta) > 0.1
+
+
+def test_guided_backprop_has_nothing_to_say_of_a_silu() -> None:
+    """It is smooth, and passes on its own gradient; the ReLU behind it is guided."""
+    values, said = numbers(tfxai.GuidedBackprop(), lambda t: tf.reduce_sum(tf.nn.relu(tf.nn.silu(t)), 1))
+    sigmoid = 1 / (1 + np.exp(-1.0))
+    assert values == pytest.approx([sigmoid * (1 + (1 - sigmoid))] * 2, rel=1e-5)
+    assert said == []

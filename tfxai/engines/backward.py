@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines.elementwise import RELU_LIKE, wrapped_function
+from tfxai.engines.elementwise import RELU_LIKE, is_sealed, wrapped_function
 from tfxai.engines.scoring import Tracer
 from tfxai.model import (
     ForwardPass,
@@ -80,7 +80,7 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
             # The public gradient_override_map goes by type alone, and only while operations are being made.
             op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_registered(*found).encode()))
             replaced += 1
-        elif not moving.is_linear(op) and (rules.warn or op.type in CALLS or has_own_gradient(op)):
+        elif not moving.is_linear(op) and (rules.warn or op.type in CALLS or is_sealed(op)):
             foreign.append(op)
     if foreign:
         tracer.record.warnings.append(
@@ -97,7 +97,7 @@ def _named(operations: Sequence[Operation], forward: ForwardPass) -> str:
     """Types of operations with the layers that they lie in, a few of each."""
     layers: dict[str, dict[str, None]] = {}
     for op in sorted(operations, key=lambda op: op.name):
-        name = "a function with a gradient of its own" if has_own_gradient(op) else op.type
+        name = "a function with a gradient of its own" if is_sealed(op) else op.type
         path = forward.layer_of(op)
         layers.setdefault(name, {}).update({path: None} if path else {})
     parts = []

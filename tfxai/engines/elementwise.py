@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tfxai.model import again, is_wrapper, results_of
+from tfxai.model import again, has_own_gradient, is_wrapper, results_of
 from tfxai.support import Operation, Tensor
 
 # Functions of one number that act as a gate.
@@ -22,32 +22,12 @@ BINARY = ("Pow", "Maximum", "Minimum", "RealDiv", "Div", "DivNoNan", "Xdivy", "X
 
 # Those that are made of straight lines.
 STRAIGHT = (
-    "Relu",
-    "Relu6",
-    "LeakyRelu",
-    "Abs",
-    "Maximum",
-    "Minimum",
-    "Round",
-    "Rint",
-    "Floor",
-    "Ceil",
-    "Sign",
-)
+    "Relu", "Relu6", "LeakyRelu", "Abs", "Maximum", "Minimum", "Round", "Rint", "Floor", "Ceil", "Sign",
+)  # fmt: skip
 
 _INSIDE = {
-    *RELU_LIKE,
-    *SMOOTH,
-    *BINARY,
-    "Add",
-    "AddV2",
-    "Sub",
-    "Mul",
-    "Neg",
-    "Identity",
-    "Cast",
-    "StopGradient",
-}
+    *RELU_LIKE, *SMOOTH, *BINARY, "Add", "AddV2", "Sub", "Mul", "Neg", "Identity", "Cast", "StopGradient",
+}  # fmt: skip
 
 
 def wrapped_function(op: Operation) -> Callable[[Tensor], Tensor] | None:
@@ -65,6 +45,11 @@ def wrapped_function(op: Operation) -> Callable[[Tensor], Tensor] | None:
     if inside is None or all(tensor is not argument for each in inside for tensor in each.inputs):
         return None
     return lambda x: _replayed(value, {argument.name: x}, inside)
+
+
+def is_sealed(op: Operation) -> bool:
+    """Whether an operation stands behind a function of which only its own gradient is known."""
+    return has_own_gradient(op) and wrapped_function(op) is None
 
 
 def _between(value: Tensor, argument: Tensor) -> set[Operation] | None:
