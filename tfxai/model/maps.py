@@ -173,10 +173,18 @@ ENDING = {
 }  # fmt: skip
 
 
-def _answers(forward: ForwardPass) -> set[str]:
-    """Tensors (by name) that are an output, or that an output is but another shape of.
+# What an answer is made by, before it is turned, resized or normalised; features come out of nonlinearities, norms, sums.
+WEIGHING = {
+    "BatchMatMulV2", "BatchMatMulV3", "Conv1D", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",
+    "DepthwiseConv2dNative", "Einsum", "MatMul",
+}  # fmt: skip
 
-    An output that others are computed from, such as the features of a classifier, is a layer like any other.
+
+def _answers(forward: ForwardPass) -> set[str]:
+    """Tensors (by name) that are an output with an answer for each place, or that it is but another shape of.
+
+    An output that others are computed from, and one of features (a backbone's, which ends in a nonlinearity), is a layer like
+    any other.
     """
     outputs = {
         t.name: t for t in tf.nest.flatten([forward.outputs, forward.named]) if isinstance(t, tf.Tensor)
@@ -192,13 +200,24 @@ def _answers(forward: ForwardPass) -> set[str]:
 
 
 def _chain(output: Tensor) -> set[str]:
+    """What an output is another shape of, by name; nothing if it is one of features."""
     waiting, names = [output], set()
     while waiting:
         tensor = _source(waiting.pop())
-        if tensor.name not in names:
-            names.add(tensor.name)
-            if tensor.op.type in ENDING:
-                waiting += [each for each in tensor.op.inputs if each.dtype.is_floating]
+        if tensor.name in names:
+            continue
+        names.add(tensor.name)
+        # Not biases, whose first axis is not the batch.
+        varying = [
+            each
+            for each in tensor.op.inputs
+            if each.dtype.is_floating
+            and (each.shape.rank is None or (each.shape.rank and each.shape[0] is None))
+        ]
+        if tensor.op.type in ENDING or (tensor.op.type in ("Add", "AddV2") and len(varying) == 1):
+            waiting += varying
+        elif tensor.op.type not in WEIGHING:
+            return set()
     return names
 
 
