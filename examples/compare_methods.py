@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import tfxai
-from tfxai import metrics, photos, plots, zoo
+from tfxai import baselines, metrics, photos, plots, zoo
 
 folder = Path(*sys.argv[1:2])
 model, labels = zoo.efficientnet_lite0(), zoo.imagenet_labels()
@@ -16,7 +16,7 @@ images = np.stack([photos.fit(photo, (224, 224), crop=0.875) for photo in zoo.sa
 methods = {
     "Gradient": tfxai.Gradient(),
     "SmoothGrad": tfxai.SmoothGrad(samples=20),
-    "IntegratedGradients": tfxai.IntegratedGradients(steps=20),
+    "IntegratedGradients": tfxai.IntegratedGradients(steps=20, baseline=baselines.blur(20)),
     "GradCAM": tfxai.GradCAM(),
     "GradCAMPlusPlus": tfxai.GradCAMPlusPlus(),
     "ScoreCAM": tfxai.ScoreCAM(channels=64),

@@ -8,7 +8,7 @@ import numpy as np
 from modules import tf1_module
 
 import tfxai
-from tfxai import photos, plots, predictions, sanity, zoo
+from tfxai import baselines, photos, plots, predictions, sanity, zoo
 
 folder = Path(*sys.argv[1:2])
 labels = [
@@ -39,7 +39,7 @@ methods = {
     "SmoothGrad": tfxai.SmoothGrad(samples=20),
     "Input x Gradient": tfxai.InputXGradient(),
     "Guided Backprop": tfxai.GuidedBackprop(),
-    "Integrated Gradients": tfxai.IntegratedGradients(steps=20),
+    "Integrated Gradients": tfxai.IntegratedGradients(steps=20, baseline=baselines.blur(20)),
     "Grad-CAM, block5c": tfxai.GradCAM(layer="EfficientNet/block5c"),
 }
 found = {name: method(module, images, classes) for name, method in methods.items()}
