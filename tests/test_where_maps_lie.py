@@ -478,3 +478,16 @@ def test_a_slice_is_a_cut() -> None:
     )
     values = tfxai.GradCAM()(model, hot((5, 4, 0), shape=(8, 8, 1)), 0).values
     assert hottest(values[0, ..., 0]) == (5, 4)
+
+
+def test_an_example_that_is_no_number_costs_the_others_no_map() -> None:
+    """The activations of one image of two overflow; its map is NaN, and said to be."""
+    layers = [L.Lambda(lambda x: tf.math.log(x), name="read"), L.GlobalAveragePooling2D(), dense()]
+    model = keras.Sequential([keras.Input((4, 4, 1)), *layers])
+    x = np.random.default_rng(0).uniform(1, 2, (2, 4, 4, 1)).astype(np.float32)
+    alone = tfxai.EigenCAM(layer="read")(model, x[:1], 0).values
+    x[1] = -1
+    with pytest.warns(UserWarning, match="16 of 32 values are no numbers"):
+        both = tfxai.EigenCAM(layer="read")(model, x, 0).values
+    np.testing.assert_allclose(both[:1], alone, rtol=1e-5)
+    assert np.isnan(both[1]).all()

@@ -14,7 +14,6 @@ from tfxai.engines.cams import (
     layer_maps,
     lined_up,
     spatial_axes,
-    spread_out,
     weighed_maps,
 )
 from tfxai.engines.coalitions import Coalitions
@@ -108,7 +107,6 @@ __all__ = [
     "side_by_side",
     "space_of",
     "spatial_axes",
-    "spread_out",
     "weighed_maps",
     "starts_and_ends",
     "sum_of_values",

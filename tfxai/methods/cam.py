@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from tfxai.engines import Attribution, Method, Request, activation_map, grad_cam, spatial_axes
@@ -127,9 +128,13 @@ def _plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
 
 def _first_component(activations: Tensor, gradients: None) -> Tensor:
     shape = tf.shape(activations)
-    places = tf.reshape(activations, (shape[0], tf.reduce_prod(shape[1:-1]), shape[-1]))
+    # NaN would make the decomposition fail for the whole batch: it is put aside, and comes back in its own maps.
+    finite = tf.reduce_all(tf.math.is_finite(activations), list(range(1, activations.shape.rank)))
+    given = tf.reshape(activations, (shape[0], tf.reduce_prod(shape[1:-1]), shape[-1]))
+    places = tf.where(finite[:, None, None], given, 0.0)
     # A v1 = s1 u1, from the smaller of the two Gram matrices in most layers.
     values, vectors = tf.linalg.eigh(tf.matmul(places, places, transpose_b=True))
     component = vectors[..., -1] * tf.sqrt(tf.nn.relu(values[..., -1:]))
     agreement = tf.reduce_sum(component * tf.reduce_mean(places, -1), -1, keepdims=True)
-    return tf.reshape(component * tf.where(agreement < 0, -1.0, 1.0), shape[:-1])
+    signed = component * tf.where(agreement < 0, -1.0, 1.0)
+    return tf.reshape(tf.where(finite[:, None], signed, np.nan), shape[:-1])

@@ -39,7 +39,7 @@ class Grid:
 
     which: number of the input.
     cells: of the maps, one for each axis of the input's space that they have, in its order.
-    space: sizes of the input's space, None where tracing does not tell; channels: whether it has them behind it.
+    space: sizes of the input's space, None where tracing does not tell.
     order: axes of the reshaped tensor in the order of the cells.
     sizes: what the tensor's axes between the first and the last are reshaped to; None: they stay.
     edges: for each of these axes before that, how many entries of something else are in front and behind.

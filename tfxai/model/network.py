@@ -154,11 +154,11 @@ class Network(Tracing):
             return array
         return np.reshape(array, (*shape[: len(shape) - len(row)], *view))
 
-    def with_axes(self, flat_or_packed: Inputs) -> Inputs:
+    def with_axes(self, inputs: Inputs) -> Inputs:
         """Other inputs of the same structure, read in the same axes."""
         if all(view is None for view in self.views):
-            return flat_or_packed
-        flat = flatten(flat_or_packed)[0]
+            return inputs
+        flat = flatten(inputs)[0]
         return self.pack([x if v is None else Axes(x, v) for x, v in zip(flat, self.views, strict=True)])
 
     def as_given(self, which: int, values: NDArray) -> NDArray:
