@@ -15,7 +15,9 @@ import tensorflow as tf
 
 from tfxai.engines.elementwise import RELU_LIKE, is_sealed, wrapped_function
 from tfxai.engines.scoring import Tracer
+from tfxai.graphs import CALLS, OWN
 from tfxai.model import (
+    SEALED,
     ForwardPass,
     again,
     called_graph,
@@ -78,9 +80,9 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
         found = rules.rule_of(op, moving)
         if found is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.
-            op._set_attr("_gradient_op_type", tf.compat.v1.AttrValue(s=_registered(*found).encode()))
+            op._set_attr(OWN, tf.compat.v1.AttrValue(s=_registered(*found).encode()))
             replaced += 1
-        elif not moving.is_linear(op) and (rules.warn or op.type in CALLS or is_sealed(op)):
+        elif not moving.is_linear(op) and (rules.warn or op.type in SEALED or is_sealed(op)):
             foreign.append(op)
     if foreign:
         tracer.record.warnings.append(
@@ -148,7 +150,7 @@ class Moving:
             return op.inputs[0].op not in self.deciding
         if op.type == "IdentityN":
             return not has_own_gradient(op) and wrapped_function(op) is None
-        if op.type in CALLED:
+        if op.type in CALLS:
             return self._calls_linear(op)
         return not any(tensor.dtype.is_floating for tensor in op.outputs)
 
@@ -197,10 +199,6 @@ def _is_of_moments(op: Operation) -> bool:
         each.type == "SquaredDifference" for each in op.outputs[0].consumers()
     )
 
-
-# Compiled functions and loops, into which rules do not reach.
-CALLED = {"PartitionedCall", "StatefulPartitionedCall"}
-CALLS = CALLED | {"While", "StatelessWhile", "If", "StatelessIf"}
 
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.
 LINEAR = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfxai.graphs.called import CALLS, Called, redone
-from tfxai.graphs.gradients import AS_IT_IS, differentiable_as_it_is
+from tfxai.graphs.gradients import AS_IT_IS, OWN, differentiable_as_it_is
 from tfxai.graphs.inlining import data_inputs, inlined
 from tfxai.graphs.library import carry_library, fresh
 from tfxai.graphs.tensor_names import full, op_name, without_calls
@@ -11,6 +11,7 @@ from tfxai.graphs.tensor_names import full, op_name, without_calls
 __all__ = [
     "AS_IT_IS",
     "CALLS",
+    "OWN",
     "Called",
     "carry_library",
     "data_inputs",

@@ -9,7 +9,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tfxai.graphs.tensor_names import op_name
 
-OWN = "_gradient_op_type"
+OWN = "_gradient_op_type"  # the attribute that names a gradient
 
 
 def differentiable_as_it_is(node: NodeDef) -> None:

@@ -10,7 +10,7 @@ from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.lookups import Embedded
 from tfxai.model.maps import LayerChoice, MapPiece, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place
-from tfxai.model.operations import again, called_graph, operations_ahead, operations_behind
+from tfxai.model.operations import SEALED, again, called_graph, operations_ahead, operations_behind
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
 from tfxai.model.traced import thawed
@@ -19,6 +19,7 @@ from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
 
 __all__ = [
+    "SEALED",
     "Body",
     "Cells",
     "Embedded",

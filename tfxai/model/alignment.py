@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfxai.graphs import CALLS
 from tfxai.model.layout_rules import RULES
 from tfxai.model.layouts import UNKNOWN, Along, Atom, Dim, Layout
 from tfxai.model.operations import OF_SHAPE, called_graph
 from tfxai.support import Operation, Tensor
-
-MARKS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 class Alignment:
@@ -37,7 +36,7 @@ class Alignment:
 
     def _note(self, op: Operation) -> None:
         given = [self.layouts.get(tensor.name) for tensor in op.inputs]
-        outputs = _called(op, given) if op.type in MARKS else _by_rule(op, given)
+        outputs = _called(op, given) if op.type in CALLS else _by_rule(op, given)
         for tensor, layout in zip(op.outputs, outputs, strict=False):
             if tensor.name not in self.layouts:
                 self.layouts[tensor.name] = layout

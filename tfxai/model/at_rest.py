@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.model.operations import operations_behind
+from tfxai.model.operations import SEALED, operations_behind, read_instead
 from tfxai.support import Operation, Tensor
 
 ONE_DRAW = (
@@ -48,7 +48,7 @@ def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> 
     for op in [op for op in made if op.type in WRITES]:
         op._update_input(*WRITES[op.type](op))
     for number, op in enumerate(op for op in made if op.type in DRAWS):
-        _replace(op.outputs[0], draws.again(op, number))
+        read_instead(op.outputs[0], draws.again(op, number))
 
 
 def drawing(made: Sequence[Operation], outputs: Sequence[Tensor]) -> tuple[list[str], bool]:
@@ -57,7 +57,7 @@ def drawing(made: Sequence[Operation], outputs: Sequence[Tensor]) -> tuple[list[
     Inside of the functions that are called, too: what is drawn there does not.
     """
     own = [op for op in made if op.type in DRAWS or op.type in OTHER_DRAWS]
-    inside = {op: kinds for op in made if op.type in CALLS and (kinds := _inside(op))}
+    inside = {op: kinds for op in made if op.type in SEALED and (kinds := _inside(op))}
     if not own and not inside:
         return [], False
     behind = operations_behind([tensor for tensor in outputs if tf.is_symbolic_tensor(tensor)])
@@ -65,13 +65,6 @@ def drawing(made: Sequence[Operation], outputs: Sequence[Tensor]) -> tuple[list[
     types = {op.type for op in behind if op.type in DRAWS or op.type in OTHER_DRAWS}
     sealed = {kind for op, kinds in inside.items() if op in behind for kind in kinds}
     return sorted(types | sealed), bool(sealed or types & OTHER_DRAWS)
-
-
-def _replace(old: Tensor, new: Tensor) -> None:
-    for consumer in old.consumers():
-        for index, tensor in enumerate(consumer.inputs):
-            if tensor is old or tensor.name == old.name:
-                consumer._update_input(index, new)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +173,7 @@ WRITES: dict[str, Callable[[Operation], tuple[int, Tensor]]] = {
 def _inside(op: Operation) -> set[str]:
     """The types of operations that draw numbers inside the functions that an operation calls."""
     found: set[str] = set()
-    if op.type not in CALLS:
+    if op.type not in SEALED:
         return found
     waiting, seen = _functions_of(op.node_def), set()
     while waiting:
@@ -196,15 +189,3 @@ def _inside(op: Operation) -> set[str]:
 
 def _functions_of(node: Any) -> list[str]:
     return [value.func.name for value in node.attr.values() if value.WhichOneof("value") == "func"]
-
-
-CALLS = {
-    "PartitionedCall",
-    "StatefulPartitionedCall",
-    "While",
-    "StatelessWhile",
-    "If",
-    "StatelessIf",
-    "Case",
-    "StatelessCase",
-}

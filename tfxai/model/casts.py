@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfxai.model.operations import read_instead
 from tfxai.support import Operation, Tensor
 
 CAST = "cast"
@@ -30,14 +31,10 @@ def is_differentiable_at_casts(source: Tensor, outputs: Sequence[Tensor]) -> boo
     return bool(tensors) and any(gradient is not None for gradient in tf.gradients(outputs, tensors))
 
 
-def read_instead(source: Tensor, point: Tensor) -> None:
+def explain_at(source: Tensor, point: Tensor) -> None:
     """Makes all that reads the casts of an input read a point in their place."""
     for op in casts_of(source):
         cast = op.outputs[0]
         if cast is point:
             continue
-        instead = point if point.dtype == cast.dtype else tf.cast(point, cast.dtype)
-        for reader in cast.consumers():
-            for i, tensor in enumerate(reader.inputs):
-                if tensor is cast and reader is not instead.op:
-                    reader._update_input(i, instead)
+        read_instead(cast, point if point.dtype == cast.dtype else tf.cast(point, cast.dtype))

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from tfxai.graphs import OWN
 from tfxai.support import Operation, PerInput, Tensor
 
 CONVOLUTIONS = {
     "Conv2D": tf.raw_ops.Conv2DBackpropInput,
     "DepthwiseConv2dNative": tf.raw_ops.DepthwiseConv2dNativeBackpropInput,
 }
-MARK = "_gradient_op_type"
 
 
 @contextlib.contextmanager
@@ -38,17 +38,17 @@ def folded(operations: set[Operation], moving: set[Operation], of: Sequence[Tens
                 continue
             if op.inputs[1].op not in moving and _scale_of(after[0], op.outputs[0], moving) is not None:
                 for marking, name in ((op, "tfxai.folded.convolution"), (after[0], "tfxai.folded.scale")):
-                    marking._set_attr(MARK, tf.compat.v1.AttrValue(s=name.encode()))
+                    marking._set_attr(OWN, tf.compat.v1.AttrValue(s=name.encode()))
                     marked.append(marking)
         yield
     finally:
         for op in marked:  # another gradient of the same graph may want what was left out
-            op._clear_attr(MARK)
+            op._clear_attr(OWN)
 
 
 def _has_rule(op: Operation) -> bool:
     """Whether somebody gave the operation a gradient of its own."""
-    return MARK in op.node_def.attr
+    return OWN in op.node_def.attr
 
 
 def _scale_of(op: Operation, maps: Tensor, moving: set[Operation]) -> Tensor:
@@ -74,14 +74,14 @@ def _scale_of(op: Operation, maps: Tensor, moving: set[Operation]) -> Tensor:
 def _through_scale(op: Operation, incoming: Tensor, *_: Tensor) -> PerInput:
     """Untouched, to the convolution before."""
     return [
-        incoming if tensor.op.type in CONVOLUTIONS and MARK in tensor.op.node_def.attr else None
+        incoming if tensor.op.type in CONVOLUTIONS and OWN in tensor.op.node_def.attr else None
         for tensor in op.inputs
     ]
 
 
 @tf.RegisterGradient("tfxai.folded.convolution")
 def _through_convolution(op: Operation, incoming: Tensor) -> PerInput:
-    (after,) = [other for other in op.outputs[0].consumers() if MARK in other.node_def.attr]
+    (after,) = [other for other in op.outputs[0].consumers() if OWN in other.node_def.attr]
     if after.type == "Mul":
         scale = after.inputs[1] if after.inputs[0] is op.outputs[0] else after.inputs[0]
     else:

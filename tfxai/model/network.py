@@ -18,7 +18,7 @@ from tfxai.axes import Axes, unwrapped
 from tfxai.inputs import flatten, in_order, pack, skeleton
 from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.at_rest import at_rest, drawing
-from tfxai.model.casts import CAST, read_instead
+from tfxai.model.casts import CAST, explain_at
 from tfxai.model.families import adapter_of
 from tfxai.model.fixed_batch import Filled, FixedBatch
 from tfxai.model.forward_pass import ForwardPass, Place
@@ -206,7 +206,7 @@ class Network(Tracing):
         }
         output = self.called(fed, replacements)
         for i, point in fractions.items():
-            read_instead(fed[i], point)
+            explain_at(fed[i], point)
         open_recomputed(tf.compat.v1.get_default_graph())
         parts = [
             place.among(output.calls)

@@ -8,11 +8,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.graphs import CALLS
 from tfxai.model.own_gradients import arguments_of, has_own_gradient
 from tfxai.support import Operation, Tensor
 
 # Operations that read nothing of a tensor but its shape.
 OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
+
+# Compiled functions, loops and conditions, into which nothing outside reaches.
+SEALED = (*CALLS, "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
 
 # Operations through which no gradient goes, although their output is made of their input's values.
 BARRIERS = ("StopGradient", "PreventGradient")
@@ -97,6 +101,14 @@ def again(op: Operation, *inputs: Tensor) -> Any:
     expected = [name for name in inspect.signature(function).parameters if name not in given]
     renamed = {name: expected.pop(0) for name in given if name not in inspect.signature(function).parameters}
     return function(**{renamed.get(name, name): value for name, value in given.items()})
+
+
+def read_instead(old: Tensor, new: Tensor) -> None:
+    """Makes all that reads a tensor read another one, but for what that is made by."""
+    for reader in old.consumers():
+        for index, tensor in enumerate(reader.inputs):
+            if tensor.name == old.name and reader is not new.op:
+                reader._update_input(index, new)
 
 
 def called_graph(op: Operation) -> Any:

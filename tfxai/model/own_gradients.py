@@ -12,17 +12,15 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.python.framework import ops as framework
 
-from tfxai.graphs import AS_IT_IS
+from tfxai.graphs import AS_IT_IS, OWN
 from tfxai.support import Operation, Tensor
-
-MARK = "_gradient_op_type"
 
 
 def gradient_mark(op: Operation) -> str | None:
     """The name of the gradient that an operation was told to have, if it was."""
     if op.type != "IdentityN":
         return None
-    marked = [value for name, value in op.node_def.attr.items() if name == MARK]
+    marked = [value for name, value in op.node_def.attr.items() if name == OWN]
     return marked[0].s.decode() if marked else None
 
 
@@ -59,7 +57,7 @@ def open_recomputed(graph: tf.Graph) -> None:
     for op in graph.get_operations():
         mark = gradient_mark(op)
         if mark is not None and _is_recomputed(mark):
-            op._set_attr(MARK, tf.compat.v1.AttrValue(s=AS_IT_IS.encode()))
+            op._set_attr(OWN, tf.compat.v1.AttrValue(s=AS_IT_IS.encode()))
 
 
 def _is_recomputed(mark: str) -> bool:
