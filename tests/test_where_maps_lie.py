@@ -491,3 +491,18 @@ def test_an_example_that_is_no_number_costs_the_others_no_map() -> None:
         both = tfxai.EigenCAM(layer="read")(model, x, 0).values
     np.testing.assert_allclose(both[:1], alone, rtol=1e-5)
     assert np.isnan(both[1]).all()
+
+
+def test_a_series_that_gets_an_axis_for_a_product_alone_stays_a_series() -> None:
+    class Weighed(L.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.reduce_sum(tf.expand_dims(x, -1) * tf.ones((1, 1, 3, 2)), 2)
+
+    inputs = keras.Input((7, 3))
+    steps = L.Conv1D(2, 1, kernel_initializer=ONE, name="steps")(inputs)
+    model = keras.Model(inputs, dense()(L.GlobalAveragePooling1D()(steps + Weighed()(inputs))))
+    x = hot((4, 1), shape=(7, 3))
+    values = tfxai.GradCAM(layer="steps")(model, x, 0).values
+    assert values.shape == (1, 7, 1)
+    assert hottest(values[0, :, 0]) == (4,)
+    assert tfxai.Occlusion(window=1)(model, x, 0).values.shape == (1, 7, 1)

@@ -44,12 +44,11 @@ class _WeighedMap(ScoredBody):
         pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         if not self.gradients:  # all layers count alike then, whether the score depends on them or not
             pieces = [piece for piece in pieces if piece.path == pieces[-1].path]
-        return weighed_maps(forward, inputs, pieces, scores, self.weigh, self.gradients), targets, scores
+        return weighed_maps(forward, pieces, scores, self.weigh, self.gradients), targets, scores
 
 
 def weighed_maps(
     forward: ForwardPass,
-    inputs: Sequence[Tensor],
     pieces: Sequence[MapPiece],
     scores: Tensor,
     weigh: Weigh,
@@ -60,10 +59,10 @@ def weighed_maps(
     if gradients:
         found = forward.gradients(scores, of=[piece.tensor for piece in pieces])
         slopes = [piece.spread(slope) for piece, slope in zip(pieces, found, strict=True)]
-    values: PerInput = [None] * len(inputs)
+    values: PerInput = [None] * len(forward.fed)
     for piece, slope in zip(pieces, slopes, strict=True):
         heat = forward.kept(tf.nn.relu(weigh(piece.spread(piece.tensor), slope)))
-        large = lined_up(piece.grid, inputs[piece.which], heat)
+        large = lined_up(piece.grid, forward.fed[piece.which], heat)
         before = values[piece.which]
         values[piece.which] = large if before is None else before + large
     return values

@@ -55,7 +55,7 @@ class _Product(ScoredBody):
         scores, targets = tracer.scored(forward, target_codes)
         pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         # First the true gradients: the guided rules stay on the operations once they are set.
-        coarse = weighed_maps(forward, inputs, pieces, scores, grad_cam)
+        coarse = weighed_maps(forward, pieces, scores, grad_cam)
         fine = gradients(tracer, forward, scores, GUIDED, self.method)
         values = [_product(*each) for each in zip(fine, coarse, strict=True)]
         return values, targets, scores

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
+from tfxai.model.answers import answers_of, source_of
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.grids import Cells, Grid, grid_of_layout
 from tfxai.model.layer_call import LayerCall
@@ -127,7 +128,7 @@ def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tenso
     sees no grid: then the one before the last attention.
     """
     behind = operations_behind(scores, differentiable=True)
-    answers = _answers(forward)
+    answers = answers_of(forward)
     attention = _attention_paths(forward)
     sources: set[str] = (
         set()
@@ -137,7 +138,7 @@ def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tenso
         tensor = first_tensor(call.output)
         if not call.path or not tf.is_tensor(tensor) or _is_inside(call, attention):
             continue
-        source = _source(tensor)
+        source = source_of(tensor)
         if source.name in sources:
             continue
         sources.add(source.name)
@@ -159,66 +160,11 @@ def _parallel(calls: Sequence[LayerCall], scores: Sequence[Tensor]) -> list[Laye
         tensor = first_tensor(call.output)
         if not tf.is_tensor(tensor):
             continue
-        source = _source(tensor)
+        source = source_of(tensor)
         if source.op in of_scores and source.op not in covered:
             covered |= operations_behind([source], differentiable=True)
             last.insert(0, call)
     return last
-
-
-# Operations between what a dense output is made of and the output itself.
-ENDING = {
-    "BiasAdd", "Cast", "Identity", "LogSoftmax", "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
-    "Sigmoid", "Softmax", "Squeeze", "ExpandDims", "Transpose", "DepthToSpace", "ConcatV2", "Pack", "Tile",
-}  # fmt: skip
-
-
-# What an answer is made by, before it is turned, resized or normalised; features come out of nonlinearities, norms, sums.
-WEIGHING = {
-    "BatchMatMulV2", "BatchMatMulV3", "Conv1D", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",
-    "DepthwiseConv2dNative", "Einsum", "MatMul",
-}  # fmt: skip
-
-
-def _answers(forward: ForwardPass) -> set[str]:
-    """Tensors (by name) that are an output with an answer for each place, or that it is but another shape of.
-
-    An output that others are computed from, and one of features (a backbone's, which ends in a nonlinearity), is a layer like
-    any other.
-    """
-    outputs = {
-        t.name: t for t in tf.nest.flatten([forward.outputs, forward.named]) if isinstance(t, tf.Tensor)
-    }
-    behind = {name: operations_behind(list(t.op.inputs)) for name, t in outputs.items()}
-    chains = {name: _chain(t) for name, t in outputs.items()}
-    answers: set[str] = set()
-    for name, tensor in outputs.items():
-        others = [other for other in outputs if other != name and _source(tensor).name not in chains[other]]
-        if not any(tensor.op in behind[other] for other in others):
-            answers |= chains[name]
-    return answers
-
-
-def _chain(output: Tensor) -> set[str]:
-    """What an output is another shape of, by name; nothing if it is one of features."""
-    waiting, names = [output], set()
-    while waiting:
-        tensor = _source(waiting.pop())
-        if tensor.name in names:
-            continue
-        names.add(tensor.name)
-        # Not biases, whose first axis is not the batch.
-        varying = [
-            each
-            for each in tensor.op.inputs
-            if each.dtype.is_floating
-            and (each.shape.rank is None or (each.shape.rank and each.shape[0] is None))
-        ]
-        if tensor.op.type in ENDING or (tensor.op.type in ("Add", "AddV2") and len(varying) == 1):
-            waiting += varying
-        elif tensor.op.type not in WEIGHING:
-            return set()
-    return names
 
 
 def _is_inside(call: LayerCall, paths: Sequence[str]) -> bool:
@@ -339,9 +285,3 @@ def first_tensor(output: Structure) -> Tensor:
     """A layer's output, or the first of several; None if that is no plain tensor."""
     flat = tf.nest.flatten(output)
     return flat[0] if flat and isinstance(flat[0], tf.Tensor) else None
-
-
-def _source(tensor: Tensor) -> Tensor:
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return tensor

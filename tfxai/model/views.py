@@ -10,8 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.model.layout_rules import ENTRY_BY_ENTRY
+from tfxai.model.operations import operations_ahead
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Tensor
+
+WINDOWS = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D")
 
 
 @dataclasses.dataclass
@@ -58,6 +61,9 @@ def view_of(source: Tensor) -> tuple[int, ...] | None:
                 continue
             seen.add(output.name)
             if op.type in ("Reshape", "ExpandDims") and _gives_axes(tensor, output):
+                # A series stays one, unless windows run over its new axes: it may get some for a product alone.
+                if source.shape.rank > 2 and not _has_windows(output):
+                    continue
                 if best is None or output.shape.rank > len(best) + 1:
                     best = tuple(int(n) for n in output.shape[1:])
                 waiting.append(output)
@@ -68,6 +74,12 @@ def view_of(source: Tensor) -> tuple[int, ...] | None:
             ):
                 waiting.append(output)
     return best
+
+
+def _has_windows(tensor: Tensor) -> bool:
+    """Whether windows run over all axes of a tensor (N, h, w ..., channels), or of what is made of it."""
+    read = [op.inputs[0].shape for op in operations_ahead([tensor]) if op.type in WINDOWS]
+    return any(shape.rank == tensor.shape.rank and 1 not in shape[1:-1].as_list() for shape in read)
 
 
 def _gives_axes(before: Tensor, after: Tensor) -> bool:
