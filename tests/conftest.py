@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list) -> None:
     """All tests of one kind of model follow each other within their file, so that it is built and traced once for them."""
-    from models import BUILDERS, IN_TURN
+    from models import BUILDERS
+    from modern_models import BUILDERS as MODERN
 
     chosen = {
         (item.path, item.originalname) for item in items if item.get_closest_marker("slow")
@@ -30,10 +31,10 @@ def pytest_collection_modifyitems(items: list) -> None:
             continue
         parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
         name = parameters.pop("name", None)
-        if isinstance(name, str) and name in IN_TURN:
+        if isinstance(name, str) and name in MODERN:
             # Always the same, and evenly spread: by the name of the test and what else it varies.
             turn = zlib.crc32(f"{item.originalname} {sorted(map(str, parameters.values()))}".encode())
-            if turn % len(IN_TURN) != IN_TURN.index(name):
+            if turn % len(MODERN) != list(MODERN).index(name):
                 item.add_marker(pytest.mark.slow)
 
     files = {item.path: number for number, item in reversed([*enumerate(items)])}

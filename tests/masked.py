@@ -5,7 +5,6 @@ Each lists the masks of one example and has the twin score them all as one batch
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 import scipy.special
 import tensorflow as tf
-from models import Kind
-from truth import enlarged, predicted
+import truth
+from kinds import Kind, flat
+from truth import predicted
 
 Score = Callable[[np.ndarray], np.ndarray]
 """Changes of the explained input of one example (M, ...) -> the scores of its class (M,)."""
@@ -29,8 +29,7 @@ def scorers(kind: Kind) -> list[Score]:
         def score(changed: np.ndarray) -> np.ndarray:
             flat = [np.repeat(x[i : i + 1], len(changed), 0) for x in kind.flat]
             flat[kind.image] = changed
-            points = kind.points(flat[0]) if kind.points else [tf.constant(x, tf.float32) for x in flat]
-            return kind.logits(points).numpy()[:, targets[i]].astype(np.float64)
+            return kind.logits(kind.points_of(flat)).numpy()[:, targets[i]].astype(np.float64)
 
         return score
 
@@ -42,19 +41,18 @@ def hidden(x: np.ndarray, masks: Any) -> np.ndarray:
     masks = np.stack(masks)
     # Of pixels of 8 bits what is half hidden is no whole number.
     dtype = np.float32 if x.dtype == np.uint8 else x.dtype
-    return (x * (masks[..., None] if x.ndim > 2 else masks)).astype(dtype)
+    return (x * masks.reshape(*masks.shape, *[1] * (x.ndim - masks.ndim))).astype(dtype)
 
 
 def space(kind: Kind) -> tuple[int, ...]:
-    shape = kind.flat[kind.image].shape
-    return shape[1:-1] if len(shape) > 2 else shape[1:]
+    return truth.space(kind, kind.image)
 
 
 def explained(kind: Kind, one: Callable[[np.ndarray, Score, int], np.ndarray]) -> np.ndarray:
     """Maps of all examples, with one channel where the input has channels."""
     x = kind.flat[kind.image]
     maps = np.stack([one(x[i : i + 1], score, i) for i, score in enumerate(scorers(kind))])
-    return maps[..., None] if x.ndim > 2 else maps
+    return truth.with_channel(maps, kind, kind.image)
 
 
 def occlusion(kind: Kind, window: int, stride: int) -> np.ndarray:
@@ -104,45 +102,55 @@ def rise(kind: Kind, samples: int, cells: int, keep: float, seed: int) -> np.nda
     return explained(kind, one)
 
 
-def score_cam(kind: Kind, channels: int | None = None) -> np.ndarray:
+def score_cam(kind: Kind, channels: int | None = None) -> list[Any]:
     """The paper's equations; what is masked is the point (the embedding of tokens)."""
     points, targets = kind.at(), predicted(kind)
-    maps = np.asarray(tf.cast(kind.space(kind.features(points, tf.nn.relu)), tf.float32))
-    soft = scipy.special.expit if kind.name == "sigmoid_unit" else functools.partial(scipy.special.softmax, axis=1)  # fmt: skip
-    heats = []
-    for i, target in enumerate(targets):
+    totals: list[Any] = [None] * len(points)
+    for piece, features in zip(kind.pieces, flat(kind.features(points, tf.nn.relu)), strict=True):
+        maps, heats = truth.read(kind, features), []
+        for i, target in enumerate(targets):
 
-        def probabilities(masks: Any, i: int = i, target: int = target) -> np.ndarray:
-            at = [tf.repeat(p[i : i + 1], len(masks), 0) for p in points]
-            at[kind.image] = at[kind.image] * tf.constant(np.stack(masks)[..., None], tf.float32)
-            return soft(kind.logits(at).numpy().astype(np.float64))[:, target]
+            def probabilities(masks: Any, i: int = i, target: int = target, piece: Any = piece) -> np.ndarray:
+                at = [tf.repeat(p[i : i + 1], len(masks), 0) for p in points]
+                seen = np.stack(masks).reshape(
+                    len(masks), *masks[0].shape, *[1] * (at[piece.image].ndim - 1 - masks[0].ndim)
+                )
+                at[piece.image] = at[piece.image] * tf.constant(seen, tf.float32)
+                return kind.probabilities(at)[:, target]
 
-        strength = np.abs(maps[i]).mean(tuple(range(maps.ndim - 2)))
-        strongest = np.argsort(-strength, kind="stable")[:channels]
-        large = [enlarged(maps[i : i + 1, ..., k], kind).reshape(space(kind)) for k in strongest]
-        scaled = [(m - m.min()) / (m.max() - m.min()) if m.max() > m.min() else 0 * m for m in large]
-        nothing, *gains = probabilities([0 * scaled[0], *scaled])
-        weights = scipy.special.softmax(np.array(gains) - nothing)
-        heats.append(np.maximum(sum(w * m for w, m in zip(weights, scaled, strict=True)), 0))
-    heats = np.stack(heats)
-    return heats if kind.tokens else heats[..., None]
+            strength = np.abs(maps[i]).mean(tuple(range(maps.ndim - 2)))
+            strongest = np.argsort(-strength, kind="stable")[:channels]
+            where = truth.space(kind, piece.image)
+            large = [truth.enlarged(maps[i : i + 1, ..., k], kind, piece).reshape(where) for k in strongest]
+            scaled = [(m - m.min()) / (m.max() - m.min()) if m.max() > m.min() else 0 * m for m in large]
+            nothing, *gains = probabilities([0 * scaled[0], *scaled])
+            weights = scipy.special.softmax(np.array(gains) - nothing)
+            heats.append(np.maximum(sum(w * m for w, m in zip(weights, scaled, strict=True)), 0))
+        values = truth.with_channel(np.stack(heats), kind, piece.image)
+        totals[piece.image] = values + (0 if totals[piece.image] is None else totals[piece.image])
+    return totals
 
 
-def ablation_cam(kind: Kind) -> np.ndarray:
+def ablation_cam(kind: Kind) -> list[Any]:
     """The maps as they are and without each of their channels, all after each other in one batch."""
     points, targets = kind.at(), predicted(kind)
-    maps = kind.features(points, tf.nn.relu)
-    spread = np.asarray(tf.cast(kind.space(maps), tf.float32))
-    channels = spread.shape[-1]
-    kept = [np.ones(channels), *(1 - np.eye(channels))]
-    batch = tf.concat([maps * tf.constant(row, maps.dtype) for row in kept], 0)
-    logits = kind.head(batch, [tf.concat([p] * len(kept), 0) for p in points], tf.nn.relu)
-    logits = tf.cast(logits, tf.float32).numpy().reshape(len(kept), len(targets), -1)
-    whole, *without = logits[:, np.arange(len(targets)), targets]
-    heat = np.zeros(spread.shape[:-1])
-    for k in range(channels):
-        heat += (whole - without[k]).reshape(-1, *[1] * (heat.ndim - 1)) * spread[..., k]
-    return enlarged(np.maximum(heat, 0), kind)
+    features = kind.features(points, tf.nn.relu)
+    heats = []
+    for number, maps in enumerate(flat(features)):
+        spread = truth.read(kind, maps)
+        channels = spread.shape[-1]
+        kept = [np.ones(channels), *(1 - np.eye(channels))]
+        batch = [tf.concat([each] * len(kept), 0) for each in flat(features)]
+        batch[number] = tf.concat([maps * tf.constant(row, maps.dtype) for row in kept], 0)
+        changed = batch if isinstance(features, list) else batch[0]
+        logits = kind.head(changed, [tf.concat([p] * len(kept), 0) for p in points], tf.nn.relu)
+        logits = tf.cast(logits, tf.float32).numpy().reshape(len(kept), len(targets), -1)
+        whole, *without = logits[:, np.arange(len(targets)), targets]
+        heat = np.zeros(spread.shape[:-1])
+        for k in range(channels):
+            heat += (whole - without[k]).reshape(-1, *[1] * (heat.ndim - 1)) * spread[..., k]
+        heats.append(heat)
+    return truth.added(kind, heats)
 
 
 def lime(kind: Kind, labels: np.ndarray, samples: int, seed: int) -> list[np.ndarray]:

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from covering import every, once
-from models import BUILDERS, Kind, kind
+from kinds import Kind
+from models import BUILDERS, kind
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import tfxai
@@ -180,17 +181,17 @@ EVERY_KIND = {
     "ablation_cam": tfxai.AblationCAM(),
     "occlusion": tfxai.Occlusion(),
 }
-NO_FILE = ("callable", "tf_keras")
+NO_FILE = ("callable", "tf_keras", "time_major")
 
 
-def export(model: Any, folder: Path) -> None:
+def export(model: Any, folder: Path, inputs: np.ndarray) -> None:
     """As `model.export`, which runs layers of augmentation that are not told what for."""
     archive = keras.export.ExportArchive()
     archive.track(model)
     specs = [
         tf.TensorSpec([None, *x.shape[1:]], x.dtype, x.name) for x in getattr(model, "inputs", None) or []
     ]
-    specs = specs or [tf.TensorSpec([None, 12, 12, 3], tf.float32)]
+    specs = specs or [tf.TensorSpec([None, *inputs.shape[1:]], inputs.dtype)]
     given = model.input if isinstance(getattr(model, "input", None), dict) else specs
     signature = [tf.nest.pack_sequence_as(given, specs)]
     signature = signature if isinstance(given, dict) or len(specs) == 1 else [specs]
@@ -206,7 +207,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @functools.lru_cache(maxsize=1)
     def exported(name: str) -> tuple[Kind, hub.Module]:
         model, folder = kind(name), tmp_path_factory.mktemp(name)
-        export(model.model, folder / "saved")
+        export(model.model, folder / "saved", model.inputs)
         return model, hub.load(folder / "saved")
 
     return exported
@@ -226,8 +227,8 @@ def test_every_kind_of_model(exported: Any, name: str, method: str) -> None:
         configured = dataclasses.replace(configured, layer=layer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        wanted = configured(model.model, model.inputs, score=model.score)
-        found = configured(module, inputs, score=model.score)
+        wanted = configured(model.model, model.inputs, **model.asked)
+        found = configured(module, inputs, **model.asked)
     same(found, wanted, 1e-4 if model.exact else 5e-2)
 
 
@@ -544,7 +545,7 @@ def test_gradients_go_back_through_a_loop(tmp_path: Path) -> None:
 
 
 def test_a_function_with_a_gradient_of_its_own(tmp_path: Path) -> None:
-    """silu: the file keeps only the name of its gradient."""
+    """silu: the file keeps its gradient; to rules it is an elementwise function."""
     keras.utils.set_random_seed(0)
     L = keras.layers
     model = keras.Sequential(
@@ -554,6 +555,46 @@ def test_a_function_with_a_gradient_of_its_own(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 2)).astype(np.float32)
     for method in (tfxai.Gradient(), tfxai.DeepLIFT(), tfxai.LRP()):
         same(method(hub.load(tmp_path / "silu"), x), method(model, x))
+
+
+@tf.custom_gradient
+def turned(x: Any) -> Any:
+    """A gradient that is not the derivative: -3 times it, and it reads what lies inside."""
+    inside = tf.round(x * 4)
+    return inside / 4, lambda dy: -3 * dy * tf.sign(inside)
+
+
+class Turning(keras.layers.Layer):
+    def __init__(self, nested: bool) -> None:
+        super().__init__()
+        self.nested = nested
+
+    def call(self, x: Any) -> Any:
+        return tf.function(turned)(x) if self.nested else turned(x)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_gradient_that_is_not_the_derivative_is_kept_in_the_file(tmp_path: Path, nested: bool) -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(4), Turning(nested), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.export(tmp_path / "turned", verbose=False)
+    x = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    first, last = layers[0].get_weights()[0], layers[2].get_weights()[0]
+    wanted = (-3 * np.sign(np.round(layers[0](x).numpy() * 4)) * last[:, 1]) @ first.T
+    np.testing.assert_allclose(tfxai.Gradient()(model, x, 1).values, wanted, rtol=1e-4)
+    for _ in range(2):  # a second file of the same model has gradients of its own
+        found = tfxai.Gradient()(hub.load(tmp_path / "turned"), x, 1).values
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_gradient_that_the_file_does_not_keep_is_missed(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.serve = tf.function(turned, input_signature=[tf.TensorSpec((None, 3))])
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, tmp_path / "lost", options=options)
+    with pytest.warns(UserWarning, match="gradient of their own .* does not keep .* rounded"):
+        hub.load(tmp_path / "lost")
 
 
 # As a layer

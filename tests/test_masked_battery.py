@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from typing import Any
 
 import masked
@@ -12,7 +13,8 @@ import pytest
 import tensorflow as tf
 import truth
 from covering import each_method, every, once, proves
-from models import BUILDERS, Kind, functional_logits, kind
+from kinds import Kind, flat
+from models import BUILDERS, functional_logits, kind
 from test_battery import same
 
 import tfxai
@@ -40,21 +42,25 @@ def any_kind(name: str) -> Kind:
 NAMES = [*BUILDERS, "callable_numpy"]
 
 
-def flat(values: Any) -> list[Any]:
-    if isinstance(values, dict):
-        return list(values.values())
-    return list(values) if isinstance(values, (list, tuple)) else [values]
-
-
 def found(method: Any, kind: Kind, score: Any = "logit", **more: Any) -> tuple[tfxai.Explanation, np.ndarray]:
-    """The explanation and its values for the input that lines up; the other inputs have none."""
-    if kind.score is not None:
-        score = getattr(tfxai.scores, score)(output="cls")
-    result = method(kind.model, kind.inputs, score=score, **more)
-    np.testing.assert_array_equal(result.targets, truth.predicted(kind))
+    """The explanation and its values for the input that is hidden in parts; the other inputs have none."""
+    result = explained(method, kind, score, **more)
     values = flat(result.values)
     assert all(v is None for i, v in enumerate(values) if i != kind.image)
     return result, values[kind.image]
+
+
+def explained(method: Any, kind: Kind, score: Any = "logit", **more: Any) -> tfxai.Explanation:
+    if score == "probability":
+        score = kind.probability
+    elif kind.score is not None:
+        score = kind.score
+    more = {"targets": kind.asked["targets"], **more}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* no values \\(None\\)", category=UserWarning)
+        result = method(kind.model, kind.inputs, score=score, **more)
+    np.testing.assert_array_equal(result.targets, truth.predicted(kind))
+    return result
 
 
 @proves("Occlusion")
@@ -74,7 +80,7 @@ def test_occlusion(name: str) -> None:
 def test_rise(name: str) -> None:
     model = any_kind(name)
     method = tfxai.RISE(samples=10, cells=3, keep=0.4, seed=2)
-    if np.ndim(model.flat[model.image]) != 4:
+    if not model.is_picture(model.image):
         with pytest.raises(ValueError, match="RISE is for images"):
             method(model.model, model.inputs)
         return
@@ -90,11 +96,15 @@ def test_class_activation_maps(name: str, method: str) -> None:
             getattr(tfxai, method)()(model.model, model.inputs)
         return
     if method == "AblationCAM":
-        same(found(tfxai.AblationCAM(), model)[1], masked.ablation_cam(model), model)
-        return
-    channels = 15 if name == "nested" else None  # the strongest of 48
-    values = found(tfxai.ScoreCAM(channels=channels), model, "probability")[1]
-    same(values, masked.score_cam(model, channels), model)
+        each = explained(tfxai.AblationCAM(), model).values, masked.ablation_cam(model)
+    else:
+        channels = 15 if name == "nested" else None  # the strongest of 48
+        each = (
+            explained(tfxai.ScoreCAM(channels=channels), model, "probability").values,
+            masked.score_cam(model, channels),
+        )
+    for values, wanted in zip(flat(each[0]), each[1], strict=True):
+        same(values, wanted, model)
 
 
 def cut(model: Kind) -> Any:
@@ -164,8 +174,7 @@ def test_a_batch_is_its_examples_and_classes_one_by_one(name: str, method: str) 
     together = configured(model.model, model.inputs, targets=tfxai.top(2))
     assert together.targets.shape == (2, 2)
     for i in range(2):
-        one = [x[i : i + 1] for x in model.flat]
-        one = dict(zip(model.inputs, one, strict=True)) if isinstance(model.inputs, dict) else one[0]
+        one = model.structured([x[i : i + 1] for x in model.flat])
         single = configured(model.model, one, targets=[together.targets[i, 1]], batch_size=3)
         a, b = together.one()[0][i, 1], single.one()[0][0]
         assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max() + 1e-7

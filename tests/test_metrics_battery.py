@@ -20,12 +20,10 @@ def random_explanation(kind: Any) -> tfxai.Explanation:
     x = kind.flat[kind.image]
     heat = np.random.default_rng(0).normal(size=(len(x), *masked.space(kind))).astype(np.float32)
     values: Any = [None] * len(kind.flat)
-    values[kind.image] = heat[..., None] if x.ndim > 2 else heat
-    if isinstance(kind.inputs, dict):
-        values = dict(zip(kind.inputs, values, strict=True))
-    elif not isinstance(kind.inputs, (list, tuple)):
-        values = values[0]
-    return tfxai.Explanation(values, kind.inputs, truth.predicted(kind), np.zeros(len(x), np.float32))
+    values[kind.image] = truth.with_channel(heat, kind, kind.image)
+    return tfxai.Explanation(
+        kind.structured(values), kind.inputs, truth.predicted(kind), np.zeros(len(x), np.float32)
+    )
 
 
 @every(3, name=NAMES)
@@ -35,14 +33,14 @@ def test_curves_and_correlations(name: str) -> None:
     key = explanation.key()
     places, x = int(np.prod(masked.space(kind))), kind.flat[kind.image]
     step = -(-places // 3)
-    score = "logit" if kind.score is None else tfxai.scores.logit(output="cls")
+    score = kind.score or "logit"
     found = metrics.deletion(kind.model, explanation, step=step, score=score, input=key)
     fidelity = metrics.faithfulness_correlation(
         kind.model, explanation, samples=5, share=0.4, score=score, input=key, seed=3
     )
     close = 1e-4 if kind.exact else 3e-2
     for i, scored in enumerate(masked.scorers(kind)):
-        heat = explanation.heatmap(key)[i].reshape(-1)
+        heat = explanation.one(key)[0][i].reshape(-1)  # one channel at most
         order = np.lexsort((np.random.default_rng([0, i]).random(places), -heat))
         one = x[i : i + 1]
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from covering import every
-from models import seeded
+from kinds import seeded
 
 import tfxai
 from tfxai.engines import Attribution, Method, ScoredBody, run_in_batches

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import pytest
 from covering import every
-from models import BUILDERS, kind, settle
+from kinds import settle
+from models import BUILDERS, kind
 from scipy import stats
 from skimage.feature import hog
 from skimage.filters import sobel

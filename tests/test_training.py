@@ -15,7 +15,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 from covering import every
-from models import kind, seeded
+from kinds import seeded
+from models import kind
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import tfxai
+import tfxai.plots
 
 L = keras.layers
 ONE = keras.initializers.Constant(1.0)
@@ -426,6 +429,46 @@ def test_axes_that_the_user_tells() -> None:
     np.testing.assert_allclose(colours, np.repeat(kernel.reshape(8, 3).sum(1), 3).reshape(8, 3), rtol=1e-5)
     with pytest.raises(ValueError, match="as many numbers"):
         tfxai.Axes(x, (5, 5))
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_results_know_the_axes(tmp_path: Path, told: bool) -> None:
+    """Pictures and metrics of images without an axis for channels are those of the same images with one."""
+    keras.utils.set_random_seed(0)
+    layers = [L.Conv2D(3, 3, activation="relu"), L.GlobalAveragePooling2D(), L.Dense(2)]
+    square = keras.Sequential([keras.Input((12, 10, 1)), *layers])
+    x = np.random.default_rng(0).uniform(size=(2, 12, 10)).astype(np.float32)
+    # A model of which the axes cannot be told, for rows; one that says them, for matrices.
+    flat = (lambda rows: square(tf.reshape(rows[:, ::-1], (-1, 12, 10, 1)))) if told else keras.Sequential(
+        [keras.Input((12, 10)), L.Reshape((12, 10, 1)), *layers]
+    )  # fmt: skip
+    given: Any = tfxai.Axes(x.reshape(2, 120)[:, ::-1], (12, 10, 1)) if told else x
+    same = x.reshape(2, 120)[:, ::-1].reshape(2, 12, 10, 1) if told else x[..., None]
+    twin = (
+        (lambda images: square(tf.reshape(tf.reshape(images, (-1, 120))[:, ::-1], (-1, 12, 10, 1))))
+        if told
+        else square
+    )
+    method = tfxai.IntegratedGradients(steps=3)
+    found, wanted = method(flat, given, 1), method(twin, same, 1)
+    assert found.inputs.shape == ((2, 120) if told else (2, 12, 10)) == found.values.shape
+    again = tfxai.Explanation.load(found.save(tmp_path / "found.npz"))[1:]
+    np.testing.assert_allclose(again.heatmap(), wanted.heatmap()[1:], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(*map(drawn, (found, wanted)))
+    for metric in (tfxai.metrics.deletion, tfxai.metrics.faithfulness_correlation):
+        values = [metric(model, each).values for model, each in ((flat, found), (twin, wanted))]
+        np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4)
+    moves = [
+        tfxai.metrics.max_sensitivity(method, m, i, 1, samples=2).values
+        for m, i in ((flat, given), (twin, same))
+    ]
+    np.testing.assert_allclose(*moves, rtol=0.5)
+
+
+def drawn(explanation: tfxai.Explanation) -> np.ndarray:
+    canvas = FigureCanvasAgg(tfxai.plots.show(explanation))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def test_methods_for_images_take_rows_that_are_images() -> None:

@@ -8,33 +8,45 @@ from typing import Any
 import numpy as np
 import scipy.fft
 import tensorflow as tf
-from models import Kind
+from kinds import Kind, Piece, flat
 from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
 
 
 def predicted(kind: Kind) -> np.ndarray:
-    return np.argmax(kind.logits(kind.at()).numpy(), axis=1)
+    return kind.predicted()
 
 
 def score(kind: Kind, points: list[Any], targets: Any, relu: Callable = tf.nn.relu) -> Any:
     return tf.gather(kind.logits(points, relu), targets, axis=1, batch_dims=1)
 
 
-def gradients(kind: Kind, points: list[Any], targets: Any, relu: Callable = tf.nn.relu) -> list[np.ndarray]:
-    points = [tf.convert_to_tensor(p, tf.float32) for p in points]
+def each(kind: Kind, function: Callable, *lists: Any) -> list[Any]:
+    """The function of each input's entries of the lists; None for inputs that are not explained."""
+    return [
+        None if i in kind.fixed else function(*entries) for i, entries in enumerate(zip(*lists, strict=True))
+    ]
+
+
+def origin(kind: Kind, points: list[Any]) -> list[Any]:
+    """Zeros, and what is not explained as it is."""
+    return [point if i in kind.fixed else 0 * point for i, point in enumerate(points)]
+
+
+def gradients(kind: Kind, points: list[Any], targets: Any, relu: Callable = tf.nn.relu) -> list[Any]:
+    points = [p if i in kind.fixed else tf.convert_to_tensor(p, tf.float32) for i, p in enumerate(points)]
     with tf.GradientTape() as tape:
-        tape.watch(points)
+        tape.watch([p for i, p in enumerate(points) if i not in kind.fixed])
         value = score(kind, points, targets, relu)
-    return [g.numpy() for g in tape.gradient(value, points)]
+    return each(kind, lambda g: g.numpy(), tape.gradient(value, points))
 
 
-def per_token(kind: Kind, values: list[np.ndarray]) -> list[np.ndarray]:
-    return [v.sum(-1) for v in values] if kind.tokens else values
+def per_token(kind: Kind, values: list[Any]) -> list[Any]:
+    return each(kind, lambda v: v.sum(-1), values) if kind.tokens else values
 
 
-def lengths(kind: Kind, values: list[np.ndarray]) -> list[np.ndarray]:
-    return [np.sqrt((v**2).sum(-1)) for v in values] if kind.tokens else values
+def lengths(kind: Kind, values: list[Any]) -> list[Any]:
+    return each(kind, lambda v: np.sqrt((v**2).sum(-1)), values) if kind.tokens else values
 
 
 def gradient(kind: Kind) -> list[np.ndarray]:
@@ -42,18 +54,20 @@ def gradient(kind: Kind) -> list[np.ndarray]:
 
 
 def square(kind: Kind) -> list[np.ndarray]:
-    return per_token(kind, [g**2 for g in gradients(kind, kind.at(), predicted(kind))])
+    return per_token(kind, each(kind, np.square, gradients(kind, kind.at(), predicted(kind))))
 
 
 def nothing(kind: Kind) -> list[np.ndarray]:
-    return [0 * g for g in gradient(kind)]
+    return each(kind, np.zeros_like, gradient(kind))
 
 
 def input_x_gradient(kind: Kind) -> list[np.ndarray]:
     points = kind.at()
-    return per_token(
-        kind, [p.numpy() * g for p, g in zip(points, gradients(kind, points, predicted(kind)), strict=True)]
-    )
+    return times(kind, points, gradients(kind, points, predicted(kind)))
+
+
+def times(kind: Kind, points: list[Any], slopes: list[Any]) -> list[Any]:
+    return per_token(kind, each(kind, lambda point, slope: point.numpy() * slope, points, slopes))
 
 
 def along_straight_path(
@@ -61,14 +75,19 @@ def along_straight_path(
 ) -> list[np.ndarray]:
     """Integrated gradients from zero, or from the given points; all positions are rows of one batch."""
     ends, targets = kind.at(), predicted(kind)
-    start = [0 * p for p in ends] if start is None else start
-    ways = [end - begin for end, begin in zip(ends, start, strict=True)]
-    points = [tf.concat([b + a * w for a in positions], 0) for b, w in zip(start, ways, strict=True)]
-    result = []
-    for way, g in zip(ways, gradients(kind, points, np.tile(targets, len(positions))), strict=True):
+    start = origin(kind, ends) if start is None else start
+    ways = each(kind, lambda end, begin: end - begin, ends, start)
+    points = [
+        tf.concat([begin if way is None else begin + a * way for a in positions], 0)
+        for begin, way in zip(start, ways, strict=True)
+    ]
+
+    def integral(way: Any, g: Any) -> Any:
         g = g.reshape(len(positions), *way.shape)
-        result.append(way.numpy() * np.tensordot(np.float32(weights), g, 1))
-    return per_token(kind, result)
+        return way.numpy() * np.tensordot(np.float32(weights), g, 1)
+
+    slopes = gradients(kind, points, np.tile(targets, len(positions)))
+    return per_token(kind, each(kind, integral, ways, slopes))
 
 
 def guided(kind: Kind, gate: Callable[[Any, float], Any]) -> list[np.ndarray]:
@@ -98,8 +117,7 @@ def lrp(kind: Kind) -> list[np.ndarray]:
         return shared(x)
 
     points = kind.at()
-    slopes = gradients(kind, points, predicted(kind), relu)
-    return per_token(kind, [p.numpy() * g for p, g in zip(points, slopes, strict=True)])
+    return times(kind, points, gradients(kind, points, predicted(kind), relu))
 
 
 def deeplift(kind: Kind) -> list[np.ndarray]:
@@ -120,39 +138,68 @@ def deeplift(kind: Kind) -> list[np.ndarray]:
         return rescaled(x)
 
     points, targets = kind.at(), predicted(kind)
-    both = [tf.concat([p, tf.zeros_like(p)], 0) for p in points]
+    both = [tf.concat(pair, 0) for pair in zip(points, origin(kind, points), strict=True)]
     with tf.GradientTape() as tape:
-        tape.watch(both)
+        tape.watch([p for i, p in enumerate(both) if i not in kind.fixed])
         value = tf.reduce_sum(score(kind, both, np.concatenate([targets, targets]), relu)[: len(targets)])
-    slopes = tape.gradient(value, both)
-    return per_token(
-        kind, [p.numpy() * m.numpy()[: len(targets)] for p, m in zip(points, slopes, strict=True)]
-    )
+    slopes = each(kind, lambda m: m.numpy()[: len(targets)], tape.gradient(value, both))
+    return times(kind, points, slopes)
 
 
-def cam(kind: Kind, weigh: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """One class activation map, from the twin's own features and head."""
+def cam(kind: Kind, weigh: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> list[Any]:
+    """Class activation maps of each input, from the twin's own features and head; None where there are none."""
     points, targets = kind.at(), predicted(kind)
     maps = kind.features(points, tf.nn.relu)
     with tf.GradientTape() as tape:
         tape.watch(maps)
         logits = tf.cast(kind.head(maps, points, tf.nn.relu), tf.float32)
         value = tf.gather(logits, targets, axis=1, batch_dims=1)
-    slopes = tape.gradient(value, maps)
-    a, g = (np.asarray(tf.cast(kind.space(t), tf.float32)) for t in (maps, slopes))
-    heat = np.maximum(np.stack([weigh(one, slope) for one, slope in zip(a, g, strict=True)]), 0)
-    return enlarged(heat, kind)
+    slopes = flat(tape.gradient(value, maps))
+    return added(
+        kind,
+        [
+            np.stack([weigh(one, slope) for one, slope in zip(read(kind, a), read(kind, g), strict=True)])
+            for a, g in zip(flat(maps), slopes, strict=True)
+        ],
+    )
 
 
-def enlarged(heat: np.ndarray, kind: Kind) -> np.ndarray:
-    """Linear interpolation between pixel centres, one axis and one value at a time."""
-    shape = np.shape(kind.flat[kind.image])
-    size = shape[1:] if kind.tokens else shape[1:-1]
+def read(kind: Kind, maps: Any) -> np.ndarray:
+    return np.asarray(tf.cast(kind.space(maps), tf.float32))
+
+
+def added(kind: Kind, heats: list[np.ndarray]) -> list[Any]:
+    """What is positive of each piece's map, enlarged to its input, or its frame, and added up; None for other inputs."""
+    values: list[Any] = [None] * len(kind.flat)
+    for piece, heat in zip(kind.pieces, heats, strict=True):
+        large = enlarged(np.maximum(heat, 0), kind, piece)
+        values[piece.image] = large + (0 if values[piece.image] is None else values[piece.image])
+    return values
+
+
+def enlarged(heat: np.ndarray, kind: Kind, piece: Piece) -> np.ndarray:
+    """Linear interpolation between pixel centres, one axis and one value at a time; other frames get zeros."""
+    size = space(kind, piece.image)[0 if piece.frame is None else 1 :]
     for axis, large in enumerate(size, start=1):
         small = heat.shape[axis]
         where = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
         heat = np.apply_along_axis(lambda line, w=where: np.interp(w, np.arange(len(line)), line), axis, heat)
-    return heat if kind.tokens else heat[..., None]
+    if piece.frame is not None:
+        film = np.zeros((len(heat), *space(kind, piece.image), *heat.shape[len(size) + 1 :]))
+        film[:, piece.frame] = heat
+        heat = film
+    return with_channel(heat, kind, piece.image)
+
+
+def space(kind: Kind, which: int) -> tuple[int, ...]:
+    """The axes of an input along which places lie; the columns of a row."""
+    shape = np.shape(kind.flat[which])[1:]
+    return shape[:-1] if kind.channels and len(shape) > 1 else shape
+
+
+def with_channel(maps: np.ndarray, kind: Kind, which: int) -> np.ndarray:
+    """Maps (N, *space) as the input's values have them: with one channel where it has channels."""
+    return maps if space(kind, which) == np.shape(kind.flat[which])[1:] else maps[..., None]
 
 
 def grad_cam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -184,19 +231,43 @@ def eigen_cam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
     return (heat if (heat * flat.mean(1)).sum() >= 0 else -heat).reshape(a.shape[:-1])
 
 
-def image_gradients(kind: Kind, images: list[np.ndarray]) -> np.ndarray:
-    """Gradients (K, N, ...) at K versions of the image, all of them rows of one batch."""
-    points = [np.concatenate([p.numpy()] * len(images)) for p in kind.at()]
-    points[kind.image] = np.concatenate(images).astype(np.float32)
-    slopes = gradients(kind, points, np.tile(predicted(kind), len(images)))[kind.image]
-    return slopes.reshape(len(images), *images[0].shape)
+def pictures(kind: Kind) -> list[Any]:
+    """The images (N, H, W, channels), float64; None for other inputs."""
+    points = [p.numpy().astype(np.float64) for p in kind.at()]
+    return [
+        (p if kind.channels else p[..., None]) if kind.is_picture(i) else None for i, p in enumerate(points)
+    ]
 
 
-def blur_ig(kind: Kind, max_sigma: float, steps: int) -> np.ndarray:
+def image_gradients(kind: Kind, versions: list[list[Any]]) -> list[Any]:
+    """Gradients (K, N, H, W, channels) at K versions of the images of each input, all of them rows of one batch."""
+    count = len(versions)
+    points = [
+        np.concatenate([p.numpy()] * count)
+        if versions[0][i] is None
+        else np.concatenate([version[i] for version in versions]).reshape(-1, *p.shape[1:]).astype(np.float32)
+        for i, p in enumerate(kind.at())
+    ]
+    slopes = gradients(kind, points, np.tile(predicted(kind), count))
+    return [
+        None if image is None else slope.reshape(count, *image.shape)
+        for image, slope in zip(versions[0], slopes, strict=True)
+    ]
+
+
+def for_each(function: Callable, *lists: list[Any]) -> list[Any]:
+    return [None if entries[0] is None else function(*entries) for entries in zip(*lists, strict=True)]
+
+
+def as_input(kind: Kind, values: list[Any]) -> list[Any]:
+    """Values of images (N, H, W, C) in the shape of the input."""
+    return values if kind.channels else for_each(lambda v: v[..., 0], values)
+
+
+def blur_ig(kind: Kind, max_sigma: float, steps: int) -> list[Any]:
     """Gradient times change of the image, step by step; blur by the heat equation with reflecting borders."""
-    image = kind.at()[kind.image].numpy().astype(np.float64)
 
-    def blurred(position: float) -> np.ndarray:
+    def blurred(image: np.ndarray, position: float) -> np.ndarray:
         sigma = (1 + max_sigma) ** (1 - position) - 1
         spectrum = scipy.fft.dctn(image, axes=(1, 2), norm="ortho")
         for axis in (1, 2):
@@ -206,25 +277,38 @@ def blur_ig(kind: Kind, max_sigma: float, steps: int) -> np.ndarray:
             spectrum = spectrum * np.expand_dims(damping, [i for i in range(4) if i != axis])
         return scipy.fft.idctn(spectrum, axes=(1, 2), norm="ortho")
 
-    slopes = image_gradients(kind, [blurred((k + 0.5) / steps) for k in range(steps)])
-    total = np.zeros_like(image)
-    for k in range(steps):
-        total += slopes[k] * (blurred((k + 1) / steps) - blurred(k / steps))
-    return total
+    images = pictures(kind)
+    middles = [for_each(lambda x, k=k: blurred(x, (k + 0.5) / steps), images) for k in range(steps)]
+
+    def total(image: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        changes = [blurred(image, (k + 1) / steps) - blurred(image, k / steps) for k in range(steps)]
+        return sum(slope * change for slope, change in zip(slopes, changes, strict=True))
+
+    return as_input(kind, for_each(total, images, image_gradients(kind, middles)))
 
 
-def xrai(kind: Kind, steps: int) -> np.ndarray:
-    """Greedy cover by regions, with Python loops."""
-    image = kind.at()[kind.image].numpy()
+def xrai(kind: Kind, steps: int) -> list[Any]:
+    """Gradients on the way from black and from white, then the cover by regions."""
+    images = pictures(kind)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    starts = [image.min((1, 2, 3), keepdims=True), image.max((1, 2, 3), keepdims=True)]
-    places = [start + (node + 1) / 2 * (image - start) for start in starts for node in nodes]
-    slopes = image_gradients(kind, places).reshape(len(starts), steps, *image.shape)
-    attribution = np.zeros(image.shape)
-    for start, way in zip(starts, slopes, strict=True):
-        for slope, weight in zip(way, weights, strict=True):
-            attribution += weight / 2 * slope * (image - start) / 2
-    maps = attribution.sum(-1)
+    maps = for_each(lambda image: np.zeros(image.shape[:-1]), images)
+    for extreme in (np.min, np.max):
+        starts = for_each(lambda image, e=extreme: e(image, (1, 2, 3), keepdims=True), images)
+        places = [
+            for_each(lambda image, start, n=node: start + (n + 1) / 2 * (image - start), images, starts)
+            for node in nodes
+        ]
+
+        def half(before: Any, image: Any, start: Any, slopes: Any) -> np.ndarray:
+            mean = np.tensordot(weights / 2, slopes, 1)
+            return before + (mean * (image - start)).sum(-1) / 2
+
+        maps = for_each(half, maps, images, starts, image_gradients(kind, places))
+    return as_input(kind, for_each(covered, images, maps))
+
+
+def covered(image: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Greedy cover by regions, with Python loops."""
     results = []
     for one, values in zip(image, maps, strict=True):
         scaled = (one - one.min()) / (one.max() - one.min())

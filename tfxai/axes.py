@@ -37,6 +37,17 @@ class Axes:
             )
 
 
+def wrapped(inputs: Any, shapes: Any) -> Any:
+    """Inputs with Axes again, where shapes (in their structure, or None for all) are told."""
+    if shapes is None:
+        return inputs
+    if isinstance(inputs, dict):
+        return {name: wrapped(x, shapes[name]) for name, x in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return type(inputs)(wrapped(x, shape) for x, shape in zip(inputs, shapes, strict=True))
+    return Axes(inputs, shapes)
+
+
 def unwrapped(inputs: Any) -> tuple[Any, list[tuple[int, ...] | None]]:
     """Inputs without their Axes, and the shapes that these tell, one for each; none where there are no Axes."""
     if isinstance(inputs, Axes):

@@ -19,7 +19,7 @@ from tfxai.engines.cams import (
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE
-from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends
+from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends, two_passes
 from tfxai.engines.hiding import (
     HiddenInput,
     hidden_input,
@@ -45,10 +45,10 @@ from tfxai.engines.perturb import (
     joined_values,
 )
 from tfxai.engines.request import Attribution, Request
-from tfxai.engines.rescale import elementwise, of_one_of_two, products
+from tfxai.engines.rescale import Rescale
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
-from tfxai.engines.twins import on_twins
+from tfxai.engines.twins import with_twin
 
 __all__ = [
     "Attribution",
@@ -72,6 +72,7 @@ __all__ = [
     "PerturbedScores",
     "RELU_LIKE",
     "Request",
+    "Rescale",
     "Rule",
     "Rules",
     "ScoredBody",
@@ -84,7 +85,6 @@ __all__ = [
     "at_inputs",
     "attribution_of",
     "both_ends",
-    "elementwise",
     "enlarged",
     "grad_cam",
     "gradients",
@@ -96,10 +96,7 @@ __all__ = [
     "layer_maps",
     "layer_paths",
     "lined_up",
-    "on_twins",
     "per_token",
-    "of_one_of_two",
-    "products",
     "repeated",
     "run_in_batches",
     "shown",
@@ -111,5 +108,7 @@ __all__ = [
     "starts_and_ends",
     "sum_of_values",
     "times",
+    "two_passes",
     "visible",
+    "with_twin",
 ]

@@ -42,8 +42,6 @@ class _WeighedMap(ScoredBody):
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
         pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
-        if not self.gradients:  # all layers count alike then, whether the score depends on them or not
-            pieces = [piece for piece in pieces if piece.path == pieces[-1].path]
         return weighed_maps(forward, pieces, scores, self.weigh, self.gradients), targets, scores
 
 
@@ -56,29 +54,52 @@ def weighed_maps(
 ) -> PerInput:
     """For each input the sum of the weighed maps that line up with it, enlarged; None where none do."""
     slopes: PerInput = [None] * len(pieces)
+    is_read: PerInput = [None] * len(pieces)
     if gradients:
-        found = forward.gradients(scores, of=[piece.tensor for piece in pieces])
+        found = forward.gradients(scores, of=[piece.tensor for piece in pieces], partial=True)
         slopes = [piece.spread(slope) for piece, slope in zip(pieces, found, strict=True)]
+    else:
+        is_read = levels_read(forward, pieces, scores)
     values: PerInput = [None] * len(forward.fed)
-    for piece, slope in zip(pieces, slopes, strict=True):
+    for piece, slope, read in zip(pieces, slopes, is_read, strict=True):
         heat = forward.kept(tf.nn.relu(weigh(piece.spread(piece.tensor), slope)))
+        if read is not None:
+            heat = tf.where(tf.reshape(read, [-1, *[1] * (heat.shape.rank - 1)]), heat, 0.0)
         large = lined_up(piece.grid, forward.fed[piece.which], heat)
         before = values[piece.which]
         values[piece.which] = large if before is None else before + large
     return values
 
 
+def levels_read(forward: ForwardPass, pieces: Sequence[MapPiece], scores: Tensor) -> PerInput:
+    """Whether a score reads a piece, (B,) bool, where several lie on one place: levels of a detector. None for the others.
+
+    A method without gradients could not tell: its maps say something of every level. If the score seems to read none, all
+    count.
+    """
+    places = [(piece.which, piece.grid.fixed) for piece in pieces]
+    levels = [i for i, place in enumerate(places) if places.count(place) > 1]
+    if not levels:
+        return [None] * len(pieces)
+    slopes = forward.gradients(scores, of=[pieces[i].tensor for i in levels], partial=True)
+    reads = [forward.kept(tf.reduce_any(slope != 0, list(range(1, slope.shape.rank)))) for slope in slopes]
+    some = tf.reduce_any(tf.stack(reads), axis=0)
+    found = dict(zip(levels, reads, strict=True))
+    return [found[i] | ~some if i in found else None for i in range(len(pieces))]
+
+
 def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[LayerMaps]:
-    """One example's maps of a layer, of each call that has some. Cost: a forward pass."""
+    """One example's maps of a layer, of each call that has some and that the score reads. Cost: a forward pass."""
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
     function = request.traced(_ReadMaps(layer, request.method), arguments)
     record: _ReadMapsRecord = function.record
     maps = []
-    for (raw, spread), (position, call), grid in zip(
+    for (raw, spread, is_read), (position, call), grid in zip(
         function(*arguments), record.calls, record.grids, strict=True
     ):
-        read = request.network.layers[position][1]
-        maps.append(LayerMaps(grid, read, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
+        if is_read.numpy().any():
+            read = request.network.layers[position][1]
+            maps.append(LayerMaps(grid, read, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
     return maps
 
 
@@ -96,14 +117,22 @@ class _ReadMaps(ScoredBody):
     layer: LayerChoice
     method: str
 
-    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         *inputs, target_codes = tensors
         forward = tracer.forward(inputs)
         scores, _ = tracer.scored_each(forward, target_codes)
         pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
         tracer.record.calls = [piece.call for piece in pieces]
         tracer.record.grids = [piece.grid for piece in pieces]
-        return [(forward.kept(piece.tensor), forward.kept(piece.spread(piece.tensor))) for piece in pieces]
+        is_read = levels_read(forward, pieces, scores)
+        return [
+            (
+                forward.kept(piece.tensor),
+                forward.kept(piece.spread(piece.tensor)),
+                tf.constant([True]) if read is None else read,
+            )
+            for piece, read in zip(pieces, is_read, strict=True)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,23 +111,17 @@ def at_starts(tracer: Tracer, inputs: Sequence[Tensor], ends: Ends) -> ForwardPa
 
 def both_ends(
     tracer: Tracer, inputs: Sequence[Tensor], ends: Ends, target_codes: Tensor, plain: bool = True
-) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
-    """One pass over inputs and baselines together, [inputs; baselines]: the pass, targets, and both scores (B,).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Classes (B,), and the scores of inputs and of baselines (B,): one pass over [inputs; baselines].
 
-    The baseline is scored for the class of its input, also where that is the predicted one. Models with a batch size of
-    their own have a pass for each; the one that comes back is that of the inputs, and `tfxai.engines.twins` knows the other.
+    The baseline is scored for the class of its input, also where that is the predicted one.
 
     plain: where ids are the baseline, the model is called on these ids: what paths leave out then shows in its score. Else
            it is called on the input's, with what the tables give for the baseline's; for a baseline that nobody gave, since
            a model that masks its padding by itself may have no answer for padding alone.
     """
     if tracer.network.batch is not None:  # which may have no room for both
-        forward = tracer.forward(inputs, ends.ends)
-        scores, targets = tracer.scored(forward, target_codes)
-        start = at_starts(tracer, inputs, ends) if plain else tracer.forward(inputs, ends.starts)
-        base_scores, _ = tracer.scored(start, targets)
-        remember_twins(scores, base_scores)
-        return forward, targets, scores, base_scores
+        return two_passes(tracer, inputs, ends, target_codes, plain)[1:]
     ids = ends.ids if plain else [None] * len(ends.ids)
     fed = [tf.concat([x, x if own is None else own], 0) for x, own in zip(inputs, ids, strict=True)]
     points = [
@@ -140,7 +134,22 @@ def both_ends(
     count = tf.shape(target_codes)[0]
     targets = targets[:count]
     scores, _ = tracer.scored(forward, tf.concat([targets, targets], 0))
-    return forward, targets, scores[:count], scores[count:]
+    return targets, scores[:count], scores[count:]
+
+
+def two_passes(
+    tracer: Tracer, inputs: Sequence[Tensor], ends: Ends, target_codes: Tensor, plain: bool = True
+) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
+    """A pass over the inputs and one over the baselines: the first, classes, and both scores (B,).
+
+    Rules of backward passes can compare the two (`tfxai.engines.twins`). plain: see `both_ends`.
+    """
+    forward = tracer.forward(inputs, ends.ends)
+    scores, targets = tracer.scored(forward, target_codes)
+    start = at_starts(tracer, inputs, ends) if plain else tracer.forward(inputs, ends.starts)
+    base_scores, _ = tracer.scored(start, targets)
+    remember_twins(scores, base_scores)
+    return forward, targets, scores, base_scores
 
 
 def _masked(masks: Mapping[tuple[int, int], Tensor]) -> dict:

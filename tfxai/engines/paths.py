@@ -169,7 +169,7 @@ class _Ends(ScoredBody):
             return [targets, scores, scores * np.nan, *zeros]
         starts = _points(self.path, found.starts, found.ends, tf.zeros([tf.shape(target_codes)[0], 1]))
         found = dataclasses.replace(found, starts=starts)
-        _, targets, scores, base_scores = both_ends(tracer, inputs, found, target_codes, self.plain)
+        targets, scores, base_scores = both_ends(tracer, inputs, found, target_codes, self.plain)
         return [targets, scores, base_scores, *zeros]
 
 

@@ -202,6 +202,7 @@ class Request:
             delta=None if delta is None else np.asarray(delta, np.float32).reshape(shape),
             method=described,
             score=self.scoring.score_name,
+            axes=network.axes,
             **attribution.more,
         )
 

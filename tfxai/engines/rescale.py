@@ -6,7 +6,8 @@ the other's two values. With the activations of a baseline as reference this is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -15,65 +16,76 @@ from tfxai.engines.elementwise import BINARY, RELU_LIKE, SMOOTH, STRAIGHT, wrapp
 from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
-Slope = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], bool], Tensor]
-"""(argument, value, function, straight) -> multiplier of the argument's shape; value is function(argument), and
+Slope = Callable[[Sequence[Tensor], Sequence[Tensor], Callable[[Tensor], Tensor], bool], Tensor]
+"""(arguments, values, function, straight) -> multiplier of an argument's shape: of each pass, values are function(argument);
 straight says that the function is made of straight lines."""
 
 
-def elementwise(slope: Slope) -> Mapping[str, Rule]:
-    """Rules for all elementwise functions of one tensor."""
+@dataclasses.dataclass(frozen=True)
+class Rescale:
+    """How finite differences are shared out.
 
-    def unary(op: Operation, incoming: Tensor) -> Tensor:
-        return incoming * slope(op.inputs[0], op.outputs[0], lambda x: again(op, x), op.type in STRAIGHT)
+    passes: operation -> itself, and what else it is compared with: the same operation in other passes.
+    slope:  of nonlinearities.
+    middle: of one factor of a product, of each pass: what the other factor's difference is multiplied by.
+    """
 
-    def wrapped(op: Operation, incoming: Tensor, *others: Tensor) -> PerInput:
+    passes: Callable[[Operation], Sequence[Operation]]
+    slope: Slope
+    middle: Callable[[Sequence[Tensor]], Tensor]
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Rules for elementwise functions of one tensor, and for products of two that both depend on the inputs."""
+        return {
+            **dict.fromkeys((*RELU_LIKE, *SMOOTH), self._unary),
+            "IdentityN": self._wrapped,
+            **dict.fromkeys(PRODUCTS, self._product),
+            "SquaredDifference": self._squared_difference,
+        }
+
+    def of_one(self) -> Mapping[str, tuple[Rule, Rule]]:
+        """Rules for functions of two tensors of which one does not change: where the first changes, and the second."""
+        return dict.fromkeys(BINARY, (self._of_one_of_two(0), self._of_one_of_two(1)))
+
+    def _unary(self, op: Operation, incoming: Tensor) -> Tensor:
+        passes = self.passes(op)
+        arguments, values = [each.inputs[0] for each in passes], [each.outputs[0] for each in passes]
+        return incoming * self.slope(arguments, values, lambda x: again(op, x), op.type in STRAIGHT)
+
+    def _wrapped(self, op: Operation, incoming: Tensor, *others: Tensor) -> PerInput:
         """Silu and the like, which have a gradient of their own: (value, argument, ...)."""
-        found = wrapped_function(
-            getattr(op, "first", op)
-        )  # of two passes at once, the first tells what is wrapped
-        assert found is not None  # the rule is set on no other
-        multiplier = slope(op.inputs[1], op.inputs[0], found, False)
+        function, passes = wrapped_function(op), self.passes(op)
+        assert function is not None  # the rule is set on no other
+        multiplier = self.slope(
+            [each.inputs[1] for each in passes], [each.inputs[0] for each in passes], function, False
+        )
         return [None, incoming * multiplier, *(None for _ in op.inputs[2:])]
 
-    return {**dict.fromkeys((*RELU_LIKE, *SMOOTH), unary), "IdentityN": wrapped}
-
-
-def of_one_of_two(slope: Slope) -> Mapping[str, tuple[Rule, Rule]]:
-    """Rules for functions of two tensors of which one does not change: where the first changes, and the second."""
-
-    def rule_of(which: int) -> Rule:
+    def _of_one_of_two(self, which: int) -> Rule:
         def rule(op: Operation, incoming: Tensor) -> PerInput:
-            point = tf.identity(op.inputs[which])
-            wide = tf.broadcast_to(point, tf.shape(op.outputs[0]))
+            passes, fixed = self.passes(op), op.inputs[1 - which]
+            points = [tf.identity(each.inputs[which]) for each in passes]
+            wide = [tf.broadcast_to(point, tf.shape(op.outputs[0])) for point in points]
 
             def function(x: Tensor) -> Tensor:
-                other = op.inputs[1 - which]
-                if other.shape.rank == wide.shape.rank and other.shape[0] != 1:
-                    other = other[: tf.shape(x)[0]]  # x may be the half of a batch
-                return again(op, *((x, other) if which == 0 else (other, x)))
+                return again(op, *((x, fixed) if which == 0 else (fixed, x)))
 
-            multiplier = slope(wide, op.outputs[0], function, op.type in STRAIGHT)
-            back = tf.gradients(wide, point, grad_ys=incoming * multiplier)[0]
+            multiplier = self.slope(wide, [each.outputs[0] for each in passes], function, op.type in STRAIGHT)
+            back = tf.gradients(wide[0], points[0], grad_ys=incoming * multiplier)[0]
             return [back if i == which else None for i in (0, 1)]
 
         return rule
 
-    return dict.fromkeys(BINARY, (rule_of(0), rule_of(1)))
-
-
-def products(middle: Callable[[Tensor], Tensor]) -> Mapping[str, Rule]:
-    """Rules for products of two tensors that both depend on the inputs."""
-
-    def product(op: Operation, incoming: Tensor) -> PerInput:
+    def _product(self, op: Operation, incoming: Tensor) -> PerInput:
         left, right = (tf.identity(tensor) for tensor in op.inputs)
+        first, second = (self.middle([each.inputs[i] for each in self.passes(op)]) for i in (0, 1))
         # The gradient of the operation itself knows how to undo broadcasting and transposition.
         return [
-            tf.gradients(again(op, left, middle(op.inputs[1])), left, grad_ys=incoming)[0],
-            tf.gradients(again(op, middle(op.inputs[0]), right), right, grad_ys=incoming)[0],
+            tf.gradients(again(op, left, second), left, grad_ys=incoming)[0],
+            tf.gradients(again(op, first, right), right, grad_ys=incoming)[0],
         ]
 
-    def squared_difference(op: Operation, incoming: Tensor) -> PerInput:
+    def _squared_difference(self, op: Operation, incoming: Tensor) -> PerInput:
         left, right = (tf.identity(tensor) for tensor in op.inputs)
-        return tf.gradients(left - right, [left, right], grad_ys=incoming * 2 * middle(left - right))
-
-    return {**dict.fromkeys(PRODUCTS, product), "SquaredDifference": squared_difference}
+        differences = [each.inputs[0] - each.inputs[1] for each in self.passes(op)]
+        return tf.gradients(left - right, [left, right], grad_ys=incoming * 2 * self.middle(differences))

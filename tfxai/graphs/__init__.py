@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from tfxai.graphs.called import CALLS, Called, redone
-from tfxai.graphs.gradients import AS_IT_IS, OWN, differentiable_as_it_is
+from tfxai.graphs.gradients import AS_IT_IS, OWN, SAVED, changes_the_derivative, differentiable_as_it_is
 from tfxai.graphs.inlining import data_inputs, inlined
 from tfxai.graphs.library import carry_library, fresh
+from tfxai.graphs.saved_gradients import registered_gradients
 from tfxai.graphs.tensor_names import full, op_name, without_calls
 
 __all__ = [
     "AS_IT_IS",
     "CALLS",
     "OWN",
+    "SAVED",
     "Called",
     "carry_library",
     "data_inputs",
@@ -21,5 +23,7 @@ __all__ = [
     "inlined",
     "op_name",
     "redone",
+    "registered_gradients",
+    "changes_the_derivative",
     "without_calls",
 ]

@@ -10,13 +10,16 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tfxai.graphs.tensor_names import op_name
 
 OWN = "_gradient_op_type"  # the attribute that names a gradient
+SAVED = b"tfxai.saved."  # what the names begin with of those that a SavedModel keeps
 
 
 def differentiable_as_it_is(node: NodeDef) -> None:
-    """Takes away the gradient that its maker registered, of which a file keeps but the name.
+    """Takes away the gradient that its maker registered, if nothing but its name is left.
 
     The wrapper of such a function (silu ...) hands on the result and the argument: going back by the first is exact.
     """
+    if node.op == "IdentityN" and OWN in node.attr and node.attr[OWN].s.startswith(SAVED):
+        return
     if node.op == "IdentityN" and OWN in node.attr:
         node.attr[OWN].s = AS_IT_IS.encode()
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import tensorflow as tf
 from tensorflow.core.framework.function_pb2 import FunctionDef
@@ -10,35 +10,48 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import function_def_to_graph
 
+from tfxai.graphs.saved_gradients import SavedGradient
 from tfxai.graphs.tensor_names import full, op_name
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
-def inlined(graph: GraphDef) -> tuple[dict[str, NodeDef], dict[str, str]]:
+def inlined(graph: GraphDef, gradients: Set[str] = frozenset()) -> tuple[dict[str, NodeDef], dict[str, str]]:
     """All nodes by name, with the bodies of called functions in place of the calls; and tensors that have moved.
 
     The second is {the output of a call: the tensor in the body that it is now}.
+
+    gradients: names of those that TensorFlow registered when it loaded the graph's file. Others are of something else.
     """
-    inliner = _Inliner(graph)
+    inliner = _Inliner(graph, gradients)
     inliner.add(graph.node, "", {})
     inliner.connect()
     return inliner.nodes, {tensor: inliner.now(tensor) for tensor in inliner.moved}
 
 
 class _Inliner:
-    """nodes: those laid out so far. moved: output of a call -> tensor in the body, which may be a call's output itself."""
+    """Lays out one graph.
 
-    def __init__(self, graph: GraphDef) -> None:
+    nodes: those laid out so far.
+    moved: output of a call -> tensor in the body, which may be a call's output itself.
+    given: prefix of a body -> the tensors that stand for its arguments.
+    wrappers: those with a gradient that the file keeps, by name, with the prefix of the body that they lie in.
+    """
+
+    def __init__(self, graph: GraphDef, gradients: Set[str]) -> None:
+        self.gradients = gradients
         self.functions = {function.signature.name: function for function in graph.library.function}
         self.nodes: dict[str, NodeDef] = {}
         self.moved: dict[str, str] = {}
+        self.given: dict[str, Mapping[str, str]] = {}
+        self.wrappers: dict[str, tuple[SavedGradient, str]] = {}
 
     def add(self, nodes: Iterable[NodeDef], prefix: str, arguments: Mapping[str, str]) -> None:
         """Copies nodes under a prefix, calls replaced by what they call.
 
         arguments: the tensors that stand for the arguments of the function whose body this is.
         """
+        self.given[prefix] = arguments
         for original in nodes:
             node = tf.compat.v1.NodeDef()
             node.CopyFrom(original)
@@ -53,6 +66,8 @@ class _Inliner:
                 self._add_body(node, self.functions[called])
             else:
                 self.nodes[node.name] = node
+                if (gradient := SavedGradient.of(node, self.gradients)) is not None:
+                    self.wrappers[node.name] = gradient, prefix
 
     def _add_body(self, call: NodeDef, function: FunctionDef) -> None:
         """The body of a called function; its results take the place of the call's outputs."""
@@ -68,6 +83,10 @@ class _Inliner:
 
     def connect(self) -> None:
         """Makes every node read tensors where they are now, and wait for no call that is gone."""
+        for name, (gradient, prefix) in self.wrappers.items():
+            captured = [self._seen_from(prefix, tensor) for tensor in gradient.captured]
+            if None not in captured:
+                gradient.set_on(self.nodes[name], [tensor for tensor in captured if tensor is not None])
         for node in self.nodes.values():
             inputs = []
             for name in node.input:
@@ -77,6 +96,18 @@ class _Inliner:
                     inputs.append(name)
             del node.input[:]
             node.input.extend(inputs)
+
+    def _seen_from(self, prefix: str, tensor: str) -> str | None:
+        """A tensor of the body with this prefix, or of the bodies that it is called in; None if it is in none of them."""
+        while True:
+            arguments = self.given.get(prefix, {})
+            if tensor in arguments:
+                return arguments[tensor]
+            if op_name(prefix + tensor) in self.nodes or prefix + tensor in self.moved:
+                return prefix + tensor
+            if not prefix:
+                return None
+            prefix = prefix[: prefix.rstrip("/").rfind("/") + 1]
 
     def now(self, tensor: str) -> str:
         """The tensor that an output of a call has become, through all calls."""

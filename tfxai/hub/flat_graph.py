@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 
 import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
@@ -12,7 +12,10 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tfxai.graphs import (
+    OWN,
+    SAVED,
     carry_library,
+    changes_the_derivative,
     data_inputs,
     differentiable_as_it_is,
     full,
@@ -20,6 +23,7 @@ from tfxai.graphs import (
     op_name,
     without_calls,
 )
+from tfxai.support import warn
 
 REFERENCES = ("VariableV2", "Variable")  # variables that are operations of their graph
 _HINTS = ("_class", "_output_shapes")  # colocation with nodes that may go, shapes of batches that may differ
@@ -67,19 +71,24 @@ def flat(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
     sources: Mapping[str, Hashable],
+    gradients: Set[str] = frozenset(),
 ) -> Flat:
     """Lays a graph out flat, and takes variables out of it.
 
     inputs:  name -> placeholder. outputs: name -> tensor.
     sources: operation that holds a variable or its handle -> key of the variable; inside functions, without the calls.
+    gradients: names of those that the file keeps for functions in it.
+
+    Warns of functions with a gradient of their own that the file does not keep: the derivative takes its place.
     """
-    nodes, moved = inlined(graph)
+    nodes, moved = inlined(graph, gradients)
     held = {name: without_calls(name) for name, node in nodes.items() if node.op in REFERENCES}
     sources = {**sources, **{name: sources[plain] for name, plain in held.items() if plain in sources}}
     outputs = {name: moved.get(full(tensor), full(tensor)) for name, tensor in outputs.items()}
     set_there = [_source(node, nodes, sources) for node in nodes.values() if node.op == "AssignVariableOp"]
     written = tuple(dict.fromkeys(sources[name] for name in set_there if name is not None))
     nodes = _behind([*outputs.values(), *inputs.values()], nodes)
+    _warn_of_lost(nodes, gradients)
     _strip(nodes)
     values, renamed = _read_values(nodes, sources)
     outputs = {name: full(renamed.get(tensor, tensor)) for name, tensor in outputs.items()}
@@ -103,6 +112,29 @@ def _behind(tensors: Iterable[str], nodes: Mapping[str, NodeDef]) -> dict[str, N
             needed.add(name)
             waiting += [op_name(tensor) for tensor in nodes[name].input]
     return {name: node for name, node in nodes.items() if name in needed}
+
+
+def _warn_of_lost(nodes: Mapping[str, NodeDef], gradients: Set[str]) -> None:
+    lost = [
+        node
+        for node in nodes.values()
+        if changes_the_derivative(node, nodes) and not node.attr[OWN].s.startswith(SAVED)
+    ]
+    if not lost:
+        return
+    if any(node.attr[OWN].s.decode() in gradients for node in lost):
+        why = "that reads variables, which is not followed here"
+        what = "which is right for tf.recompute_grad, and may be another gradient for others"
+    else:
+        why = "that it does not keep"
+        what = (
+            "which may be another gradient, or none where numbers are rounded. Save the model with "
+            "tf.saved_model.SaveOptions(experimental_custom_gradients=True)"
+        )
+    warn(
+        f"The file has {len(lost)} functions with a gradient of their own (tf.custom_gradient) {why} "
+        f"({', '.join(node.name for node in lost[:3])}): what lies in them is differentiated in its place, {what}."
+    )
 
 
 def _strip(nodes: Mapping[str, NodeDef]) -> None:

@@ -323,12 +323,14 @@ class Store:
     by_key:    everything that a graph can stand on: variables and tables.
     open:      makes the module of another signature; None if there are no signatures.
     alive:     what must not be forgotten while a signature can be called.
+    gradients: names of those that the file keeps for its functions, as TensorFlow has registered them.
     """
 
     variables: dict[str, Variable] = dataclasses.field(default_factory=dict)
     by_key: dict[Hashable, Any] = dataclasses.field(default_factory=dict)
     open: Callable[[str], Module] | None = None
     alive: Any = None
+    gradients: frozenset[str] = frozenset()
 
     @property
     def names(self) -> dict[Hashable, str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfxai.graphs import without_calls
+from tfxai.graphs import registered_gradients, without_calls
 from tfxai.hub.flat_graph import REFERENCES, Flat, flat
 from tfxai.hub.messages import first_sentence, nearest_names
 from tfxai.hub.module import DEFAULT, Module, Store
@@ -29,6 +29,7 @@ def saved_module(
     Raises ValueError if it does not load, or has no such variant or signature, or several that are not chosen from.
     """
     chosen = _tags(path, tags)
+    known = registered_gradients()
     try:
         loaded: Any = tf.saved_model.load(str(path), tags=chosen)
     except Exception as error:
@@ -36,7 +37,7 @@ def saved_module(
     functions = dict(loaded.signatures)
     if not functions:
         raise ValueError(f"{path} has no signature to call. Export it with model.export(folder).")
-    store = Store(alive=loaded)
+    store = Store(alive=loaded, gradients=frozenset(registered_gradients() - known))
     for variable in _variables(loaded, functions.values()):
         store.variables[_free(_without_number(variable.name), store.variables)] = variable
         store.by_key[id(variable)] = variable
@@ -115,7 +116,7 @@ def _signature(
 
     traced = tf.function(call, autograph=False).get_concrete_function(specs)
     sources = _captured(traced, store) | _with_references(path, function, store)
-    laid_out = flat(traced.graph.as_graph_def(), placeholders, outputs, sources)
+    laid_out = flat(traced.graph.as_graph_def(), placeholders, outputs, sources, store.gradients)
     own = _own_names(laid_out, functions)
     return Module(str(path), name, list(functions), laid_out, specs, own, store, how)
 

@@ -15,23 +15,21 @@ from tfxai.engines import (
     Attribution,
     Method,
     Request,
+    Rescale,
     Rules,
     ScoredBody,
     Tracer,
-    both_ends,
-    elementwise,
     gradients,
-    of_one_of_two,
-    on_twins,
     per_token,
-    products,
     run_in_batches,
     starts_and_ends,
     sum_of_values,
     times,
+    two_passes,
+    with_twin,
 )
 from tfxai.model import again
-from tfxai.support import Operation, Tensor
+from tfxai.support import Operation, PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,67 +65,71 @@ class _Contributions(ScoredBody):
         self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor, *baselines: Tensor
     ) -> Any:
         found = starts_and_ends(tracer, inputs, baselines)
-        forward, targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
-        together = tracer.network.batch is None
-        rules = RULES if together else on_twins(RULES)
-        multipliers = gradients(tracer, forward, scores, rules, self.method)
+        forward, targets, scores, base = two_passes(tracer, inputs, found, target_codes, self.plain)
+        multipliers = gradients(tracer, forward, scores, RULES, self.method)
         steps = [
             None if end is None else end - start for start, end in zip(found.starts, found.ends, strict=True)
         ]
-        values = times([m if m is None or not together else _value(m) for m in multipliers], steps)
+        values = times(multipliers, steps)
         delta = sum_of_values(values) - (scores - base)
         return per_token(values, tracer.places), targets, scores, delta, base
 
 
-def _value(tensor: Tensor) -> Tensor:
-    return tensor[: tf.shape(tensor)[0] // 2]
-
-
-def _reference(tensor: Tensor) -> Tensor:
-    return tensor[tf.shape(tensor)[0] // 2 :]
-
-
-def _both(tensor: Tensor) -> Tensor:
-    return tf.concat([tensor, tensor], 0)
-
-
-def _middle(tensor: Tensor) -> Tensor:
-    return _both((_value(tensor) + _reference(tensor)) / 2)
+def _middle(factors: Sequence[Tensor]) -> Tensor:
+    value, reference = factors
+    return (value + reference) / 2
 
 
 def _quotient(rise: Tensor, step: Tensor, otherwise: Tensor, small: Tensor) -> Tensor:
     """rise / step, except where the step is too small for it."""
-    wide = tf.cast(step, tf.float32)
-    quotient = tf.cast(rise, tf.float32) / tf.where(small, tf.ones_like(wide), wide)
+    quotient = tf.math.divide_no_nan(tf.cast(rise, tf.float32), tf.cast(step, tf.float32))
     return tf.cast(tf.where(small, tf.cast(otherwise, tf.float32), quotient), step.dtype)
 
 
-def _slope(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
-    middle = (_value(argument) + _reference(argument)) / 2
-    derivative = tf.gradients(function(middle), middle)[0]
-    derivative = tf.zeros_like(middle) if derivative is None else derivative  # of steps, such as rounding
-    rise, step = (_value(tensor) - _reference(tensor) for tensor in (value, argument))
+def _slope(
+    arguments: Sequence[Tensor],
+    values: Sequence[Tensor],
+    function: Callable[[Tensor], Tensor],
+    straight: bool,
+) -> Tensor:
+    # Of straight lines the derivative counts only where both arguments are the same.
+    point = tf.identity(arguments[0]) if straight else _middle(arguments)
+    derivative = tf.gradients(function(point), point)[0]
+    derivative = tf.zeros_like(point) if derivative is None else derivative  # of steps, such as rounding
+    step, rise = (value - reference for value, reference in (arguments, values))
     small = step == 0
     if not straight:
         # Where a rise is mostly rounding, and the step short, the derivative in the middle is nearer to the slope.
-        sizes = [tf.maximum(tf.abs(_value(t)), tf.abs(_reference(t))) for t in (argument, value)]
-        long, high = (tf.cast(size, tf.float32) for size in sizes)
-        rounding = float(np.finfo(value.dtype.as_numpy_dtype).eps) if value.dtype != tf.bfloat16 else 2.0**-7
+        long, high = (
+            tf.cast(tf.maximum(tf.abs(value), tf.abs(reference)), tf.float32)
+            for value, reference in (arguments, values)
+        )
+        dtype = rise.dtype
+        rounding = float(np.finfo(dtype.as_numpy_dtype).eps) if dtype != tf.bfloat16 else 2.0**-7
         uncertain = rounding * high > 1e-4 * tf.abs(tf.cast(rise, tf.float32))
         small |= uncertain & (tf.abs(tf.cast(step, tf.float32)) <= 1e-2 * tf.maximum(long, 1.0))
-    return _both(_quotient(rise, step, derivative, small))
+    return _quotient(rise, step, derivative, small)
 
 
-def _pooled(op: Operation, incoming: Tensor) -> Tensor:
+def _pooled(op: Operation, incoming: Tensor) -> PerInput:
     """Max pooling: a rise goes to the place of the input's maximum, a fall to that of the baseline's."""
-    new, old = _value(op.outputs[0]), _reference(op.outputs[0])
-    higher = tf.maximum(new, old)
-    both = tf.identity(op.inputs[0])
-    change = tf.concat([higher - old, new - higher], 0) * _both(_value(incoming))
-    placed = tf.gradients(again(op, both, *op.inputs[1:]), both, grad_ys=change)[0]
-    step = _value(both) - _reference(both)
-    shared = _quotient(_value(placed) + _reference(placed), step, tf.zeros_like(step), step == 0)
-    return [tf.concat([shared, tf.zeros_like(shared)], 0), *(None for _ in op.inputs[1:])]
+    passes = with_twin(op)
+    higher = tf.maximum(*(each.outputs[0] for each in passes))
+    old, new = passes[1].outputs[0], passes[0].outputs[0]
+    placed = [
+        _to_the_maximum(each, change * incoming)
+        for each, change in zip(passes, (higher - old, new - higher), strict=True)
+    ]
+    step = passes[0].inputs[0] - passes[1].inputs[0]
+    return [
+        _quotient(placed[0] + placed[1], step, tf.zeros_like(step), step == 0),
+        *(None for _ in op.inputs[1:]),
+    ]
+
+
+def _to_the_maximum(op: Operation, change: Tensor) -> Tensor:
+    point = tf.identity(op.inputs[0])
+    return tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=change)[0]
 
 
 def _softmax(op: Operation, incoming: Tensor) -> Tensor:
@@ -136,33 +138,25 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     It is complete: log p = x - log sum exp(x), so (log p - log p0) w = p - p0 for each class, and what the common
     logarithm takes is shared out in proportion to w. Probabilities are at most 1, so that nothing overflows.
     """
-    both = tf.nn.log_softmax(tf.cast(op.inputs[0], tf.float32))
-    new, old = _value(both), _reference(both)
+    new, old = (tf.nn.log_softmax(tf.cast(each.inputs[0], tf.float32)) for each in with_twin(op))
     step = new - old
     small = tf.abs(step) < 1e-2
     middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
     mean = _quotient(tf.exp(new) - tf.exp(old), step, middle, small)
-    dy = tf.cast(_value(incoming), tf.float32)
+    dy = tf.cast(incoming, tf.float32)
     # Where one class has nearly all of w, dy - sum(dy w) / sum(w) would be mostly rounding there: measured from its dy.
     largest = tf.one_hot(tf.argmax(mean, -1), tf.shape(mean)[-1])
     dy -= tf.reduce_sum(tf.math.multiply_no_nan(dy, largest), axis=-1, keepdims=True)
     total = tf.reduce_sum(mean, axis=-1, keepdims=True)
     common = tf.reduce_sum(dy * mean, axis=-1, keepdims=True) / total
-    result = tf.cast(mean * (dy - common), incoming.dtype)
-    return tf.concat([result, tf.zeros_like(result)], 0)
+    return tf.cast(mean * (dy - common), incoming.dtype)
 
 
+RESCALE = Rescale(with_twin, _slope, _middle)
 RULES = Rules(
     "deeplift",
-    {
-        **elementwise(_slope),
-        **products(_middle),
-        "MaxPool": _pooled,
-        "MaxPool3D": _pooled,
-        "Max": _pooled,
-        "Softmax": _softmax,
-    },
-    of_one=of_one_of_two(_slope),
+    {**RESCALE.rules(), "MaxPool": _pooled, "MaxPool3D": _pooled, "Max": _pooled, "Softmax": _softmax},
+    of_one=RESCALE.of_one(),
     warn=True,
     effect="the values need not add up, and `delta` says by how much they do not",
 )

@@ -77,7 +77,7 @@ class _AlongTheFlattest(ScoredBody):
     ) -> Any:
         found = starts_and_ends(tracer, inputs, baselines)
         starts, ends = found.starts, found.ends
-        _, targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
+        targets, scores, base = both_ends(tracer, inputs, found, target_codes, self.plain)
         explained = [i for i, end in enumerate(ends) if end is not None]
         starts = [tf.cast(starts[i], tf.float32) for i in explained]
         ends = [tf.cast(ends[i], tf.float32) for i in explained]

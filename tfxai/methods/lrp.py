@@ -12,15 +12,13 @@ from tfxai.engines import (
     Attribution,
     Method,
     Request,
+    Rescale,
     Rule,
     Rules,
     ScoredBody,
     Tracer,
-    elementwise,
     gradients,
-    of_one_of_two,
     per_token,
-    products,
     run_in_batches,
     sum_of_values,
     times,
@@ -70,7 +68,8 @@ class LRP(Method):
     def rules(self) -> Rules:
         """The backward rules of these settings."""
 
-        by_type = {**elementwise(_through), **products(lambda tensor: tensor / 2), **WINNERS}
+        rescale = Rescale(lambda op: (op,), _through, lambda factors: factors[0] / 2)
+        by_type = {**rescale.rules(), **WINNERS}
         stabilised: dict[str, Rule] = dict.fromkeys(WEIGHED, _epsilon(self.epsilon))
         linear = dict(stabilised)
         if self.rule == "composite":
@@ -78,9 +77,7 @@ class LRP(Method):
         elif self.rule == "alpha_beta":
             linear |= dict.fromkeys((*CONVOLUTIONS, *DENSE), _alpha_beta(self.alpha, self.beta, self.epsilon))
         effect = "relevance is not kept, and `delta` says by how much"
-        return Rules(
-            repr(self), by_type, linear, stabilised, of_one_of_two(_through), warn=True, effect=effect
-        )
+        return Rules(repr(self), by_type, linear, stabilised, rescale.of_one(), warn=True, effect=effect)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +105,14 @@ def _stabilised(tensor: Tensor, epsilon: float) -> Tensor:
     return tensor + tf.cast(epsilon, tensor.dtype) * away
 
 
-def _through(argument: Tensor, value: Tensor, function: Callable[[Tensor], Tensor], straight: bool) -> Tensor:
+def _through(
+    arguments: Sequence[Tensor],
+    values: Sequence[Tensor],
+    function: Callable[[Tensor], Tensor],
+    straight: bool,
+) -> Tensor:
     """f(z) / z: a nonlinearity hands on what it gets. Of one with f(0) other than 0, such as a gate, what it rises by."""
+    (argument,), (value,) = arguments, values
     point = tf.identity(argument)
     slope = tf.gradients(function(point), point)[0]
     slope = tf.zeros_like(point) if slope is None else slope  # of steps, such as rounding

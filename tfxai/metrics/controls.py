@@ -55,6 +55,7 @@ class Control:
             None,
             self.name,
             "logit",  # which methods explain unless told otherwise: `completeness` asks for it
+            network.axes,
         )
 
     def _noise(self, x: NDArray, number: int, call: int) -> NDArray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxai.axes import wrapped
 from tfxai.baselines import Baseline
 from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
 from tfxai.metrics.result import MetricResult, metric_result
@@ -106,11 +107,14 @@ def rows_of(
     key, heat = checked_heat(explanation, input)
     lead = explanation.targets.shape
     targets_each = int(np.prod(lead[1:]))
-    inputs = _repeated(explanation.inputs, targets_each)
+    inputs = wrapped(_repeated(explanation.inputs, targets_each), explanation.axes)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
     network = Network(model, inputs, Needs(gradients=False), "A metric")
     request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
     explained = hidden_input(request, key, "A metric")
+    if explanation.axes is None and network.axes is not None:  # one made by hand: the model says it
+        explanation = dataclasses.replace(explanation, axes=network.axes)
+        key, heat = checked_heat(explanation, input)
     if heat.shape[1:] != explained.space:
         raise ValueError(
             f"The explanation has values for places {heat.shape[1:]}, its inputs have {explained.space}. Give the "

@@ -22,8 +22,8 @@ WEIGHING = {
 }  # fmt: skip
 
 
-def answers_of(forward: ForwardPass) -> set[str]:
-    """Tensors (by name) that are an output with an answer for each place, or that it is but another shape of.
+def answers_of(forward: ForwardPass) -> dict[str, Tensor]:
+    """Tensors, by name, that are an output with an answer for each place, or that it is but another shape of.
 
     An output that others are computed from, and one of features (a backbone's, which ends in a nonlinearity), is a layer like
     any other.
@@ -33,7 +33,7 @@ def answers_of(forward: ForwardPass) -> set[str]:
     }
     behind = {name: operations_behind(list(t.op.inputs)) for name, t in outputs.items()}
     chains = {name: _chain(t) for name, t in outputs.items()}
-    answers: set[str] = set()
+    answers: dict[str, Tensor] = {}
     for name, tensor in outputs.items():
         others = [other for other in outputs if other != name and source_of(tensor).name not in chains[other]]
         if not any(tensor.op in behind[other] for other in others):
@@ -41,14 +41,19 @@ def answers_of(forward: ForwardPass) -> set[str]:
     return answers
 
 
-def _chain(output: Tensor) -> set[str]:
+def heads_of(answers: dict[str, Tensor]) -> list[Tensor]:
+    """The answers before they are given another shape or joined: a detector has one for each of its levels."""
+    return [tensor for tensor in answers.values() if tensor.op.type in WEIGHING]
+
+
+def _chain(output: Tensor) -> dict[str, Tensor]:
     """What an output is another shape of, by name; nothing if it is one of features."""
-    waiting, names = [output], set()
+    waiting, tensors = [output], {}
     while waiting:
         tensor = source_of(waiting.pop())
-        if tensor.name in names:
+        if tensor.name in tensors:
             continue
-        names.add(tensor.name)
+        tensors[tensor.name] = tensor
         # Not biases, whose first axis is not the batch.
         varying = [
             each
@@ -59,8 +64,8 @@ def _chain(output: Tensor) -> set[str]:
         if tensor.op.type in ENDING or (tensor.op.type in ("Add", "AddV2") and len(varying) == 1):
             waiting += varying
         elif tensor.op.type not in WEIGHING:
-            return set()
-    return names
+            return {}
+    return tensors
 
 
 def source_of(tensor: Tensor) -> Tensor:

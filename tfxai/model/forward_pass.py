@@ -110,8 +110,12 @@ class ForwardPass:
             for place, tensors in zip(self.places, parts, strict=True)
         ]
 
-    def gradients(self, score: Tensor, of: Sequence[Tensor] | None = None) -> PerInput:
+    def gradients(
+        self, score: Tensor, of: Sequence[Tensor] | None = None, *, partial: bool = False
+    ) -> PerInput:
         """d score / d points (or of the given tensors, of the whole batch), float32; zero where the score does not depend on one.
+
+        partial: where one of the tensors is made of another, only what the score reads of itself: the others are held.
 
         Raises ValueError if the score does not depend on any of them.
         """
@@ -119,7 +123,7 @@ class ForwardPass:
         behind = operations_behind([score], differentiable=True)
         moving = operations_ahead(wanted) | {tensor.op for tensor in wanted}
         with folded(behind & moving, moving, wanted):
-            gradients = tf.gradients(score, wanted)
+            gradients = tf.gradients(score, wanted, stop_gradients=wanted if partial else None)
         if all(gradient is None for gradient in gradients):
             raise ValueError(
                 "The score does not depend on the inputs in a way that TensorFlow can differentiate. Use a score and a "

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
-from tfxai.model.answers import answers_of, source_of
+from tfxai.model.answers import answers_of, heads_of, source_of
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.grids import Cells, Grid, grid_of_layout
 from tfxai.model.layer_call import LayerCall
@@ -148,7 +148,11 @@ def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tenso
     last = grids_of(network, forward, first_tensor(candidates[-1].output)) if candidates and attention else []
     if any(grid.extra for grid in last):
         candidates = _before(attention[-1], candidates, forward) or candidates
-    return _parallel(candidates, scores)
+    # Each level of a detector has a last layer, also where another level is made of it.
+    heads = [head for head in heads_of(answers) if head.op in behind]
+    levels = [_parallel(candidates, scores), *(_parallel(candidates, [head]) for head in heads)]
+    chosen = {id(call) for level in levels for call in level}
+    return [call for call in candidates if id(call) in chosen]
 
 
 def _parallel(calls: Sequence[LayerCall], scores: Sequence[Tensor]) -> list[LayerCall]:

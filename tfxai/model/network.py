@@ -154,6 +154,11 @@ class Network(Tracing):
             return array
         return np.reshape(array, (*shape[: len(shape) - len(row)], *view))
 
+    @property
+    def axes(self) -> Any:
+        """The axes in which inputs are read, in their structure, where these are not those of the arrays; None if all are."""
+        return self.pack(self.views) if any(view is not None for view in self.views) else None
+
     def with_axes(self, inputs: Inputs) -> Inputs:
         """Other inputs of the same structure, read in the same axes."""
         if all(view is None for view in self.views):

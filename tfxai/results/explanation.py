@@ -27,6 +27,8 @@ class Explanation(Stored):
              methods that promise completeness; None for the others.
     method:  repr of the method with its settings.
     score:   what was explained: "logit", "probability" or the name of a score function.
+    axes:    where an input is read in other axes than its array has (the model reshapes it at once, or `tfxai.Axes` says so):
+             the shape of one example as it is read, in the structure of the inputs; None: as it is.
     """
 
     called = "explanation"
@@ -38,6 +40,7 @@ class Explanation(Stored):
     delta: NDArray[np.float32] | None = None
     method: str = ""
     score: str = "logit"
+    axes: Any = None
 
     def __repr__(self) -> str:
         return (
@@ -68,7 +71,8 @@ class Explanation(Stored):
         order = _order(rows, len(self))
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return dataclasses.replace(
-            self, **{name: _rows_of_field(value, order) for name, value in fields.items()}
+            self,
+            **{name: _rows_of_field(value, order) for name, value in fields.items() if name != "axes"},
         )
 
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
@@ -84,13 +88,15 @@ class Explanation(Stored):
         return values
 
     def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
-        """Values and input array of one of several inputs; without a choice the first explained image."""
+        """Values and array of one of several inputs, in the axes in which it is read; without a choice the first explained image."""
         key = self.key(input)
-        if key is None:
-            return self.values, self.inputs
-        if self.values[key] is None:
+        values, inputs = (self.values, self.inputs) if key is None else (self.values[key], self.inputs[key])
+        if values is None:
             raise ValueError(f"Input {key!r} was not explained by {self.method}.")
-        return self.values[key], self.inputs[key]
+        row = self._row(key)
+        if row == inputs.shape[1:]:
+            return values, inputs
+        return values.reshape(*self.targets.shape, *row), inputs.reshape(len(inputs), *row)
 
     def key(self, input: str | int | None = None) -> str | int | None:
         """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
@@ -102,8 +108,13 @@ class Explanation(Stored):
                 raise ValueError(f"There is no input {input!r}. The inputs are: {', '.join(map(str, keys))}.")
             return input
         explained = [key for key in keys if self.values[key] is not None]
-        images = [key for key in explained if self.inputs[key].ndim == 4]
+        images = [key for key in explained if len(self._row(key)) == 3]
         return (images or explained)[0]
+
+    def _row(self, key: str | int | None) -> tuple[int, ...]:
+        """The shape of one example of an input, as it is read."""
+        told = self.axes if key is None or self.axes is None else self.axes[key]
+        return tuple((self.inputs if key is None else self.inputs[key]).shape[1:] if told is None else told)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
