@@ -23,18 +23,19 @@ def pytest_collection_modifyitems(items: list) -> None:
     from models import BUILDERS
     from modern_models import BUILDERS as MODERN
 
-    chosen = {
-        (item.path, item.originalname) for item in items if item.get_closest_marker("slow")
-    }  # by `once`, `every`
+    # By `once` and `every`.
+    chosen = {(item.path, item.originalname) for item in items if item.get_closest_marker("slow")}
+    turns: dict[Any, dict[str, int]] = {}
     for item in items:
         if (item.path, item.originalname) in chosen:
             continue
         parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
         name = parameters.pop("name", None)
         if isinstance(name, str) and name in MODERN:
-            # Always the same, and evenly spread: by the name of the test and what else it varies.
-            turn = zlib.crc32(f"{item.originalname} {sorted(map(str, parameters.values()))}".encode())
-            if turn % len(MODERN) != list(MODERN).index(name):
+            # One kind after the other, as tests and what else they vary follow in their file.
+            own = turns.setdefault((item.path, item.get_closest_marker("proves") is None), {})
+            turn = own.setdefault(f"{item.originalname} {sorted(map(str, parameters.values()))}", len(own))
+            if (turn + zlib.crc32(item.path.name.encode())) % len(MODERN) != list(MODERN).index(name):
                 item.add_marker(pytest.mark.slow)
 
     files = {item.path: number for number, item in reversed([*enumerate(items)])}

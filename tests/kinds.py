@@ -33,15 +33,18 @@ class Kind:
 
     points:   inputs -> list of tensors at which each input is explained; None: the inputs themselves.
     fixed:    numbers of the inputs that are not explained; their points are what the twin needs of them.
-    features: (points, relu) -> the maps that class activation maps should read, one tensor or one for each piece, or None.
+    features: (points, relu) -> the maps that class activation maps should read, one tensor or one for each piece.
     pieces:   what these line up with.
     head:     (maps, points, relu) -> logits (N, C).
     scoring:  "logit" or "probability" -> what to pass as `score`, for models with several outputs or dense ones.
-    named:    the score takes the class with the highest one, unless another is given.
+    named:    the score takes the class with the highest one by itself; otherwise targets must be given.
     chances:  logits' place taken by probabilities (N, C), unless those are the softmax of the logits.
     tokens:   inputs are token ids.
     channels: the last axis of an image or series is its channels.
     relu:     all nonlinearities are ReLUs, which the twin can replace.
+    layer:    the path of the layer with these maps, to be named too. cam: there are layers.
+    space:    maps as the layer has them -> (N, h, w ..., channels), where tokens are a grid.
+    guided:   there is a nonlinearity that guided backprop changes.
     unit:     half a unit in the last place of the model's precision, where that is coarser than float32.
     """
 
@@ -134,15 +137,15 @@ def flat(values: Any) -> list[Any]:
 
 
 def run(layers: list[Any], x: Any, relu: Relu = tf.nn.relu) -> Any:
-    """Layer after layer; ReLU layers by the given function."""
+    """Layer after layer; every Activation or ReLU by the given function: give it no softmax."""
     for layer in layers:
-        x = (
-            relu(x)
-            if isinstance(layer, (L.Activation, L.ReLU))
-            else layer(x, training=False)
-            if callable(layer)
-            else x
-        )
+        x = relu(x) if isinstance(layer, (L.Activation, L.ReLU)) else layer(x, training=False)
+    return x
+
+
+def run_symbolic(layers: list[Any], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
     return x
 
 

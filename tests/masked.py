@@ -1,4 +1,4 @@
-"""Plain transcriptions of the methods that hide parts, on the twins of tests/models.py.
+"""Plain transcriptions of the methods that hide parts, on the twins of tests/kinds.py.
 
 Each lists the masks of one example and has the twin score them all as one batch; what follows is loops over masks.
 """

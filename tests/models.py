@@ -11,7 +11,7 @@ import keras
 import modern_models
 import numpy as np
 import tensorflow as tf
-from kinds import Kind, L, Relu, chain, front, images, pooled, run, settle
+from kinds import Kind, L, Relu, chain, front, images, pooled, run, run_symbolic, settle
 
 
 def functional_logits() -> Kind:
@@ -20,12 +20,6 @@ def functional_logits() -> Kind:
         return keras.Model(inputs, run_symbolic(first + last, inputs))
 
     return chain("functional_logits", build, images(12, 12, 3))
-
-
-def run_symbolic(layers: list[Any], x: Any) -> Any:
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 def functional_softmax() -> Kind:

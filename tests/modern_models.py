@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from kinds import Kind, L, Piece, Relu, chain, front, images, pooled, run, settle
+from kinds import Kind, L, Piece, Relu, chain, front, images, pooled, run, run_symbolic, settle
 
 
 def fixed_batch() -> Kind:
@@ -242,9 +242,7 @@ def twins() -> Kind:
     pool, one, two = pooled(2), keras.Input((12, 12, 3)), keras.Input((12, 12, 3))
     branch = keras.Sequential([keras.Input((12, 12, 3)), *first, pool])
     both = L.Concatenate()([branch(one), branch(two)])
-    for layer in last:
-        both = layer(both)
-    model = settle(keras.Model([one, two], both))
+    model = settle(keras.Model([one, two], run_symbolic(last, both)))
     return Kind(
         "twins", model, [images(12, 12, 3), images(12, 12, 3, seed=4)],
         lambda points, relu: [run(first, point, relu) for point in points],
@@ -276,9 +274,7 @@ def segmenter() -> Kind:
     keras.utils.set_random_seed(1)
     first, logits, resize = front(), L.Conv2D(4, 1), L.UpSampling2D(2, interpolation="bilinear")
     inputs = keras.Input((13, 13, 3))
-    maps = inputs
-    for layer in first:
-        maps = layer(maps)
+    maps = run_symbolic(first, inputs)
     model = settle(keras.Model(inputs, L.Softmax()(resize(logits(maps)))))
     region = np.zeros((12, 12))
     region[2:9, 3:11] = 1
@@ -301,18 +297,14 @@ def segmenter() -> Kind:
 def detector() -> Kind:
     """Boxes of two levels in one list: what one box of the fine level says, read where that level is made."""
     keras.utils.set_random_seed(1)
-    fine, coarse, finest = front(), front(filters=6), L.Conv2D(2 * 4, 1)
+    fine, coarse, finest = front(), front(), L.Conv2D(2 * 4, 1)
     coarsest = L.Conv2D(2 * 4, 1)
     inputs = keras.Input((13, 13, 3))
-    one = inputs
-    for layer in fine:
-        one = layer(one)
-    two = one
-    for layer in coarse:
-        two = layer(two)
+    one = run_symbolic(fine, inputs)
+    two = run_symbolic(coarse, one)
     boxes = [L.Reshape((-1, 4))(finest(one)), L.Reshape((-1, 4))(coarsest(two))]
     model = settle(keras.Model(inputs, L.Concatenate(axis=1)(boxes)))
-    place = 2 * 2 * 2 * 6 + 2 * 3  # of the first anchor of the place (4, 3) of 6 x 6 places
+    place = 2 * (4 * 6 + 3)  # two anchors for each of 6 x 6 places: the first one of row 4, column 3
 
     def logit(outputs: Any, targets: Any) -> Any:
         return tf.gather(outputs[:, place], targets, axis=1, batch_dims=1)

@@ -181,7 +181,18 @@ EVERY_KIND = {
     "ablation_cam": tfxai.AblationCAM(),
     "occlusion": tfxai.Occlusion(),
 }
-NO_FILE = ("callable", "tf_keras", "time_major")
+# Those without a file, and those whose file is that of layers which others have.
+NO_FILE = (
+    "callable",
+    "tf_keras",
+    "time_major",
+    "twins",
+    "video",
+    "detector",
+    "masked_tokens",
+    "stored_positions",
+    "tied_table",
+)
 
 
 def export(model: Any, folder: Path, inputs: np.ndarray) -> None:

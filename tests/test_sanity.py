@@ -96,7 +96,7 @@ def test_a_module_has_the_same_steps(name: str, tmp_path: Path) -> None:
     from test_hub import export
 
     model = kind(name)
-    export(model.model, tmp_path / "m")
+    export(model.model, tmp_path / "m", model.inputs)
     module = tfxai.hub.load(tmp_path / "m")
     wanted = [
         sorted(np.asarray(w.variable).tobytes() for w in layer.weights)

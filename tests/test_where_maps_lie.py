@@ -67,6 +67,73 @@ WAYS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+# What no rule knows: it is measured.
+
+
+def with_function(function: Callable[[Any], Any]) -> list[Any]:
+    return [L.Lambda(function), conv(name="read")]
+
+
+SHIFTED = [[1.0, 0, 2, 0, 1, -1, 0, 0]]  # each place shows what lies two columns to the right, one row up
+UNKNOWN_WAYS: dict[str, list[Any]] = {
+    "quarter_turn": with_function(tf.image.rot90),
+    "half_turn": with_function(lambda x: tf.image.rot90(x, 2)),
+    "picked_backwards": with_function(lambda x: keras.ops.take(x, [8, 7, 6, 5, 4, 3, 2, 1, 0], axis=1)),
+    "condition": with_function(lambda x: tf.cond(tf.size(x) > 3, lambda: tf.transpose(x, (0, 2, 1, 3)), lambda: tf.transpose(x * 2, (0, 2, 1, 3)))),
+    "each_by_itself": with_function(lambda x: tf.vectorized_map(lambda one: tf.reverse(tf.transpose(one, (1, 0, 2)), [0]), x)),
+    "spectrum_and_back": with_function(
+        lambda x: tf.math.real(tf.signal.ifft2d(tf.signal.fft2d(tf.cast(tf.transpose(x[..., 0], (0, 2, 1)), tf.complex64))))[..., None]
+    ),
+    "moved_by_a_matrix": with_function(
+        lambda x: tf.raw_ops.ImageProjectiveTransformV3(
+            images=x, transforms=SHIFTED, output_shape=[9, 10], fill_value=0.0, interpolation="NEAREST", fill_mode="CONSTANT"
+        )
+    ),
+    "enlarged_part": with_function(lambda x: tf.image.crop_and_resize(x, tf.tile([[0.25, 0.0, 1.0, 0.75]], (tf.shape(x)[0], 1)), tf.range(tf.shape(x)[0]), (9, 10))),
+    "written_into_zeros": with_function(
+        lambda x: tf.transpose(tf.tensor_scatter_nd_update(tf.zeros_like(tf.transpose(x, (1, 0, 2, 3))), [[8 - i] for i in range(9)], tf.transpose(x, (1, 0, 2, 3))), (1, 0, 2, 3))
+    ),
+    "patches": with_function(lambda x: tf.image.extract_patches(x, [1, 3, 1, 1], [1, 3, 1, 1], [1, 1, 1, 1], "VALID")),
+    "step_by_step": with_function(lambda x: tf.transpose(tf.scan(lambda before, column: column, tf.transpose(x, (2, 0, 1, 3))), (1, 0, 2, 3))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN_WAYS)
+def test_the_hottest_place_is_hot_behind_what_no_rule_knows(name: str) -> None:
+    model = keras.Sequential(
+        [keras.Input((9, 10, 1)), *UNKNOWN_WAYS[name], L.GlobalAveragePooling2D(), dense()]
+    )
+    x = hot((5, 4, 0), shape=(9, 10, 1))
+    for layer in ("read", None):
+        values = tfxai.GradCAM(layer=layer)(model, x, 0).values
+        # A patch is one cell, and the hottest place its middle.
+        assert hottest(values[0, ..., 0]) == ((4, 4) if name == "patches" else (5, 4))
+        assert values.max() > 0
+
+
+@pytest.mark.parametrize("function", [lambda x: tf.roll(x, 3, 1), lambda x: tf.sort(x, axis=1)])
+def test_cells_that_lie_in_no_order_have_no_place(function: Callable[[Any], Any]) -> None:
+    model = keras.Sequential(
+        [keras.Input((9, 10, 1)), *with_function(function), L.GlobalAveragePooling2D(), dense()]
+    )
+    with pytest.raises(ValueError, match="no spatial maps that line up"):
+        tfxai.GradCAM(layer="read")(model, hot((5, 4, 0), shape=(9, 10, 1)), 0)
+
+
+def test_measuring_leaves_the_model_and_its_random_state_alone() -> None:
+    layers = [conv(name="first"), L.Dropout(0.5), *with_function(tf.image.rot90), L.BatchNormalization()]
+    model = keras.Sequential([keras.Input((9, 10, 1)), *layers, L.GlobalAveragePooling2D(), dense()])
+    held = [np.array(variable) for variable in model.variables]
+    tf.random.set_seed(1)
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    x = np.random.default_rng(0).uniform(size=(2, 9, 10, 1)).astype(np.float32)
+    assert tfxai.layers(model, x).chosen == "batch_normalization"
+    tfxai.GradCAM()(model, x, 0)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    assert all(np.array_equal(a, b) for a, b in zip(held, model.variables, strict=True))
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_the_hottest_place_is_hot(name: str) -> None:
     check_hottest(name, "read")
@@ -425,8 +492,10 @@ def test_axes_that_the_user_tells() -> None:
     np.testing.assert_allclose(
         tfxai.Gradient()(model, {"x": tfxai.Axes(x, (2, 12))}["x"], 0).values[0], kernel[:, 0]
     )
-    colours = tfxai.Occlusion(window=1)(model, tfxai.Axes(x, (2, 4, 3)), 0).values[0].reshape(8, 3)
-    np.testing.assert_allclose(colours, np.repeat(kernel.reshape(8, 3).sum(1), 3).reshape(8, 3), rtol=1e-5)
+    colours = tfxai.Occlusion(window=1)(model, tfxai.Axes(x, (2, 4, 3)), 0)
+    # Of a place with three colours each has a third.
+    np.testing.assert_allclose(colours.values[0].reshape(8, 3).sum(1), kernel.reshape(8, 3).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(colours.heatmap()[0].reshape(-1), kernel.reshape(8, 3).sum(1), rtol=1e-5)
     with pytest.raises(ValueError, match="as many numbers"):
         tfxai.Axes(x, (5, 5))
 

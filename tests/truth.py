@@ -1,4 +1,4 @@
-"""Slow, plain transcriptions of the methods, on the twins of tests/models.py. Nothing here is shared with tfxai."""
+"""Slow, plain transcriptions of the methods, on the twins of tests/kinds.py. Nothing here is shared with tfxai."""
 
 from __future__ import annotations
 

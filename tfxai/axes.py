@@ -30,9 +30,9 @@ class Axes:
 
     def __post_init__(self) -> None:
         row = np.shape(self.array)[1:]
-        if not row or int(np.prod(row)) != int(np.prod(self.shape)):
+        if not row or np.ndim(self.shape) != 1 or int(np.prod(row)) != int(np.prod(self.shape)):
             raise ValueError(
-                f"Axes has an array of shape {np.shape(self.array)} and the shape {tuple(self.shape)} for each example. Give a "
+                f"Axes has an array of shape {np.shape(self.array)} and the shape {self.shape!r} for each example. Give a "
                 "shape of as many numbers as an example has, channels last."
             )
 

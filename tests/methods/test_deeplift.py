@@ -1,5 +1,7 @@
 """DeepLIFT: completeness through every kind of operation, and the paper's own example."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 from covering import every
 
 import tfxai
+from tfxai.engines import twins
 
 L = keras.layers
 
@@ -116,3 +119,18 @@ def test_small_differences_keep_their_slope(function: object, x: float, base: fl
     one, other = (np.float64(np.float32(v)) for v in (x, base))
     rise = function(tf.constant(one, tf.float64)).numpy() - function(tf.constant(other, tf.float64)).numpy()
     np.testing.assert_allclose(values, [[rise]], rtol=2e-3)
+
+
+def test_traces_go_with_their_model() -> None:
+    """What is known of two passes must not keep their graph, and the weights in it."""
+
+    def explained() -> int:
+        model = keras.Sequential([keras.Input((3,)), L.Dense(4, "tanh"), L.Dense(2)])
+        tfxai.DeepLIFT()(model, np.ones((2, 3), np.float32), 0)
+        return len(twins._TWINS)
+
+    gc.collect()
+    before = len(twins._TWINS)
+    assert explained() == before + 1
+    gc.collect()
+    assert len(twins._TWINS) <= before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfxai.engines.backgrounds import Background
-from tfxai.engines.backward import GUIDED, Rule, Rules, gradients
+from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
 from tfxai.engines.cams import (
     LayerMaps,
@@ -48,7 +48,7 @@ from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
-from tfxai.engines.twins import with_twin
+from tfxai.engines.twins import remember_twins, with_twin
 
 __all__ = [
     "Attribution",
@@ -85,6 +85,7 @@ __all__ = [
     "at_inputs",
     "attribution_of",
     "both_ends",
+    "derivative",
     "enlarged",
     "grad_cam",
     "gradients",
@@ -97,6 +98,7 @@ __all__ = [
     "layer_paths",
     "lined_up",
     "per_token",
+    "remember_twins",
     "repeated",
     "run_in_batches",
     "shown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -81,11 +82,23 @@ def levels_read(forward: ForwardPass, pieces: Sequence[MapPiece], scores: Tensor
     levels = [i for i, place in enumerate(places) if places.count(place) > 1]
     if not levels:
         return [None] * len(pieces)
-    slopes = forward.gradients(scores, of=[pieces[i].tensor for i in levels], partial=True)
-    reads = [forward.kept(tf.reduce_any(slope != 0, list(range(1, slope.shape.rank)))) for slope in slopes]
+    tensors = [pieces[i].tensor for i in levels]
+    columns = (
+        tf.unstack(scores, axis=1) if scores.shape.rank == 2 else [scores]
+    )  # a sum of classes may cancel
+    slopes = [forward.gradients(column, of=tensors, partial=True) for column in columns]
+    reads = [
+        forward.kept(functools.reduce(tf.logical_or, [_moves(slope) for slope in of_one]))
+        for of_one in zip(*slopes, strict=True)
+    ]
     some = tf.reduce_any(tf.stack(reads), axis=0)
     found = dict(zip(levels, reads, strict=True))
     return [found[i] | ~some if i in found else None for i in range(len(pieces))]
+
+
+def _moves(slope: Tensor) -> Tensor:
+    """Of which examples (B,) a gradient is not zero everywhere."""
+    return tf.reduce_any(slope != 0, list(range(1, slope.shape.rank)))
 
 
 def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[LayerMaps]:
@@ -98,8 +111,8 @@ def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[L
         function(*arguments), record.calls, record.grids, strict=True
     ):
         if is_read.numpy().any():
-            read = request.network.layers[position][1]
-            maps.append(LayerMaps(grid, read, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
+            called = request.network.layers[position][1]
+            maps.append(LayerMaps(grid, called, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
     return maps
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from tfxai.engines.scoring import Tracer
-from tfxai.engines.twins import remember_twins
 from tfxai.model import Embedded, ForwardPass, is_embedding, is_padding_mask
 from tfxai.support import PerInput, Tensor
 
@@ -26,8 +25,9 @@ class Ends:
 
     starts, ends: the baselines and the inputs as points (B, ...); embeddings where token ids are explained.
     ids:   token ids (B, ...) that are the baseline.
-    masks: which of the input's ids are padding, as layers tell those that follow: {(id of the layer, call): (B, ...)}. Where ids are the baseline, paths keep the mask of the input: places that are there at one end and not at
-           the other have nothing between.
+    masks: which of the input's ids are padding, as layers tell those that follow: {(id of the layer, call): (B, ...)}. Where
+           ids are the baseline, paths keep the mask of the input: places that are there at one end and not at the other
+           have nothing between.
     """
 
     starts: PerInput
@@ -90,6 +90,8 @@ def _start(place: object, baseline: Tensor, ids: Tensor, looked_up: Tensor, end:
 def _masks(forward: ForwardPass, inputs: Sequence[Tensor], ids: PerInput) -> dict[tuple[int, int], Tensor]:
     """Which ids are padding, of inputs with ids as baseline: what tables say of it, and layers that compare ids with 0."""
     given = [x for x, own in zip(inputs, ids, strict=True) if own is not None]
+    if not given:
+        return {}
     counts: collections.Counter[int] = collections.Counter()
     found = {}
     for call in forward.calls:
@@ -99,7 +101,7 @@ def _masks(forward: ForwardPass, inputs: Sequence[Tensor], ids: PerInput) -> dic
             found[key] = call.output
         elif (mask := getattr(call.output, "_keras_mask", None)) is not None and is_embedding(call.layer):
             found[key] = mask
-    return found if given else {}
+    return found
 
 
 def at_starts(tracer: Tracer, inputs: Sequence[Tensor], ends: Ends) -> ForwardPass:
@@ -142,13 +144,12 @@ def two_passes(
 ) -> tuple[ForwardPass, Tensor, Tensor, Tensor]:
     """A pass over the inputs and one over the baselines: the first, classes, and both scores (B,).
 
-    Rules of backward passes can compare the two (`tfxai.engines.twins`). plain: see `both_ends`.
+    plain: see `both_ends`.
     """
     forward = tracer.forward(inputs, ends.ends)
     scores, targets = tracer.scored(forward, target_codes)
     start = at_starts(tracer, inputs, ends) if plain else tracer.forward(inputs, ends.starts)
     base_scores, _ = tracer.scored(start, targets)
-    remember_twins(scores, base_scores)
     return forward, targets, scores, base_scores
 
 

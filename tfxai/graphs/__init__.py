@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from tfxai.graphs.called import CALLS, Called, redone
-from tfxai.graphs.gradients import AS_IT_IS, OWN, SAVED, changes_the_derivative, differentiable_as_it_is
+from tfxai.graphs.gradients import (
+    AS_IT_IS,
+    CAPTURED,
+    OWN,
+    SAVED,
+    changes_the_derivative,
+    differentiable_as_it_is,
+)
 from tfxai.graphs.inlining import data_inputs, inlined
-from tfxai.graphs.library import carry_library, fresh
+from tfxai.graphs.library import carry_library, fresh, functions_of
 from tfxai.graphs.saved_gradients import registered_gradients
 from tfxai.graphs.tensor_names import full, op_name, without_calls
 
 __all__ = [
     "AS_IT_IS",
     "CALLS",
+    "CAPTURED",
     "OWN",
     "SAVED",
     "Called",
@@ -20,6 +28,7 @@ __all__ = [
     "differentiable_as_it_is",
     "fresh",
     "full",
+    "functions_of",
     "inlined",
     "op_name",
     "redone",

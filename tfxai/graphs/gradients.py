@@ -10,6 +10,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tfxai.graphs.tensor_names import op_name
 
 OWN = "_gradient_op_type"  # the attribute that names a gradient
+CAPTURED = "_tfxai_captured"  # the attribute that tells how many tensors a saved gradient captured
 SAVED = b"tfxai.saved."  # what the names begin with of those that a SavedModel keeps
 
 

@@ -32,6 +32,7 @@ def inlined(graph: GraphDef, gradients: Set[str] = frozenset()) -> tuple[dict[st
 class _Inliner:
     """Lays out one graph.
 
+    functions: of its library, by name. gradients: names of those that its file keeps.
     nodes: those laid out so far.
     moved: output of a call -> tensor in the body, which may be a call's output itself.
     given: prefix of a body -> the tensors that stand for its arguments.
@@ -100,10 +101,12 @@ class _Inliner:
     def _seen_from(self, prefix: str, tensor: str) -> str | None:
         """A tensor of the body with this prefix, or of the bodies that it is called in; None if it is in none of them."""
         while True:
-            arguments = self.given.get(prefix, {})
-            if tensor in arguments:
+            arguments = self.given.get(prefix)  # None: a scope of names between two bodies
+            if arguments is not None and tensor in arguments:
                 return arguments[tensor]
-            if op_name(prefix + tensor) in self.nodes or prefix + tensor in self.moved:
+            if arguments is not None and (
+                op_name(prefix + tensor) in self.nodes or prefix + tensor in self.moved
+            ):
                 return prefix + tensor
             if not prefix:
                 return None

@@ -28,13 +28,13 @@ def carry_library(graph: GraphDef, to: GraphDef) -> None:
 
 def _called(nodes: Iterable[NodeDef]) -> set[str]:
     """Names of functions that these nodes may call, among them the types of all operations."""
-    return {
-        function.name
-        for node in nodes
-        for attribute in node.attr.values()
-        for function in [attribute.func, *attribute.list.func]
-        if function.name
-    } | {node.op for node in nodes}
+    return {function.name for node in nodes for function in functions_of(node)} | {node.op for node in nodes}
+
+
+def functions_of(node: NodeDef) -> list[Any]:
+    """The functions that a node names in its attributes, those in lists too (the branches of a Case)."""
+    named = [function for value in node.attr.values() for function in (value.func, *value.list.func)]
+    return [function for function in named if function.name]
 
 
 def fresh(graph: GraphDef) -> GraphDef:
@@ -49,10 +49,8 @@ def fresh(graph: GraphDef) -> GraphDef:
         function.signature.name = renamed[function.signature.name]
     for node in [*copy.node, *(node for function in copy.library.function for node in function.node_def)]:
         node.op = renamed.get(node.op, node.op)
-        for attribute in node.attr.values():
-            for called in [attribute.func, *attribute.list.func]:
-                if called.name in renamed:
-                    called.name = renamed[called.name]
+        for called in functions_of(node):
+            called.name = renamed.get(called.name, called.name)
     eager: Any = context.context()  # where TensorFlow looks for them when the loop runs
     for function in copy.library.function:
         eager.add_function_def(function)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import ops as framework
 
-from tfxai.graphs.gradients import OWN, SAVED
+from tfxai.graphs.gradients import CAPTURED, OWN, SAVED
 from tfxai.support import Operation, PerInput, Tensor
 
 _REGISTERED: set[str] = set()
@@ -60,6 +60,7 @@ class SavedGradient:
         node.input.extend(captured)
         types = [tensor.dtype.as_datatype_enum for tensor in self.function.captured_inputs]
         node.attr["T"].list.type.extend(types)
+        node.attr[CAPTURED].i = len(captured)
 
     def _back(self, op: Operation, *incoming: Tensor) -> PerInput:
         graph = self.function.graph

@@ -19,8 +19,10 @@ from tfxai.engines import (
     Rules,
     ScoredBody,
     Tracer,
+    derivative,
     gradients,
     per_token,
+    remember_twins,
     run_in_batches,
     starts_and_ends,
     sum_of_values,
@@ -28,7 +30,6 @@ from tfxai.engines import (
     two_passes,
     with_twin,
 )
-from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
 
@@ -39,7 +40,7 @@ class DeepLIFT(Method):
     The rescale rule: a nonlinearity hands the gradient on with the slope between its values at baseline and input.
     Complete: the values add up to score(input) - score(baseline), and `delta` is the true gap. Products (gates,
     attention), max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
-    gradient, and a warning names it. Cost: one forward and one backward pass over inputs and baselines.
+    gradient, and a warning names it. Cost: a forward pass over inputs and one over baselines, and one backward pass.
 
     baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines; of token
               ids, and unless given, as for IntegratedGradients.
@@ -66,6 +67,7 @@ class _Contributions(ScoredBody):
     ) -> Any:
         found = starts_and_ends(tracer, inputs, baselines)
         forward, targets, scores, base = two_passes(tracer, inputs, found, target_codes, self.plain)
+        remember_twins(scores, base)
         multipliers = gradients(tracer, forward, scores, RULES, self.method)
         steps = [
             None if end is None else end - start for start, end in zip(found.starts, found.ends, strict=True)
@@ -114,10 +116,10 @@ def _slope(
 def _pooled(op: Operation, incoming: Tensor) -> PerInput:
     """Max pooling: a rise goes to the place of the input's maximum, a fall to that of the baseline's."""
     passes = with_twin(op)
-    higher = tf.maximum(*(each.outputs[0] for each in passes))
-    old, new = passes[1].outputs[0], passes[0].outputs[0]
+    new, old = (each.outputs[0] for each in passes)
+    higher = tf.maximum(new, old)
     placed = [
-        _to_the_maximum(each, change * incoming)
+        derivative(each, change * incoming)
         for each, change in zip(passes, (higher - old, new - higher), strict=True)
     ]
     step = passes[0].inputs[0] - passes[1].inputs[0]
@@ -125,11 +127,6 @@ def _pooled(op: Operation, incoming: Tensor) -> PerInput:
         _quotient(placed[0] + placed[1], step, tf.zeros_like(step), step == 0),
         *(None for _ in op.inputs[1:]),
     ]
-
-
-def _to_the_maximum(op: Operation, change: Tensor) -> Tensor:
-    point = tf.identity(op.inputs[0])
-    return tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=change)[0]
 
 
 def _softmax(op: Operation, incoming: Tensor) -> Tensor:

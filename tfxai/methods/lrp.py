@@ -17,6 +17,7 @@ from tfxai.engines import (
     Rules,
     ScoredBody,
     Tracer,
+    derivative,
     gradients,
     per_token,
     run_in_batches,
@@ -196,11 +197,9 @@ def _is_per_channel(op: Operation, tensor: Tensor) -> bool:
     )
 
 
-def _winner(op: Operation, *incoming: Tensor) -> Tensor:
+def _winner(op: Operation, *incoming: Tensor) -> PerInput:
     """Max pooling hands everything to the winner, which is its gradient."""
-    point = tf.identity(op.inputs[0])
-    gradient = tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming[0])[0]
-    return [gradient, *(None for _ in op.inputs[1:])]
+    return [derivative(op, incoming[0]), *(None for _ in op.inputs[1:])]
 
 
 WINNERS = dict.fromkeys(("MaxPool", "MaxPool3D", "Max"), _winner)

@@ -42,8 +42,8 @@ class PartitionSHAP(Method):
     The input is halved again and again, always where the score moves most, and each half gets its Owen value. The
     values are spread evenly over the places of the smallest regions reached and add up to score(input) - score(all
     hidden), as `delta` tells. Images and volumes are halved along their longest side, series and texts in the middle,
-    tables by the correlation of their columns, several inputs in their order. All classes of a call share one choice of regions. Cost: at most `evals` forward passes per input (times the rows of the
-    background), whatever the number of classes.
+    tables by the correlation of their columns, several inputs in their order. All classes of a call share one choice of
+    regions. Cost: at most `evals` forward passes per input (times the rows of the background), whatever the number of classes.
 
     evals:  budget of coalitions, 2 or more; two for the whole and the empty input, two for every split.
     masker: what hides: "blur(h,w)" (a box of so many pixels; of a series, its first number), "inpaint" (from what is

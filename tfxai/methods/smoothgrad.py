@@ -91,7 +91,8 @@ class _Noise:
 class SmoothGrad(NoisyGradients):
     """Which values matter, once the fine wiggles of the gradient are averaged away?
 
-    Mean signed gradient at noisy copies; of token ids, whose embedding gets the noise, its length (L2). Cost: `samples` forward and backward passes per input and target.
+    Mean signed gradient at noisy copies; of token ids, whose embedding gets the noise, its length (L2). Cost: `samples`
+    forward and backward passes per input and target.
 
     samples, noise, seed: see `tfxai.methods.smoothgrad.NoisyGradients`.
 

@@ -9,8 +9,12 @@ import tensorflow as tf
 from tfxai.graphs import CALLS
 from tfxai.model.layout_rules import RULES
 from tfxai.model.layouts import UNKNOWN, Along, Atom, Dim, Layout
+from tfxai.model.measured import measured
 from tfxai.model.operations import OF_SHAPE, called_graph
 from tfxai.support import Operation, Tensor
+
+MEASUREMENTS = 8
+"""In one pass: a model in which more is unknown is measured where it begins to be."""
 
 
 class Alignment:
@@ -21,6 +25,7 @@ class Alignment:
 
     def __init__(self, graph: tf.Graph, sources: Sequence[tuple[Tensor, Layout]]) -> None:
         self.layouts: dict[str, Layout] = {tensor.name: layout for tensor, layout in sources}
+        self.measurements = 0
         own = {tensor.op for tensor, _ in sources}
         for op in graph.get_operations():  # in the order in which they were made
             if (
@@ -38,8 +43,12 @@ class Alignment:
         given = [self.layouts.get(tensor.name) for tensor in op.inputs]
         outputs = _called(op, given) if op.type in CALLS else _by_rule(op, given)
         for tensor, layout in zip(op.outputs, outputs, strict=False):
-            if tensor.name not in self.layouts:
-                self.layouts[tensor.name] = layout
+            if tensor.name in self.layouts:
+                continue
+            if layout.dims is None and self.measurements < MEASUREMENTS:
+                layout = measured(tensor, self.layouts) or layout
+                self.measurements += layout.dims is not None
+            self.layouts[tensor.name] = layout
 
 
 def _by_rule(op: Operation, given: Sequence[Layout | None]) -> Sequence[Layout]:

@@ -17,13 +17,13 @@ ENDING = {
 
 # What an answer is made by, before it is turned, resized or normalised; features come out of nonlinearities, norms, sums.
 WEIGHING = {
-    "BatchMatMulV2", "BatchMatMulV3", "Conv1D", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",
+    "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",
     "DepthwiseConv2dNative", "Einsum", "MatMul",
 }  # fmt: skip
 
 
 def answers_of(forward: ForwardPass) -> dict[str, Tensor]:
-    """Tensors, by name, that are an output with an answer for each place, or that it is but another shape of.
+    """Outputs with an answer for each place, and the tensors that they are only reshaped, resized or joined from; by name.
 
     An output that others are computed from, and one of features (a backbone's, which ends in a nonlinearity), is a layer like
     any other.

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfxai.graphs import functions_of
 from tfxai.model.operations import SEALED, operations_behind, read_instead
 from tfxai.support import Operation, Tensor
 
@@ -54,7 +55,7 @@ def at_rest(inputs: Sequence[Tensor], seed: Tensor, size: int | None = None) -> 
 def drawing(made: Sequence[Operation], outputs: Sequence[Tensor]) -> tuple[list[str], bool]:
     """The types of operations that draw numbers between a model's operations and outputs; and whether any follows no seed.
 
-    Inside of the functions that are called, too: what is drawn there does not.
+    Inside of the functions that are called, too: what is drawn there follows no seed.
     """
     own = [op for op in made if op.type in DRAWS or op.type in OTHER_DRAWS]
     inside = {op: kinds for op in made if op.type in SEALED and (kinds := _inside(op))}
@@ -175,7 +176,7 @@ def _inside(op: Operation) -> set[str]:
     found: set[str] = set()
     if op.type not in SEALED:
         return found
-    waiting, seen = _functions_of(op.node_def), set()
+    waiting, seen = [function.name for function in functions_of(op.node_def)], set()
     while waiting:
         name = waiting.pop()
         if name in seen or not op.graph._is_function(name):
@@ -183,9 +184,5 @@ def _inside(op: Operation) -> set[str]:
         seen.add(name)
         for node in op.graph._get_function(name).cached_definition.node_def:
             found |= {node.op} & (DRAWS | OTHER_DRAWS)
-            waiting += _functions_of(node)
+            waiting += [function.name for function in functions_of(node)]
     return found
-
-
-def _functions_of(node: Any) -> list[str]:
-    return [value.func.name for value in node.attr.values() if value.WhichOneof("value") == "func"]

@@ -124,6 +124,11 @@ class ForwardPass:
         moving = operations_ahead(wanted) | {tensor.op for tensor in wanted}
         with folded(behind & moving, moving, wanted):
             gradients = tf.gradients(score, wanted, stop_gradients=wanted if partial else None)
+        if all(gradient is None for gradient in gradients) and of is not None:
+            raise ValueError(
+                "The score does not depend on the layer that was asked for, or not in a way that TensorFlow can "
+                "differentiate. Name a layer between the inputs and this score: tfxai.layers lists them."
+            )
         if all(gradient is None for gradient in gradients):
             raise ValueError(
                 "The score does not depend on the inputs in a way that TensorFlow can differentiate. Use a score and a "

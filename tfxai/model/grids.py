@@ -42,7 +42,8 @@ class Grid:
     space: sizes of the input's space, None where tracing does not tell.
     order: axes of the reshaped tensor in the order of the cells.
     sizes: what the tensor's axes between the first and the last are reshaped to; None: they stay.
-    edges: for each of these axes before that, how many entries of something else are in front and behind.
+    edges: for each axis between the first and the last, before the reshape: how many entries of something else lie in front
+           and behind.
     fixed: (axis of the space, place) of what the whole tensor belongs to, such as a frame.
     """
 

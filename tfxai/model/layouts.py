@@ -84,7 +84,7 @@ class Layout:
     """Where a tensor's entries lie.
 
     dims:  its axes; None if it is not known.
-    fixed: {axis of the input: where on it the whole tensor lies}, such as a frame of a video.
+    fixed: (axis of the input, where on it the whole tensor lies), such as a frame of a video.
     """
 
     dims: tuple[Dim, ...] | None

@@ -121,7 +121,9 @@ def _check_gradient(call: LayerCall, forward: ForwardPass, score: Tensor, method
 
 
 def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tensor]) -> list[LayerCall]:
-    """The last layers with spatial maps that a score depends on, none of which lies behind another.
+    """The last layers with spatial maps that a score depends on, and those before each head of a detector.
+
+    None lies behind another, but for levels of a detector that are made of each other.
 
     Pooling is passed over, since it only makes maps coarser, and so are the model's outputs themselves, and what is only
     resized to become one: their maps are the answer, not its grounds. Where the score reads a class token, its last layer
@@ -130,9 +132,8 @@ def default_calls(network: Network, forward: ForwardPass, scores: Sequence[Tenso
     behind = operations_behind(scores, differentiable=True)
     answers = answers_of(forward)
     attention = _attention_paths(forward)
-    sources: set[str] = (
-        set()
-    )  # a model, and a dropout at rest, put out the tensor of a layer inside or before
+    # A model, and a dropout at rest, put out the tensor of a layer inside or before.
+    sources: set[str] = set()
     candidates: list[LayerCall] = []
     for call in forward.calls:
         tensor = first_tensor(call.output)
@@ -195,6 +196,8 @@ def grids_of(network: Network, forward: ForwardPass, tensor: Tensor) -> list[Gri
         space = forward.space(which)
         grid = (
             _guessed_grid(which, tensor, space)
+            if layout.dims is None and tensor.shape[0] == forward.fed[which].shape[0]
+            else None
             if layout.dims is None
             else grid_of_layout(which, layout, list(shape), space)
         )

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.axes import Axes, unwrapped
+from tfxai.axes import unwrapped, wrapped
 from tfxai.inputs import flatten, in_order, pack, skeleton
 from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.at_rest import at_rest, drawing
@@ -161,17 +161,18 @@ class Network(Tracing):
 
     def with_axes(self, inputs: Inputs) -> Inputs:
         """Other inputs of the same structure, read in the same axes."""
-        if all(view is None for view in self.views):
-            return inputs
-        flat = flatten(inputs)[0]
-        return self.pack([x if v is None else Axes(x, v) for x, v in zip(flat, self.views, strict=True)])
+        return wrapped(inputs, self.axes)
 
     def as_given(self, which: int, values: NDArray) -> NDArray:
-        """Values (rows, ...) of an input in the shape that it was given in: each channel of a place has that of the place."""
+        """Values (rows, ...) of an input in the shape that it was given in.
+
+        What is one value for each place is shared out among its channels, so that sums stay.
+        """
         view = self.views[which]
         if view is None:
             return values
-        return np.broadcast_to(values, (len(values), *view)).reshape(len(values), *self.rows[which])
+        whole = np.broadcast_to(values, (len(values), *view)).reshape(len(values), *self.rows[which])
+        return whole if whole.size == values.size else whole * (values.size / whole.size)
 
     def pack(self, flat: Sequence[Any]) -> Values:
         """A flat list in the structure of the inputs."""

@@ -2,6 +2,7 @@
 
 TensorFlow writes the operations of such a function into the graph, and behind them an IdentityN of (results,
 arguments, variables) that carries the name of the gradient: a gradient goes from the results straight to the arguments.
+Laid out from a file, what its gradient captured comes after them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.python.framework import ops as framework
 
-from tfxai.graphs import AS_IT_IS, OWN
+from tfxai.graphs import AS_IT_IS, CAPTURED, OWN
 from tfxai.support import Operation, Tensor
 
 
@@ -45,8 +46,8 @@ def results_of(op: Operation) -> int:
 
 
 def arguments_of(op: Operation) -> list[Tensor]:
-    """What a wrapped function was called on, and its variables."""
-    return list(op.inputs)[results_of(op) :]
+    """What a wrapped function was called on, and its variables; not what a saved gradient captured, which gets none."""
+    return list(op.inputs)[results_of(op) : len(op.inputs) - op.node_def.attr[CAPTURED].i]
 
 
 def open_recomputed(graph: tf.Graph) -> None:

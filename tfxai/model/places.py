@@ -101,14 +101,15 @@ class Places(Body):
         moved: list[Tensor] = []
         for which, tensor in enumerate(inputs):
             direct = tensor.dtype.is_floating and tf.gradients(tensors, tensor)[0] is not None
-            found = [] if direct else lookups_of(tensor, output.calls)
+            lookups = lookups_of(tensor, output.calls)
+            found = [] if direct else lookups
             record.tables.append(table_size_of(tensor, output.calls))
             is_cast = not direct and not found and is_differentiable_at_casts(tensor, tensors)
             record.places.append(
                 [Lookup.of(layers.index(id(call.layer)), number, call.output) for call, number in found]
                 or ("input" if direct else CAST if is_cast else None)
             )
-            if direct and lookups_of(tensor, output.calls):
+            if direct and lookups:
                 record.warnings.append(READ_AS_NUMBERS)
             for number, (call, _) in enumerate(found):
                 places = places_of(tf.nest.flatten(call.inputs)[0], tensor, inputs)

@@ -88,7 +88,10 @@ class Explanation(Stored):
         return values
 
     def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
-        """Values and array of one of several inputs, in the axes in which it is read; without a choice the first explained image."""
+        """Values and array of one of several inputs, in the axes in which it is read.
+
+        input: as for `heatmap`.
+        """
         key = self.key(input)
         values, inputs = (self.values, self.inputs) if key is None else (self.values[key], self.inputs[key])
         if values is None:

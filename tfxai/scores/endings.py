@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable
 
 from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from tfxai.graphs import CALLS, Called, full, op_name, redone
+from tfxai.graphs import CALLS, Called, full, functions_of, op_name, redone
 from tfxai.support import Operation, Tensor
 
 ENDINGS = ("Softmax", "Sigmoid", "LogSoftmax")
@@ -28,12 +29,7 @@ HANDING_ON = {
 CUTS = ("Gather", "GatherV2", "Slice", "Split", "SplitV", "StridedSlice", "Unpack")
 # In the body of a loop: what is written into a list, step by step.
 WRITTEN = {**HANDING_ON, "TensorListSetItem": 2, "TensorListPushBack": 1}
-BRANCHES = {
-    "If": ("then_branch", "else_branch"),
-    "StatelessIf": ("then_branch", "else_branch"),
-    "While": ("body",),
-    "StatelessWhile": ("body",),
-}
+BRANCHING = ("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +62,9 @@ def ending_of(tensor: Tensor) -> Ending | None:
         return found and Ending(found.kind, lambda: redone(op, which, found.before(), output))
     if op.type in CALLS:
         return _of_call(op, output)
-    if op.type in BRANCHES:
-        names = [op.get_attr(name).name for name in BRANCHES[op.type]]
-        return _out_of_reach(_in_any(names, op.graph.as_graph_def(), output), "a loop or condition")
+    if op.type in BRANCHING:
+        kind = _in_any(_bodies(op.node_def), op.graph.as_graph_def(), output)
+        return _out_of_reach(kind, "a loop or condition")
     return None
 
 
@@ -120,10 +116,15 @@ def _last(called: Called, tensor: str) -> str:
 def _in_loop(called: Called, tensor: str) -> str | None:
     """The type of the ending that a loop or condition, of which the tensor is a result, has in its body."""
     node = called.nodes[op_name(tensor)]
-    if node.op not in BRANCHES:
+    if node.op not in BRANCHING:
         return None
-    names = [node.attr[name].func.name for name in BRANCHES[node.op]]
-    return _in_any(names, called.graph, int(tensor.split(":")[1]))
+    return _in_any(_bodies(node), called.graph, int(tensor.split(":")[1]))
+
+
+def _bodies(node: NodeDef) -> list[str]:
+    """The functions whose results a loop or condition hands on; not what a loop is ended by."""
+    ended_by = node.attr["cond"].func.name if node.op.endswith("While") else None
+    return [function.name for function in functions_of(node) if function.name != ended_by]
 
 
 def _in_any(names: list[str], library: GraphDef, output: int) -> str | None:
