@@ -46,10 +46,12 @@ class Weight:
 
         init: "layer" draws as the layer does when it is made; where that is not known, from a distribution with the
               mean and spread of the present values (lognormal for values above 0 such as variances; around 0 and as large
-              as it is where all are one number). "uniform" draws
-              from -1 to 1, and sets statistics back to 0 and 1, since there are no negative variances.
+              as it is where all are one number). "uniform" draws from -1 to 1, and sets statistics back to 0 and 1, since
+              there are no negative variances. Quantised weights are shuffled by both.
         """
         shape, now = tuple(self.variable.shape), self.variable.numpy()
+        if now.dtype.kind in "iu":
+            return generator.permutation(now.reshape(-1)).reshape(shape)
         if self.statistic and init == "uniform":
             return np.full(shape, 0.0 if "mean" in self.name else 1.0, now.dtype)
         if init == "uniform":
@@ -178,7 +180,10 @@ def _is_in(layer: WeightedLayer, name: str) -> bool:
 
 
 def owned_weights(network: Network) -> dict[int, list[Variable]]:
-    """Position of a layer -> the float weights that belong to it and to no layer inside it; -1 is the model."""
+    """Position of a layer -> the weights that belong to it and to no layer inside it; -1 is the model.
+
+    Not whole numbers, such as counters and seeds, but for quantised ones.
+    """
     owned: dict[int, list[Variable]] = {}
     for position, path, layer in [
         (-1, "", network.model),
@@ -187,7 +192,11 @@ def owned_weights(network: Network) -> dict[int, list[Variable]]:
         prefix = path and path + "/"
         inner = [other for name, other in network.layers if name.startswith(prefix) and other is not layer]
         others = {id(variable) for other in inner for variable in getattr(other, "weights", ())}
-        own = [v for v in getattr(layer, "weights", ()) if id(v) not in others and is_float(v.dtype)]
+        own = [
+            v
+            for v in getattr(layer, "weights", ())
+            if id(v) not in others and (is_float(v.dtype) or _is_quantised(v, layer))
+        ]
         if (
             own
             and type(layer).__name__ != ADAPTED
@@ -195,6 +204,11 @@ def owned_weights(network: Network) -> dict[int, list[Variable]]:
         ):
             owned[position] = own
     return owned
+
+
+def _is_quantised(variable: Variable, layer: Layer) -> bool:
+    """Whether a variable of whole numbers is a weight, which the layer scales when it is called."""
+    return hasattr(layer, f"{_name(variable).split('/')[-1]}_scale")
 
 
 def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Variable]]) -> list[tuple[int, int]]:
@@ -272,7 +286,12 @@ def _of_module(module: Module) -> list[WeightedLayer]:
     steps: dict[str, list[Weight]] = {}
     home: dict[str, str] = {}
     for scope, (operations, variables) in groups.items():
-        weights = [Weight(names[id(v)], v) for v in variables if is_float(v.dtype)]
+        found = {names[id(v)] for v in variables}
+        weights = [
+            Weight(names[id(v)], v)
+            for v in variables
+            if is_float(v.dtype) or f"{names[id(v)]}_scale" in found  # quantised
+        ]
         feeder = None
         if any(weight.statistic for weight in weights):
             feeder = module.feeder(operations, made)
