@@ -119,7 +119,7 @@ METHODS = (tfxai.IntegratedGradients(steps=2), tfxai.DeepLIFT())
 
 
 @pytest.mark.filterwarnings("ignore:.* found no operation to change")
-@pytest.mark.parametrize("case", CASES)
+@every(2, case=CASES)
 def test_a_token_gets_all_that_it_is_looked_up_for(case: str) -> None:
     """The models are linear in their tables, so that all these methods have to say the same."""
     model, wanted = CASES[case]()

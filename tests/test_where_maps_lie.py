@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from covering import every
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import tfxai
@@ -98,7 +99,7 @@ UNKNOWN_WAYS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", UNKNOWN_WAYS)
+@every(2, name=UNKNOWN_WAYS)
 def test_the_hottest_place_is_hot_behind_what_no_rule_knows(name: str) -> None:
     model = keras.Sequential(
         [keras.Input((9, 10, 1)), *UNKNOWN_WAYS[name], L.GlobalAveragePooling2D(), dense()]
@@ -109,6 +110,35 @@ def test_the_hottest_place_is_hot_behind_what_no_rule_knows(name: str) -> None:
         # A patch is one cell, and the hottest place its middle.
         assert hottest(values[0, ..., 0]) == ((4, 4) if name == "patches" else (5, 4))
         assert values.max() > 0
+
+
+@pytest.mark.parametrize("way", ["cut_at_the_end", "turned", "shrunk"])
+def test_maps_of_sizes_that_are_open_lie_as_those_of_known_ones(way: str) -> None:
+    """Also from the third size on, when axes are traced open; and where an operation tells no size."""
+    ways: dict[str, Any] = {
+        "cut_at_the_end": L.Cropping2D(((0, 8), (0, 12))),
+        "turned": L.Lambda(tf.image.rot90),
+        "shrunk": L.Lambda(lambda x: tf.raw_ops.ImageProjectiveTransformV3(
+            images=x, transforms=[[2.0, 0, 0, 0, 2, 0, 0, 0]], output_shape=tf.shape(x)[1:3], fill_value=0.0,
+            interpolation="BILINEAR", fill_mode="CONSTANT")),
+    }  # fmt: skip
+    layers = [ways[way], conv(2, 3, padding="same", activation="relu"), L.GlobalAveragePooling2D(), dense()]
+    model = keras.Sequential([keras.Input((None, None, 1)), *layers])
+    for size in ((36, 48), (32, 40), (28, 44), (40, 36), (36, 48)):
+        x = np.zeros((1, *size, 1), np.float32)
+        x[:, 13:16, 15:18] = 1
+        values = tfxai.GradCAM()(model, x, 0).values[0, ..., 0]
+        weights = values / values.sum()
+        middle = [(weights.sum(1 - axis) * np.arange(size[axis])).sum() for axis in (0, 1)]
+        np.testing.assert_allclose(middle, (14, 16), atol=1.0)
+
+
+def test_calls_of_one_layer_on_one_input_have_one_map() -> None:
+    """Similar and dissimilar to the same image: for the net difference, which is positive nowhere, there is no evidence."""
+    inputs = keras.Input((4, 4, 1))
+    pool, shared = L.GlobalAveragePooling2D(), conv(name="shared")
+    model = keras.Model(inputs, dense()(pool(shared(inputs)) - 2 * pool(shared(inputs))))
+    np.testing.assert_array_equal(tfxai.GradCAM()(model, np.ones((1, 4, 4, 1)), 0).values, 0)
 
 
 @pytest.mark.parametrize("function", [lambda x: tf.roll(x, 3, 1), lambda x: tf.sort(x, axis=1)])
@@ -134,7 +164,7 @@ def test_measuring_leaves_the_model_and_its_random_state_alone() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(held, model.variables, strict=True))
 
 
-@pytest.mark.parametrize("name", WAYS)
+@every(2, name=WAYS)
 def test_the_hottest_place_is_hot(name: str) -> None:
     check_hottest(name, "read")
 

@@ -121,6 +121,82 @@ def test_small_differences_keep_their_slope(function: object, x: float, base: fl
     np.testing.assert_allclose(values, [[rise]], rtol=2e-3)
 
 
+def test_a_mask_of_minus_infinity_takes_nothing_away() -> None:
+    """As causal attention is often written: what is masked in both passes has no difference."""
+    keras.utils.set_random_seed(0)
+    query, key, value = L.Dense(4), L.Dense(4), L.Dense(4)
+    causal = np.tril(np.ones((5, 5), bool))
+    inputs = keras.Input((5, 3))
+    scores = L.Dot((2, 2))([query(inputs), key(inputs)])
+    weights = L.Softmax()(L.Lambda(lambda s: tf.where(causal, s, -np.inf))(scores))
+    model = keras.Model(inputs, L.Dense(2)(L.Flatten()(L.Dot((2, 1))([weights, value(inputs)]))))
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    complete(model, x)
+
+
+def test_what_lies_before_a_spectrum_and_behind_it_is_seen() -> None:
+    """ReLUs on both sides of complex numbers; a magnitude has no rule, and is named."""
+    keras.utils.set_random_seed(0)
+    first, last = L.Dense(16, "relu"), L.Dense(3)
+    relu = L.Dense(8, "relu", bias_initializer="normal")
+
+    def model(x: tf.Tensor) -> tf.Tensor:
+        spectrum = tf.signal.rfft(first(x))
+        return last(relu(tf.concat([tf.math.real(spectrum), tf.math.imag(spectrum)], 1)))
+
+    def with_magnitude(x: tf.Tensor) -> tf.Tensor:
+        return last(relu(tf.abs(tf.signal.rfft(first(x)))))
+
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    model(x)
+    complete(model, x)
+    relu = L.Dense(8, "relu", bias_initializer="normal")
+    with_magnitude(x)
+    with pytest.warns(UserWarning, match="no rule for ComplexAbs"):
+        tfxai.DeepLIFT()(with_magnitude, x, 0)
+
+
+def test_a_kernel_that_is_made_of_the_input_is_a_factor() -> None:
+    """Cross-correlation of two crops by one net, as trackers have it."""
+    keras.utils.set_random_seed(0)
+    conv = L.Conv2D(2, 3, activation="relu")
+
+    def similarity(inputs: list[tf.Tensor]) -> tf.Tensor:
+        image, part = (conv(x) for x in inputs)
+        kernel = tf.reshape(part[0], (3, 3, 2, 1))
+        return tf.reduce_sum(tf.nn.conv2d(image, kernel, 1, "VALID"), (1, 2))
+
+    x = [np.random.default_rng(i).normal(size=(1, n, n, 2)).astype(np.float32) for i, n in enumerate((8, 5))]
+    similarity(x)
+    result = tfxai.DeepLIFT(baseline=0.2)(similarity, x, score="output", batch_size=1)
+    sums = sum(v.sum() for v in result.values)
+    assert abs(sums) > 1e-2
+    np.testing.assert_allclose(result.delta, 0, atol=1e-4 * abs(sums))
+    relevance = tfxai.LRP(epsilon=1e-9)(
+        lambda inputs: similarity([x - 0.0 for x in inputs]), x, score="output", batch_size=1
+    )
+    np.testing.assert_allclose(sum(v.sum() for v in relevance.values), relevance.scores, rtol=0.2)
+
+
+def test_a_norm_that_trains_is_named() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 2)),
+            L.Lambda(
+                lambda x: (
+                    tf.raw_ops.FusedBatchNormV3(
+                        x=x, scale=[1.0, 2.0], offset=[0.0, 0.0], mean=[], variance=[], is_training=True
+                    ).y
+                )
+            ),
+            L.Flatten(),
+            L.Dense(2, "relu"),
+        ]
+    )
+    with pytest.warns(UserWarning, match="no rule for FusedBatchNormV3"):
+        tfxai.DeepLIFT()(model, np.random.default_rng(0).normal(size=(2, 4, 4, 2)).astype(np.float32), 0)
+
+
 def test_traces_go_with_their_model() -> None:
     """What is known of two passes must not keep their graph, and the weights in it."""
 

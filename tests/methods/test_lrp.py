@@ -1,6 +1,7 @@
 """LRP against equations 58 and 60 of the paper, layer by layer in NumPy."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -174,3 +175,43 @@ def test_a_product_is_shared_half_and_half() -> None:
 
     result = tfxai.LRP()(model, np.array([[2.0, 3.0]], np.float32))
     np.testing.assert_allclose(result.values, [[3.0, 3.0]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "alpha_beta", "composite"])
+def test_convolutions_with_one_axis_have_their_bias_and_norm_as_those_with_two(rule: str) -> None:
+    keras.utils.set_random_seed(0)
+
+    def net(conv: Any, shape: tuple[int, ...], pool: Any) -> Any:
+        layers = [conv(4), L.BatchNormalization(), L.ReLU(), conv(3), L.ReLU(), pool, L.Dense(2)]
+        return keras.Sequential([keras.Input(shape), *layers])
+
+    series = net(lambda n: L.Conv1D(n, 3, bias_initializer="normal"), (9, 2), L.GlobalAveragePooling1D())
+    image = net(
+        lambda n: L.Conv2D(n, (3, 1), bias_initializer="normal"), (9, 1, 2), L.GlobalAveragePooling2D()
+    )
+    generator = np.random.default_rng(0)
+    for one, other in zip(series.weights, image.weights, strict=True):
+        value = (
+            generator.uniform(0.2, 1, one.shape)
+            if "variance" in one.path
+            else generator.normal(size=one.shape)
+        )
+        one.assign(value)
+        other.assign(np.reshape(value, other.shape))
+    x = generator.normal(size=(3, 9, 2)).astype(np.float32)
+    method = tfxai.LRP(rule=rule, epsilon=0.1)
+    found, wanted = method(series, x, 1).values, method(image, x[:, :, None], 1).values[:, :, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_added_from_the_input_is_no_bias_where_one_row_is_all() -> None:
+    values = []
+    for batch in (None, 1):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((3,), batch_size=batch)
+        model = keras.Model(
+            inputs, L.Dense(1, kernel_initializer="ones")(L.ReLU()(L.Dense(3)(inputs) + inputs))
+        )
+        x = np.array([[1.0, 2.0, -0.5]], np.float32)
+        values.append(tfxai.LRP(rule="alpha_beta")(model, x, 0).values)
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-4, atol=1e-6)

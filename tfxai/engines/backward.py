@@ -140,6 +140,8 @@ class Moving:
 
     def is_linear(self, op: Operation) -> bool:
         """Whether the gradient of an operation is exact for steps of any size, as far as its inputs change."""
+        if op.type in BATCH_NORMS:
+            return not op.get_attr("is_training") and not any(map(self.holds, op.inputs[1:]))
         if op.type in LINEAR or _is_of_moments(op):
             return True
         if op.type in PRODUCTS:
@@ -152,7 +154,7 @@ class Moving:
             return not has_own_gradient(op) and wrapped_function(op) is None
         if op.type in CALLS:
             return self._calls_linear(op)
-        return not any(tensor.dtype.is_floating for tensor in op.outputs)
+        return not any(tensor.dtype.is_floating or tensor.dtype.is_complex for tensor in op.outputs)
 
     def _calls_linear(self, op: Operation) -> bool:
         """Whether a compiled function does nothing but linear operations with what changes: a grouped convolution."""
@@ -190,7 +192,12 @@ def _registered(name: str, rule: Rule) -> str:
     return name
 
 
-PRODUCTS = ("Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+# Of two factors; a kernel may be made of the input, as in a cross-correlation.
+PRODUCTS = (
+    "Mul", "MulNoNan", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D", "Conv3D",
+    "DepthwiseConv2dNative",
+)  # fmt: skip
+BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
 def _is_of_moments(op: Operation) -> bool:
@@ -203,14 +210,14 @@ def _is_of_moments(op: Operation) -> bool:
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.
 LINEAR = {
     "Add", "AddN", "AddV2", "AvgPool", "AvgPool3D", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Cast", "CheckNumerics",
-    "Concat", "ConcatV2", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "Cumsum", "DepthToSpace",
-    "DepthwiseConv2dNative", "Diag", "DiagPart", "EnsureShape", "ExpandDims", "FusedBatchNorm", "FusedBatchNormV2",
-    "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Identity", "MatrixBandPart", "MatrixDiagPartV3",
-    "MatrixDiagV3", "Mean", "MirrorPad", "Neg", "OnesLike", "Pack", "Pad", "PadV2", "Reshape", "ResizeBicubic",
-    "ResizeBilinear", "ResizeNearestNeighbor", "ReverseSequence", "ReverseV2", "Roll", "ScaleAndTranslate",
-    "ScatterNd", "SegmentSum", "Slice", "Snapshot", "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze",
-    "StridedSlice", "Sub", "Sum", "TensorScatterAdd", "TensorScatterSub", "TensorScatterUpdate", "Tile", "Transpose",
-    "Unpack", "UnsortedSegmentSum", "ZerosLike",
+    "Complex", "Concat", "ConcatV2", "Conj", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "Cumsum", "DepthToSpace",
+    "Diag", "DiagPart", "EnsureShape", "ExpandDims", "FFT", "FFT2D", "FFT3D", "Gather", "GatherNd", "GatherV2", "IFFT",
+    "IFFT2D", "IFFT3D", "IRFFT", "IRFFT2D", "IRFFT3D", "Identity", "Imag", "MatrixBandPart", "MatrixDiagPartV3",
+    "MatrixDiagV3", "Mean", "MirrorPad", "Neg", "OnesLike", "Pack", "Pad", "PadV2", "RFFT", "RFFT2D", "RFFT3D", "Real",
+    "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "ReverseSequence", "ReverseV2", "Roll",
+    "ScaleAndTranslate", "ScatterNd", "SegmentSum", "Slice", "Snapshot", "SpaceToBatchND", "SpaceToDepth", "Split",
+    "SplitV", "Squeeze", "StridedSlice", "Sub", "Sum", "TensorScatterAdd", "TensorScatterSub", "TensorScatterUpdate",
+    "Tile", "Transpose", "Unpack", "UnsortedSegmentSum", "ZerosLike",
 }  # fmt: skip
 
 # Springenberg et al., 2014, section 3.4: only what is positive goes back, and only through open gates.

@@ -61,12 +61,16 @@ def weighed_maps(
         slopes = [piece.spread(slope) for piece, slope in zip(pieces, found, strict=True)]
     else:
         is_read = levels_read(forward, pieces, scores)
-    values: PerInput = [None] * len(forward.fed)
+    heats: dict[tuple[str, Grid], Tensor] = {}  # what calls of one layer say of the same places is one map
     for piece, slope, read in zip(pieces, slopes, is_read, strict=True):
-        heat = forward.kept(tf.nn.relu(weigh(piece.spread(piece.tensor), slope)))
+        heat = forward.kept(weigh(piece.spread(piece.tensor), slope))
         if read is not None:
             heat = tf.where(tf.reshape(read, [-1, *[1] * (heat.shape.rank - 1)]), heat, 0.0)
-        large = lined_up(piece.grid, forward.fed[piece.which], heat)
+        key = piece.path, piece.grid
+        heats[key] = heat + heats[key] if key in heats else heat
+    values: PerInput = [None] * len(forward.fed)
+    for piece in {(piece.path, piece.grid): piece for piece in pieces}.values():
+        large = lined_up(piece.grid, forward.fed[piece.which], tf.nn.relu(heats[piece.path, piece.grid]))
         before = values[piece.which]
         values[piece.which] = large if before is None else before + large
     return values

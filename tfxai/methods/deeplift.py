@@ -136,7 +136,7 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     logarithm takes is shared out in proportion to w. Probabilities are at most 1, so that nothing overflows.
     """
     new, old = (tf.nn.log_softmax(tf.cast(each.inputs[0], tf.float32)) for each in with_twin(op))
-    step = new - old
+    step = tf.where(new == old, tf.zeros_like(new), new - old)  # both are -inf where a mask says so
     small = tf.abs(step) < 1e-2
     middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
     mean = _quotient(tf.exp(new) - tf.exp(old), step, middle, small)

@@ -24,7 +24,7 @@ from tfxai.engines import (
     sum_of_values,
     times,
 )
-from tfxai.model import again
+from tfxai.model import again, operations_behind
 from tfxai.support import Operation, PerInput, Tensor
 
 
@@ -185,7 +185,7 @@ def _preactivation(op: Operation) -> Tensor:
 
 def _belongs(op: Operation, tensor: Tensor) -> bool:
     """Whether an operation on a linear one's output is part of its layer: a bias, a batch norm, the axes put back."""
-    if op.type == "Reshape":
+    if op.type in ("Reshape", "Squeeze"):
         return tensor.shape[-1] is not None and op.outputs[0].shape[-1] == tensor.shape[-1]
     return op.type in AFFINE and _is_per_channel(op, tensor)
 
@@ -193,8 +193,16 @@ def _belongs(op: Operation, tensor: Tensor) -> bool:
 def _is_per_channel(op: Operation, tensor: Tensor) -> bool:
     others = [other for other in op.inputs if other.name != tensor.name]
     return bool(others) and all(
-        other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) for other in others
+        other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) and _is_fixed(other)
+        for other in others
     )
+
+
+def _is_fixed(tensor: Tensor) -> bool:
+    """Whether a tensor is a weight, or made of weights, and not of the inputs: one example has few numbers, too."""
+    captured = {each.op.name for each in getattr(tensor.graph, "internal_captures", ())}
+    behind = operations_behind([tensor])
+    return all(op.type != "Placeholder" or op.name in captured for op in behind)
 
 
 def _winner(op: Operation, *incoming: Tensor) -> PerInput:

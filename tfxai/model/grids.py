@@ -122,8 +122,11 @@ def _unless_stretched(along: Along | None, count: int | None, size: int | None) 
     if along is None:
         return None
     allowed = abs(along.step) * (STRETCHED_MOVED if along.moved else STRETCHED) + 1e-6
-    if count is None or size is None:  # about as many cells as there is room for
-        return None if abs(along.start - (along.step - 1) / 2) <= allowed else along
+    if (
+        count is None or size is None
+    ):  # about as many cells as there is room for, unless something was cut or turned
+        near = along.step > 0 and abs(along.start - (along.step - 1) / 2) <= allowed
+        return None if near and not along.moved else along
     scale = size / count
     ends = [(k, (k + 0.5) * scale - 0.5) for k in (0, count - 1)]
     near = all(abs(along.start + along.step * k - stretched) <= allowed for k, stretched in ends)

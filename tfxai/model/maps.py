@@ -201,7 +201,12 @@ def grids_of(network: Network, forward: ForwardPass, tensor: Tensor) -> list[Gri
             if layout.dims is None
             else grid_of_layout(which, layout, list(shape), space)
         )
-        if grid is not None and network.is_any_size and any(cells.along is not None for cells in grid.cells):
+        guessed = layout.dims is None
+        if (
+            grid is not None
+            and network.is_any_size
+            and (guessed or any(cells.along is not None for cells in grid.cells))
+        ):
             raise ValueError("Where these maps lie depends on the sizes of the inputs.")
         grids += [] if grid is None else [grid]
     return grids

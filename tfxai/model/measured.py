@@ -212,8 +212,11 @@ class _Looking:
                 tf.constant(generator.uniform(0.1, 1, shape), source.dtype)
                 for shape, source in zip(shapes, sources, strict=True)
             ]
-            self._slopes = tf.function(self._sizes_of_slopes, autograph=False)
-            self._shape = tf.function(lambda *values: tf.shape(self._found(values)), autograph=False)
+            # Concrete at once: TensorFlow would warn of functions that are traced for every look.
+            self._shape = tf.function(
+                lambda *values: tf.shape(self._found(values)), autograph=False
+            ).get_concrete_function(*self._values)
+            self._slopes: dict[int, Any] = {}
 
     def shape(self) -> list[int]:
         """That of the tensor."""
@@ -222,7 +225,13 @@ class _Looking:
 
     def __call__(self, place: tuple[int, ...]) -> list[NDArray]:
         with tf.init_scope():
-            slopes = self._slopes(tf.constant([0, *place], tf.int32), *self._values)
+            at = tf.constant([0, *place], tf.int32)
+            if len(place) not in self._slopes:
+                slopes_of = tf.function(self._sizes_of_slopes, autograph=False)
+                self._slopes[len(place)] = slopes_of.get_concrete_function(
+                    tf.TensorSpec((len(place) + 1,), tf.int32), *self._values
+                )
+            slopes = self._slopes[len(place)](at, *self._values)
         return [np.asarray(slope, np.float64) for slope in slopes]
 
     def _found(self, values: Sequence[Tensor]) -> Tensor:

@@ -72,7 +72,7 @@ def differentiable_inputs(op: Operation) -> list[Tensor]:
 
 def _carries_gradient(tensor: Tensor) -> bool:
     # Variants are the lists that loops of RNNs fill.
-    return tensor.dtype.is_floating or tensor.dtype == tf.variant
+    return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant
 
 
 def again(op: Operation, *inputs: Tensor) -> Any:
