@@ -121,6 +121,17 @@ def test_small_differences_keep_their_slope(function: object, x: float, base: fl
     np.testing.assert_allclose(values, [[rise]], rtol=2e-3)
 
 
+def test_complete_through_a_quotient_of_two_branches() -> None:
+    """Vectors of length 1, as of contrastive models, and a ratio with broadcasting."""
+    keras.utils.set_random_seed(0)
+    one, two, three = L.Dense(4, "tanh"), L.Dense(3), L.Dense(1, "softplus")
+    inputs = keras.Input((5,))
+    unit = L.Lambda(lambda t: t / tf.norm(t, axis=-1, keepdims=True))(one(inputs))
+    ratio = L.Lambda(lambda pair: pair[0] / pair[1])([two(inputs), three(inputs)])
+    model = keras.Model(inputs, L.Dense(2)(L.Concatenate()([unit, ratio])))
+    complete(model, np.random.default_rng(0).normal(1, 1, size=(3, 5)).astype(np.float32))
+
+
 def test_a_mask_of_minus_infinity_takes_nothing_away() -> None:
     """As causal attention is often written: what is masked in both passes has no difference."""
     keras.utils.set_random_seed(0)

@@ -39,7 +39,7 @@ class DeepLIFT(Method):
 
     The rescale rule: a nonlinearity hands the gradient on with the slope between its values at baseline and input.
     Complete: the values add up to score(input) - score(baseline), and `delta` is the true gap. Products (gates,
-    attention), max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
+    attention), quotients, max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
     gradient, and a warning names it. Cost: a forward pass over inputs and one over baselines, and one backward pass.
 
     baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines; of token
@@ -149,10 +149,25 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     return tf.cast(mean * (dy - common), incoming.dtype)
 
 
+def _divided(op: Operation, incoming: Tensor) -> PerInput:
+    """A quotient is a product with 1 / y, whose slope is -1 / (y y0)."""
+    (x, y), (x0, y0) = (each.inputs for each in with_twin(op))
+    left, right = tf.identity(x), tf.identity(y)
+    return [
+        tf.gradients(left * _middle((1 / y, 1 / y0)), left, grad_ys=incoming)[0],
+        tf.gradients(_middle((x, x0)) * right, right, grad_ys=-incoming / (y * y0))[0],
+    ]
+
+
 RESCALE = Rescale(with_twin, _slope, _middle)
 RULES = Rules(
     "deeplift",
-    {**RESCALE.rules(), "MaxPool": _pooled, "MaxPool3D": _pooled, "Max": _pooled, "Softmax": _softmax},
+    {
+        **RESCALE.rules(),
+        **dict.fromkeys(("MaxPool", "MaxPool3D", "Max"), _pooled),
+        **dict.fromkeys(("RealDiv", "Div"), _divided),
+        "Softmax": _softmax,
+    },
     of_one=RESCALE.of_one(),
     warn=True,
     effect="the values need not add up, and `delta` says by how much they do not",
