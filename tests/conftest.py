@@ -20,8 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list) -> None:
     """All tests of one kind of model follow each other within their file, so that it is built and traced once for them."""
-    from models import BUILDERS
-    from modern_models import BUILDERS as MODERN
+    from models import BUILDERS, IN_TURN
 
     # By `once` and `every`.
     chosen = {(item.path, item.originalname) for item in items if item.get_closest_marker("slow")}
@@ -31,11 +30,11 @@ def pytest_collection_modifyitems(items: list) -> None:
             continue
         parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
         name = parameters.pop("name", None)
-        if isinstance(name, str) and name in MODERN:
+        if isinstance(name, str) and name in IN_TURN:
             # One kind after the other, as tests and what else they vary follow in their file.
             own = turns.setdefault((item.path, item.get_closest_marker("proves") is None), {})
             turn = own.setdefault(f"{item.originalname} {sorted(map(str, parameters.values()))}", len(own))
-            if (turn + zlib.crc32(item.path.name.encode())) % len(MODERN) != list(MODERN).index(name):
+            if (turn + zlib.crc32(item.path.name.encode())) % len(IN_TURN) != IN_TURN.index(name):
                 item.add_marker(pytest.mark.slow)
 
     files = {item.path: number for number, item in reversed([*enumerate(items)])}

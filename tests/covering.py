@@ -3,7 +3,7 @@
 All truths times all methods times all kinds of models are thousands of tests. Of these the quick suite runs
 
 - each pair of a method and a kind of model once, where values are compared with a truth (`proves`); of the kinds that came
-  later (modern_models.py) each test one, in turn,
+  later (`IN_TURN` of models.py) each test one, in turn,
 - of every other product each method (or metric, rule, file) once, on one kind of model or another (`once`),
 - of a truth about kinds of models alone every n-th kind (`every`).
 

@@ -347,6 +347,18 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
 }
 
 
+# The quick suite meets each test on one of these in turn, the slow one on all: the later ones, and those that differ from
+# another kind by one thing that the others do not touch.
+IN_TURN = (
+    *modern_models.BUILDERS,
+    "two_inputs_list",
+    "five_channels",
+    "mixed_bfloat16",
+    "vit",
+    "compiled_subclassed",
+)
+
+
 @functools.lru_cache(maxsize=3)
 def kind(name: str) -> Kind:
     """One of the kinds above. Tests of one kind follow each other (conftest.py), and what was traced for it goes with it."""

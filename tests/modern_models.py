@@ -1,4 +1,4 @@
-"""Kinds of models that came later: the quick suite meets each test on one of them in turn, the slow one on all."""
+"""Kinds of models with something particular: modern layers, users' own code, files."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def ran(capsys, *arguments):
 # explain
 
 
-@pytest.mark.parametrize("file", ["model.keras", "model.h5", "saved"])
+@pytest.mark.parametrize("file", ["model.keras", pytest.param("model.h5", marks=pytest.mark.slow), "saved"])
 def test_saved_values_are_those_of_the_python_call(folder, here, capsys, model, file):
     ran(capsys, "explain", folder / "a.png", folder / "b.png", "--model", folder / file, "--method", "integrated_gradients",
         "--set", "steps=7", "rule=midpoint", "--set", "tolerance=none", "--target", "3", "--preprocess", "0..1",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from covering import every, once
-from modern_models import BUILDERS as MODERN
+from models import IN_TURN
 from test_masked_battery import NAMES
 
 from tfxai import methods
@@ -52,24 +52,24 @@ def pairs(items: list[pytest.Item]) -> dict[str, set[str]]:
 @pytest.mark.parametrize("method", methods.__all__)
 def test_the_quick_suite_has_every_method_on_every_kind_of_model(quick: Any, method: str) -> None:
     kinds = set(NAMES) if method in OF_PARTS else set(NAMES) - {"callable_numpy"}  # without gradients
-    assert pairs(quick)[method] - set(MODERN) == kinds - set(MODERN)
+    assert pairs(quick)[method] - set(IN_TURN) == kinds - set(IN_TURN)
 
 
 def test_each_later_kind_of_model_has_methods_in_the_quick_suite_and_all_in_both(
     quick: Any, slow: Any
 ) -> None:
     once, rest = pairs(quick), pairs(slow)
-    for name in MODERN:
+    for name in IN_TURN:
         assert any(name in kinds for kinds in once.values())
     for method in methods.__all__:
-        assert set(MODERN) <= once[method] | rest[method]
-        assert set(MODERN) & once[method]
+        assert set(IN_TURN) <= once[method] | rest[method]
+        assert set(IN_TURN) & once[method]
 
 
 def test_only_methods_are_said_to_be_proved(quick: Any, slow: Any) -> None:
     assert set(pairs(quick)) == set(methods.__all__)
     waiting = pairs(slow).values()
-    assert set().union(*waiting) <= set(MODERN)  # no other pair waits for the slow suite
+    assert set().union(*waiting) <= set(IN_TURN)  # no other pair waits for the slow suite
 
 
 def test_every_test_is_in_one_of_the_suites(quick: Any, slow: Any) -> None:

@@ -26,7 +26,7 @@ def random_explanation(kind: Any) -> tfxai.Explanation:
     )
 
 
-@every(3, name=NAMES)
+@every(5, name=NAMES)
 def test_curves_and_correlations(name: str) -> None:
     kind = any_kind(name)
     explanation = random_explanation(kind)

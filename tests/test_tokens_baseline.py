@@ -114,7 +114,9 @@ def by_hand(model: Any, vectors: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "given", [None, np.zeros(4, int), np.array([4, 0, 4, 3])], ids=["own", "zeros", "words"]
+    "given",
+    [None, pytest.param(np.zeros(4, int), marks=pytest.mark.slow), np.array([4, 0, 4, 3])],
+    ids=["own", "zeros", "words"],
 )
 def test_the_mask_of_the_input_stays_on(given: Any) -> None:
     the_mask_stays_on(SUMS[0], given)

@@ -651,9 +651,7 @@ def test_texts_of_different_length_and_a_metric_that_cannot_measure_them():
     assert logs["lime_drift"] == 0
 
 
-@pytest.mark.parametrize(
-    "kind_of_state", ["dropout that is always on", "noise from the global seed", "a counter"]
-)
+@every(3, kind_of_state=("dropout that is always on", "noise from the global seed", "a counter"))
 def test_a_model_without_weights_is_built_without_running_it(kind_of_state):
     class Odd(keras.Model):
         def __init__(self):

@@ -112,7 +112,7 @@ def test_the_hottest_place_is_hot_behind_what_no_rule_knows(name: str) -> None:
         assert values.max() > 0
 
 
-@pytest.mark.parametrize("way", ["cut_at_the_end", "turned", "shrunk"])
+@every(3, way=("cut_at_the_end", "turned", "shrunk"))
 def test_maps_of_sizes_that_are_open_lie_as_those_of_known_ones(way: str) -> None:
     """Also from the third size on, when axes are traced open; and where an operation tells no size."""
     ways: dict[str, Any] = {
@@ -151,14 +151,19 @@ def test_cells_that_lie_in_no_order_have_no_place(function: Callable[[Any], Any]
 
 
 def test_measuring_leaves_the_model_and_its_random_state_alone() -> None:
-    layers = [conv(name="first"), L.Dropout(0.5), *with_function(tf.image.rot90), L.BatchNormalization()]
+    layers = [
+        conv(name="first"),
+        L.Dropout(0.5),
+        *with_function(tf.image.rot90),
+        L.BatchNormalization(name="norm"),
+    ]
     model = keras.Sequential([keras.Input((9, 10, 1)), *layers, L.GlobalAveragePooling2D(), dense()])
     held = [np.array(variable) for variable in model.variables]
     tf.random.set_seed(1)
     np.random.seed(1)
     before = np.random.get_state()[1].copy()
     x = np.random.default_rng(0).uniform(size=(2, 9, 10, 1)).astype(np.float32)
-    assert tfxai.layers(model, x).chosen == "batch_normalization"
+    assert tfxai.layers(model, x).chosen == "norm"
     tfxai.GradCAM()(model, x, 0)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
     assert all(np.array_equal(a, b) for a, b in zip(held, model.variables, strict=True))
@@ -530,7 +535,7 @@ def test_axes_that_the_user_tells() -> None:
         tfxai.Axes(x, (5, 5))
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("told", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_results_know_the_axes(tmp_path: Path, told: bool) -> None:
     """Pictures and metrics of images without an axis for channels are those of the same images with one."""
     keras.utils.set_random_seed(0)
