@@ -355,7 +355,6 @@ IN_TURN = (
     "five_channels",
     "mixed_bfloat16",
     "vit",
-    "compiled_subclassed",
 )
 
 

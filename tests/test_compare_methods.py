@@ -182,7 +182,7 @@ def test_curves_are_drawn(net: Any) -> None:
 
 
 @pytest.mark.parametrize("example", [None, 2])
-@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 3, 21])
+@pytest.mark.parametrize("count", [1, 3, 21])
 def test_both_curves_of_road_are_drawn(net: Any, count: int, example: int | None) -> None:
     found = [metrics.road(net, method(net, X, 1)) for method in METHODS.values()]
     results = {f"IntegratedGradients {i}": found[i % 2] for i in range(count)}
