@@ -352,7 +352,6 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
 IN_TURN = (
     *modern_models.BUILDERS,
     "two_inputs_list",
-    "five_channels",
     "mixed_bfloat16",
     "vit",
 )

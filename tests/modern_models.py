@@ -171,6 +171,30 @@ def whole_numbers() -> Kind:
     return dataclasses.replace(kind, features=lambda points, relu: features([points[0] / 255.0], relu))
 
 
+def maxima() -> Kind:
+    """ReLUs written as maxima with zero, as functions of their own have them."""
+    keras.utils.set_random_seed(1)
+    one, two, pool, dense = (
+        L.Conv2D(6, 3, padding="same"),
+        L.Conv2D(5, 3, padding="same"),
+        pooled(2),
+        L.Dense(4),
+    )
+    first, second = (
+        L.Lambda(function, output_shape=lambda shape: shape, name=name)
+        for name, function in {
+            "first": lambda x: tf.maximum(x, 0.0),
+            "second": lambda x: keras.ops.maximum(0.0, x),
+        }.items()
+    )
+    model = settle(keras.Sequential([keras.Input((12, 12, 3)), one, first, two, second, pool, dense]))
+    return Kind(
+        "maxima", model, images(12, 12, 3),
+        lambda points, relu: relu(two(relu(one(points[0])))),
+        lambda maps, points, relu: dense(pool(maps)),
+    )  # fmt: skip
+
+
 def masked_tokens() -> Kind:
     """A text model whose second input tells which tokens count, and which is not explained."""
     keras.utils.set_random_seed(1)
@@ -386,6 +410,7 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
     "tied_table": tied_table,
     "gated": gated,
     "whole_numbers": whole_numbers,
+    "maxima": maxima,
     "masked_tokens": masked_tokens,
     "eight_bits": eight_bits,
     "no_channels": no_channels,

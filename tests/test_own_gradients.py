@@ -199,3 +199,82 @@ def test_guided_backprop_has_nothing_to_say_of_a_silu() -> None:
     sigmoid = 1 / (1 + np.exp(-1.0))
     assert values == pytest.approx([sigmoid * (1 + (1 - sigmoid))] * 2, rel=1e-5)
     assert said == []
+
+
+# ReLUs in other words, and what the input decides without a gradient
+
+SPELLINGS: dict[str, Any] = {
+    "maximum": lambda x: tf.maximum(x, 0.0),
+    "maximum_of_zero": lambda x: tf.maximum(0.0, x),
+    "choice": lambda x: tf.where(x > 0, x, tf.zeros_like(x)),
+    "choice_of_the_other": lambda x: tf.where(x <= 0, 0.0, x),
+    "product": lambda x: x * tf.cast(x > 0, tf.float32),
+    "product_turned": lambda x: tf.cast(x > 0.0, tf.float32) * x,
+    "keras": lambda x: keras.ops.maximum(x, 0),
+    "threshold": L.ReLU(threshold=1e-7),
+}
+RULED = (
+    tfxai.GuidedBackprop(),
+    tfxai.Deconvnet(),
+    tfxai.DeepLIFT(baseline=0.3),
+    tfxai.LRP(rule="alpha_beta"),
+)
+
+
+def two_layers(activation: Any, other: Any) -> Any:
+    keras.utils.set_random_seed(4)
+    first, second, last = L.Dense(12), L.Dense(9), L.Dense(2)
+    function = lambda x: last(other(second(activation(first(x)))))  # noqa: E731
+    function(np.zeros((1, 5), np.float32))
+    return function
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_relu_is_one_however_it_is_written(spelling: str) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    for method in RULED:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = method(two_layers(SPELLINGS[spelling], tf.nn.relu), x, 1)
+            wanted = method(two_layers(tf.nn.relu, tf.nn.relu), x, 1)
+        np.testing.assert_allclose(found.values, wanted.values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [tfxai.GuidedBackprop(), tfxai.Deconvnet(), tfxai.DeepLIFT()])
+def test_a_slope_below_zero_is_one_of_a_leaky_relu(method: Any) -> None:
+    """PReLU with one slope everywhere, which Keras writes as two ReLUs."""
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    slope = L.PReLU(alpha_initializer=keras.initializers.Constant(0.25))
+    found = method(two_layers(slope, tf.nn.relu), x, 1).values
+    wanted = method(two_layers(L.LeakyReLU(0.25), tf.nn.relu), x, 1).values
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+DECIDED: dict[str, tuple[Any, str]] = {
+    "added": (lambda x: x + tf.cast(x > 0.5, tf.float32), "AddV2"),
+    "gate_of_another": (lambda x: x * tf.cast(tf.roll(x, 1, 1) > 0, tf.float32), "Mul"),
+    "place": (lambda x: tf.gather(x, tf.argmax(x, axis=1), axis=1, batch_dims=1)[:, None] * tf.ones((1, 12)), "GatherV2"),
+    "hard_attention": (lambda x: tf.matmul(tf.one_hot(tf.argmax(x, axis=1), 12)[:, None] * tf.ones((1, 12, 1)), x[:, :, None])[..., 0], "BatchMatMulV2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_the_input_decides_without_a_gradient_is_named(name: str) -> None:
+    """The score goes on as if nothing else would be chosen: the plain gradient, whole."""
+    function, operation = DECIDED[name]
+    model = two_layers(function, tf.identity)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    plain = tfxai.InputXGradient()(model, x, 1)
+    for method in (tfxai.DeepLIFT(), tfxai.LRP(epsilon=1e-9)):
+        with pytest.warns(UserWarning, match=rf"no rule for {operation}"):
+            found = method(model, x, 1)
+        np.testing.assert_allclose(found.values, plain.values, rtol=1e-4, atol=1e-6)
+
+
+def test_the_class_that_a_score_picks_is_no_decision_of_the_model() -> None:
+    model = two_layers(tf.nn.relu, tf.nn.relu)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for targets in (None, tfxai.top(2)):
+            assert np.abs(tfxai.DeepLIFT()(model, x, targets).delta).max() < 1e-5

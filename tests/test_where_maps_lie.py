@@ -150,6 +150,24 @@ def test_cells_that_lie_in_no_order_have_no_place(function: Callable[[Any], Any]
         tfxai.GradCAM(layer="read")(model, hot((5, 4, 0), shape=(9, 10, 1)), 0)
 
 
+def test_where_nothing_can_be_measured_a_guess_is_said_to_be_one() -> None:
+    def flipped(x: np.ndarray) -> np.ndarray:
+        return x[:, ::-1].copy()
+
+    def function(x: Any) -> Any:
+        y = tf.numpy_function(flipped, [x], tf.float32)
+        y.set_shape((None, 9, 10, 1))
+        return y
+
+    model = keras.Sequential(
+        [keras.Input((9, 10, 1)), *with_function(function), L.GlobalAveragePooling2D(), dense()]
+    )
+    x = hot((5, 4, 0), shape=(9, 10, 1))
+    for method in (tfxai.GradCAM(), tfxai.AblationCAM()):
+        with pytest.warns(UserWarning, match="layer read lies an operation of which it is not known"):
+            method(model, x, 0)
+
+
 def test_measuring_leaves_the_model_and_its_random_state_alone() -> None:
     layers = [
         conv(name="first"),

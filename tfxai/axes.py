@@ -37,23 +37,23 @@ class Axes:
             )
 
 
-def wrapped(inputs: Any, shapes: Any) -> Any:
+def with_axes(inputs: Any, shapes: Any) -> Any:
     """Inputs with Axes again, where shapes (in their structure, or None for all) are told."""
     if shapes is None:
         return inputs
     if isinstance(inputs, dict):
-        return {name: wrapped(x, shapes[name]) for name, x in inputs.items()}
+        return {name: with_axes(x, shapes[name]) for name, x in inputs.items()}
     if isinstance(inputs, (list, tuple)):
-        return type(inputs)(wrapped(x, shape) for x, shape in zip(inputs, shapes, strict=True))
+        return type(inputs)(with_axes(x, shape) for x, shape in zip(inputs, shapes, strict=True))
     return Axes(inputs, shapes)
 
 
-def unwrapped(inputs: Any) -> tuple[Any, list[tuple[int, ...] | None]]:
+def without_axes(inputs: Any) -> tuple[Any, list[tuple[int, ...] | None]]:
     """Inputs without their Axes, and the shapes that these tell, one for each; none where there are no Axes."""
     if isinstance(inputs, Axes):
         return inputs.array, [tuple(inputs.shape)]
     if isinstance(inputs, dict) and any(isinstance(x, Axes) for x in inputs.values()):
-        given, shapes = unwrapped(list(inputs.values()))
+        given, shapes = without_axes(list(inputs.values()))
         return dict(zip(inputs, given, strict=True)), shapes
     if isinstance(inputs, (list, tuple)) and any(isinstance(x, Axes) for x in inputs):
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfxai.engines.backgrounds import Background
-from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients
+from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients, other_spellings
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
 from tfxai.engines.cams import (
     LayerMaps,
@@ -18,7 +18,7 @@ from tfxai.engines.cams import (
 )
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
-from tfxai.engines.elementwise import RELU_LIKE
+from tfxai.engines.elementwise import RELU_LIKE, mirrored_half
 from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends, two_passes
 from tfxai.engines.hiding import (
     HiddenInput,
@@ -97,6 +97,8 @@ __all__ = [
     "layer_maps",
     "layer_paths",
     "lined_up",
+    "mirrored_half",
+    "other_spellings",
     "per_token",
     "remember_twins",
     "repeated",

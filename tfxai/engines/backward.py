@@ -13,14 +13,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.engines.elementwise import RELU_LIKE, is_sealed, wrapped_function
+from tfxai.engines.elementwise import GATES, RELU_LIKE, is_sealed, mirrored_half, own_gate, wrapped_function
 from tfxai.engines.scoring import Tracer
-from tfxai.graphs import CALLS, OWN
+from tfxai.graphs import CALLS, OWN, registered
 from tfxai.model import (
     SEALED,
     ForwardPass,
     again,
     called_graph,
+    carries_gradient,
     has_own_gradient,
     operations_ahead,
     operations_behind,
@@ -38,7 +39,7 @@ class Rules:
     by_type: rules of nonlinear operations, products of two changing tensors included.
     linear:  rules of linear operations of a changing tensor and fixed weights, in this order.
     swapped: the same, of those whose first input is not the one that changes.
-    of_one:  rules of functions of two tensors of which one is fixed: where the first changes, and the second.
+    of_one:  rules of functions of several tensors of which one changes: where that is the first, the second, the third.
     warn:    whether to name nonlinear operations without a rule.
     effect:  what it means for the values where there is no rule, as the end of a sentence.
     """
@@ -47,7 +48,7 @@ class Rules:
     by_type: Mapping[str, Rule]
     linear: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
     swapped: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
-    of_one: Mapping[str, tuple[Rule, Rule]] = dataclasses.field(default_factory=dict)
+    of_one: Mapping[str, tuple[Rule, ...]] = dataclasses.field(default_factory=dict)
     warn: bool = False
     effect: str = "nothing is cut there"
 
@@ -55,11 +56,14 @@ class Rules:
         """The rule of an operation, with a name of its own; None where the derivative stays."""
         if op.type == "IdentityN" and wrapped_function(op) is None:
             return None
+        which = moving.only(op)
         if moving.is_linear(op):
             swapped = len(op.inputs) > 0 and not moving.holds(op.inputs[0])
             family = "swapped" if swapped else "linear"
             rule: Rule | None = getattr(self, family).get(op.type)
-        elif op.type in self.of_one and (which := moving.only(op)) is not None:
+        elif which is not None and op.type in (*PRODUCTS, *GATES) and own_gate(op) != which:
+            return None  # what the input decides, without a gradient, is no factor
+        elif which is not None and op.type in self.of_one:
             family, rule = f"of_one.{which}", self.of_one[op.type][which]
         else:
             family, rule = "by_type", self.by_type.get(op.type)
@@ -74,13 +78,14 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
     Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
     """
-    moving = Moving.of(forward.sources)
+    outputs = [t for t in tf.nest.flatten(forward.outputs) if tf.is_symbolic_tensor(t)]
+    moving = Moving.of(forward.sources, within=operations_behind(outputs))
     replaced, foreign = 0, []
     for op in operations_behind([score], differentiable=True) & moving.operations:
         found = rules.rule_of(op, moving)
         if found is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.
-            op._set_attr(OWN, tf.compat.v1.AttrValue(s=_registered(*found).encode()))
+            op._set_attr(OWN, tf.compat.v1.AttrValue(s=registered(*found).encode()))
             replaced += 1
         elif not moving.is_linear(op) and (rules.warn or op.type in SEALED or is_sealed(op)):
             foreign.append(op)
@@ -115,7 +120,7 @@ class Moving:
 
     operations: through which a gradient can come.
     tensors:    names of the points and of all that is made of them.
-    deciding:   every operation that reads one of their values, conditions included.
+    deciding:   every operation of the model that reads one of their values, conditions included.
     """
 
     operations: set[Operation]
@@ -123,11 +128,13 @@ class Moving:
     deciding: set[Operation]
 
     @classmethod
-    def of(cls, points: Sequence[Tensor]) -> Moving:
-        """What depends on these points."""
+    def of(cls, points: Sequence[Tensor], within: set[Operation] | None = None) -> Moving:
+        """What depends on these points. within: the model's operations; what picks the class comes after them."""
         ahead = operations_ahead(points, differentiable=True, values_only=True)
-        names = {tensor.name for op in ahead for tensor in op.outputs} | {point.name for point in points}
-        return cls(ahead, names, operations_ahead(points, values_only=True))
+        made = [tensor for op in ahead for tensor in op.outputs if carries_gradient(tensor)]
+        names = {tensor.name for tensor in [*made, *points]}
+        deciding = operations_ahead(points, values_only=True)
+        return cls(ahead, names, deciding if within is None else deciding & within)
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether a tensor changes with the points, in a way that a gradient follows."""
@@ -142,10 +149,11 @@ class Moving:
         """Whether the gradient of an operation is exact for steps of any size, as far as its inputs change."""
         if op.type in BATCH_NORMS:
             return not op.get_attr("is_training") and not any(map(self.holds, op.inputs[1:]))
+        decided = any(not self.holds(tensor) and tensor.op in self.deciding for tensor in op.inputs)
         if op.type in LINEAR or _is_of_moments(op):
-            return True
+            return not decided
         if op.type in PRODUCTS:
-            return sum(map(self.holds, op.inputs)) < 2
+            return sum(map(self.holds, op.inputs)) < 2 and not decided
         if op.type in ("RealDiv", "Div", "DivNoNan"):
             return not self.holds(op.inputs[1])
         if op.type in ("Select", "SelectV2"):
@@ -166,30 +174,34 @@ class Moving:
         return all(map(inside.is_linear, inside.operations & operations_behind(body.outputs, True)))
 
 
-def derivative(op: Operation, incoming: Tensor) -> Tensor:
-    """The true gradient of an operation with respect to its first input."""
+def derivative(op: Operation, incoming: Tensor, which: int = 0) -> Tensor:
+    """The true gradient of an operation with respect to one of its inputs."""
     direct = {"Relu": tf.raw_ops.ReluGrad, "Relu6": tf.raw_ops.Relu6Grad}.get(op.type)
     if direct is not None:  # the common ones without a second forward operation
         return direct(gradients=incoming, features=op.outputs[0])
-    point = tf.identity(op.inputs[0])
-    return tf.gradients(again(op, point, *op.inputs[1:]), point, grad_ys=incoming)[0]
+    point = tf.identity(op.inputs[which])
+    inputs = [point if i == which else tensor for i, tensor in enumerate(op.inputs)]
+    return tf.gradients(again(op, *inputs), point, grad_ys=incoming)[0]
 
 
-def guided(op: Operation, incoming: Tensor) -> Tensor:
+def other_spellings(rule: Callable[[Operation, Tensor, int], Tensor]) -> Mapping[str, tuple[Rule, ...]]:
+    """A rule (op, incoming, which input is let through) for ReLUs written as a maximum, a choice or a product."""
+
+    def of(which: int) -> Rule:
+        return lambda op, incoming: [
+            rule(op, incoming, which) if i == which else None for i in range(len(op.inputs))
+        ]
+
+    return dict.fromkeys(("Maximum", *GATES), tuple(of(which) for which in range(3)))
+
+
+def guided(op: Operation, incoming: Tensor, which: int = 0) -> Tensor:
     """Only what is positive goes back, and only through open gates (arXiv:1412.6806, section 3.4)."""
     # Gated by the true derivative: a ReLU6 is closed above its cap too. (And maximum is quicker than relu.)
-    return derivative(op, tf.maximum(incoming, 0))
-
-
-_REGISTERED: set[str] = set()
-
-
-def _registered(name: str, rule: Rule) -> str:
-    """The name, after TensorFlow has learnt the rule under it."""
-    if name not in _REGISTERED:
-        tf.RegisterGradient(name)(rule)
-        _REGISTERED.add(name)
-    return name
+    slope = mirrored_half(op)
+    if slope is not None:  # what came in from above was multiplied by it
+        return derivative(op, tf.where(incoming * slope > 0, incoming, tf.zeros_like(incoming)), which)
+    return derivative(op, tf.maximum(incoming, 0), which)
 
 
 # Of two factors; a kernel may be made of the input, as in a cross-correlation.
@@ -221,4 +233,4 @@ LINEAR = {
 }  # fmt: skip
 
 # Springenberg et al., 2014, section 3.4: only what is positive goes back, and only through open gates.
-GUIDED = Rules("guided_backprop", dict.fromkeys(RELU_LIKE, guided))
+GUIDED = Rules("guided_backprop", dict.fromkeys(RELU_LIKE, guided), of_one=other_spellings(guided))

@@ -16,7 +16,7 @@ from tfxai.engines.perturb import Example
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.model import Cells, ForwardPass, Grid, LayerChoice, MapPiece, TraceRecord, activation_maps
-from tfxai.support import Layer, PerInput, Tensor
+from tfxai.support import Layer, PerInput, Tensor, warn
 
 Weigh = Callable[[Tensor, Any], Tensor]
 """(activations, gradients), each (B, h, w ..., channels) -> map (B, h, w ...). A plain function of a module."""
@@ -42,7 +42,7 @@ class _WeighedMap(ScoredBody):
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method, tracer.record)
         return weighed_maps(forward, pieces, scores, self.weigh, self.gradients), targets, scores
 
 
@@ -87,9 +87,8 @@ def levels_read(forward: ForwardPass, pieces: Sequence[MapPiece], scores: Tensor
     if not levels:
         return [None] * len(pieces)
     tensors = [pieces[i].tensor for i in levels]
-    columns = (
-        tf.unstack(scores, axis=1) if scores.shape.rank == 2 else [scores]
-    )  # a sum of classes may cancel
+    # One class after the other: a sum of them may cancel.
+    columns = tf.unstack(scores, axis=1) if scores.shape.rank == 2 else [scores]
     slopes = [forward.gradients(column, of=tensors, partial=True) for column in columns]
     reads = [
         forward.kept(functools.reduce(tf.logical_or, [_moves(slope) for slope in of_one]))
@@ -110,6 +109,8 @@ def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[L
     arguments = [*example.inputs, example.targets[None].astype(np.int32)]
     function = request.traced(_ReadMaps(layer, request.method), arguments)
     record: _ReadMapsRecord = function.record
+    for message in record.warnings if example.number == 0 else ():
+        warn(message)
     maps = []
     for (raw, spread, is_read), (position, call), grid in zip(
         function(*arguments), record.calls, record.grids, strict=True
@@ -138,7 +139,7 @@ class _ReadMaps(ScoredBody):
         *inputs, target_codes = tensors
         forward = tracer.forward(inputs)
         scores, _ = tracer.scored_each(forward, target_codes)
-        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method, tracer.record)
         tracer.record.calls = [piece.call for piece in pieces]
         tracer.record.grids = [piece.grid for piece in pieces]
         is_read = levels_read(forward, pieces, scores)

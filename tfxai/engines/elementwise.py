@@ -20,14 +20,52 @@ SMOOTH = (
 # Functions of two tensors, elementwise in one of them where the other does not change.
 BINARY = ("Pow", "Maximum", "Minimum", "RealDiv", "Div", "DivNoNan", "Xdivy", "Xlogy", "Atan2")
 
+# Those that let a tensor pass where a comparison says so: elementwise if it is a comparison of the tensor itself.
+GATES = ("Mul", "MulNoNan", "Select", "SelectV2")
+_COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")
+
 # Those that are made of straight lines.
 STRAIGHT = (
-    "Relu", "Relu6", "LeakyRelu", "Abs", "Maximum", "Minimum", "Round", "Rint", "Floor", "Ceil", "Sign",
+    "Relu", "Relu6", "LeakyRelu", "Abs", "Maximum", "Minimum", "Round", "Rint", "Floor", "Ceil", "Sign", *GATES,
 )  # fmt: skip
 
 _INSIDE = {
     *RELU_LIKE, *SMOOTH, *BINARY, "Add", "AddV2", "Sub", "Mul", "Neg", "Identity", "Cast", "StopGradient",
 }  # fmt: skip
+
+
+def own_gate(op: Operation) -> int | None:
+    """Which input a gate lets pass where that itself is large or small, as in where(x > 0, x, 0); None if it is no such gate."""
+    if op.type not in GATES:
+        return None
+    is_choice = op.type.startswith("Select")
+    for which in (1, 2) if is_choice else (0, 1):
+        deciding = op.inputs[0 if is_choice else 1 - which].op
+        while deciding.type in ("Cast", "Identity"):
+            deciding = deciding.inputs[0].op
+        compared = [tensor.name for tensor in deciding.inputs] if deciding.type in _COMPARISONS else []
+        if op.inputs[which].name in compared:
+            return which
+    return None
+
+
+def mirrored_half(op: Operation) -> Tensor | None:
+    """The slope below zero of relu(x) + a relu(-x), as Keras writes its PReLU, at the second ReLU; None at any other operation."""
+    if op.type != "Relu" or op.inputs[0].op.type != "Neg":
+        return None
+    argument = op.inputs[0].op.inputs[0].name
+    for product in op.outputs[0].consumers():
+        if product.type != "Mul":
+            continue
+        halves = [
+            half.op
+            for after in product.outputs[0].consumers()
+            if after.type == "AddV2"
+            for half in after.inputs
+        ]
+        if any(half.type == "Relu" and half.inputs[0].name == argument for half in halves):
+            return next(tensor for tensor in product.inputs if tensor.name != op.outputs[0].name)
+    return None
 
 
 def wrapped_function(op: Operation) -> Callable[[Tensor], Tensor] | None:

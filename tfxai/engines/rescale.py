@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from tfxai.engines.backward import PRODUCTS, Rule
-from tfxai.engines.elementwise import BINARY, RELU_LIKE, SMOOTH, STRAIGHT, wrapped_function
+from tfxai.engines.elementwise import BINARY, GATES, RELU_LIKE, SMOOTH, STRAIGHT, wrapped_function
 from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
@@ -43,9 +43,9 @@ class Rescale:
             "SquaredDifference": self._squared_difference,
         }
 
-    def of_one(self) -> Mapping[str, tuple[Rule, Rule]]:
-        """Rules for functions of two tensors of which one does not change: where the first changes, and the second."""
-        return dict.fromkeys(BINARY, (self._of_one_of_two(0), self._of_one_of_two(1)))
+    def of_one(self) -> Mapping[str, tuple[Rule, ...]]:
+        """Rules for functions of several tensors of which one changes: where that is the first, the second, the third."""
+        return dict.fromkeys((*BINARY, *GATES), tuple(self._of_one(which) for which in range(3)))
 
     def _unary(self, op: Operation, incoming: Tensor) -> Tensor:
         passes = self.passes(op)
@@ -61,18 +61,18 @@ class Rescale:
         )
         return [None, incoming * multiplier, *(None for _ in op.inputs[2:])]
 
-    def _of_one_of_two(self, which: int) -> Rule:
+    def _of_one(self, which: int) -> Rule:
         def rule(op: Operation, incoming: Tensor) -> PerInput:
-            passes, fixed = self.passes(op), op.inputs[1 - which]
+            passes = self.passes(op)
             points = [tf.identity(each.inputs[which]) for each in passes]
             wide = [tf.broadcast_to(point, tf.shape(op.outputs[0])) for point in points]
 
             def function(x: Tensor) -> Tensor:
-                return again(op, *((x, fixed) if which == 0 else (fixed, x)))
+                return again(op, *(x if i == which else other for i, other in enumerate(op.inputs)))
 
             multiplier = self.slope(wide, [each.outputs[0] for each in passes], function, op.type in STRAIGHT)
             back = tf.gradients(wide[0], points[0], grad_ys=incoming * multiplier)[0]
-            return [back if i == which else None for i in (0, 1)]
+            return [back if i == which else None for i in range(len(op.inputs))]
 
         return rule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.graphs.apart import apart
 from tfxai.graphs.called import CALLS, Called, redone
 from tfxai.graphs.gradients import (
     AS_IT_IS,
@@ -9,11 +10,12 @@ from tfxai.graphs.gradients import (
     OWN,
     SAVED,
     changes_the_derivative,
-    differentiable_as_it_is,
+    registered,
 )
-from tfxai.graphs.inlining import data_inputs, inlined
+from tfxai.graphs.inlining import inlined
 from tfxai.graphs.library import carry_library, fresh, functions_of
 from tfxai.graphs.saved_gradients import registered_gradients
+from tfxai.graphs.stripping import strip, wait_for_nothing
 from tfxai.graphs.tensor_names import full, op_name, without_calls
 
 __all__ = [
@@ -23,16 +25,18 @@ __all__ = [
     "OWN",
     "SAVED",
     "Called",
+    "apart",
     "carry_library",
-    "data_inputs",
-    "differentiable_as_it_is",
+    "changes_the_derivative",
     "fresh",
     "full",
     "functions_of",
     "inlined",
     "op_name",
     "redone",
+    "registered",
     "registered_gradients",
-    "changes_the_derivative",
+    "strip",
+    "wait_for_nothing",
     "without_calls",
 ]

@@ -9,16 +9,13 @@ import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from tfxai.graphs.gradients import changes_the_derivative, differentiable_as_it_is
-from tfxai.graphs.inlining import CALLS, data_inputs, inlined
+from tfxai.graphs.gradients import changes_the_derivative
+from tfxai.graphs.inlining import CALLS, inlined
 from tfxai.graphs.library import carry_library, fresh
+from tfxai.graphs.stripping import data_inputs, strip, wait_for_nothing
 from tfxai.graphs.tensor_names import full, op_name
 from tfxai.support import Operation, Tensor
 
-_HINTS = (
-    "_class",
-    "_output_shapes",
-)  # colocation with nodes that are not there, shapes of batches that may differ
 _WRITING = (
     "Assign",
     "ResourceScatter",
@@ -95,7 +92,8 @@ class Called:
         # Not the placeholders, which would be left over: XLA has none.
         part.node.extend(nodes[name] for name in behind if f"{name}:0" not in given)
         for node in part.node:
-            _strip(node)
+            strip(node)
+            wait_for_nothing(node)
         carry_library(self.graph, part)
         (found,) = tf.graph_util.import_graph_def(
             fresh(part), input_map=given, return_elements=[wanted], name="laid_out"
@@ -136,7 +134,8 @@ def redone(op: Operation, which: int, tensor: Tensor, output: int) -> Tensor:
     node = graph.node.add()
     node.CopyFrom(op.node_def)
     node.name = "again"
-    _strip(node)
+    strip(node)
+    wait_for_nothing(node)
     given = {}
     for i, before in enumerate(op.inputs):
         node.input[i] = f"input_{i}"
@@ -150,12 +149,3 @@ def redone(op: Operation, which: int, tensor: Tensor, output: int) -> Tensor:
 def _here(tensor: Tensor) -> Tensor:
     # A tensor from outside of a loop is captured by operations alone, not by an import.
     return tf.identity(tensor) if tensor.graph is not tf.compat.v1.get_default_graph() else tensor
-
-
-def _strip(node: NodeDef) -> None:
-    """Takes away what only held where the operation was: its device, hints, a registered gradient, what ran before."""
-    node.device = ""
-    for hint in _HINTS:
-        node.attr.pop(hint, None)
-    differentiable_as_it_is(node)
-    del node.input[len(data_inputs(node)) :]

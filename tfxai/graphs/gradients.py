@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -14,17 +15,26 @@ CAPTURED = "_tfxai_captured"  # the attribute that tells how many tensors a save
 SAVED = b"tfxai.saved."  # what the names begin with of those that a SavedModel keeps
 
 
+_REGISTERED: set[str] = set()
+
+
+def registered(name: str, rule: Callable[..., Any]) -> str:
+    """The name of a gradient, after TensorFlow has learnt the rule under it: it takes a name only once in a process."""
+    if name not in _REGISTERED:
+        tf.RegisterGradient(name)(rule)
+        _REGISTERED.add(name)
+    return name
+
+
 def differentiable_as_it_is(node: NodeDef) -> None:
     """Takes away the gradient that its maker registered, if nothing but its name is left.
 
     The wrapper of such a function (silu ...) hands on the result and the argument: going back by the first is exact.
     """
-    if node.op == "IdentityN" and OWN in node.attr and node.attr[OWN].s.startswith(SAVED):
-        return
-    if node.op == "IdentityN" and OWN in node.attr:
-        node.attr[OWN].s = AS_IT_IS.encode()
-    else:
+    if node.op != "IdentityN" or OWN not in node.attr:
         node.attr.pop(OWN, None)
+    elif not node.attr[OWN].s.startswith(SAVED):
+        node.attr[OWN].s = AS_IT_IS.encode()
 
 
 # The gradient of an IdentityN without a mark: each result's goes back into the function that it wraps.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 
 import tensorflow as tf
 from tensorflow.core.framework.function_pb2 import FunctionDef
@@ -11,6 +11,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import function_def_to_graph
 
 from tfxai.graphs.saved_gradients import SavedGradient
+from tfxai.graphs.stripping import data_inputs
 from tfxai.graphs.tensor_names import full, op_name
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -101,13 +102,11 @@ class _Inliner:
     def _seen_from(self, prefix: str, tensor: str) -> str | None:
         """A tensor of the body with this prefix, or of the bodies that it is called in; None if it is in none of them."""
         while True:
-            arguments = self.given.get(prefix)  # None: a scope of names between two bodies
-            if arguments is not None and tensor in arguments:
-                return arguments[tensor]
-            if arguments is not None and (
-                op_name(prefix + tensor) in self.nodes or prefix + tensor in self.moved
-            ):
-                return prefix + tensor
+            if prefix in self.given:  # no scope of names between two bodies
+                if tensor in self.given[prefix]:
+                    return self.given[prefix][tensor]
+                if op_name(prefix + tensor) in self.nodes or prefix + tensor in self.moved:
+                    return prefix + tensor
             if not prefix:
                 return None
             prefix = prefix[: prefix.rstrip("/").rfind("/") + 1]
@@ -117,8 +116,3 @@ class _Inliner:
         while tensor in self.moved:
             tensor = full(self.moved[tensor])
         return tensor
-
-
-def data_inputs(node: NodeDef) -> Sequence[str]:
-    """The tensors that a node reads; after them comes what must have run before."""
-    return [name for name in node.input if not name.startswith("^")]

@@ -16,10 +16,9 @@ import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import ops as framework
 
-from tfxai.graphs.gradients import CAPTURED, OWN, SAVED
+from tfxai.graphs.gradients import CAPTURED, OWN, SAVED, registered
+from tfxai.graphs.stripping import wait_for_nothing
 from tfxai.support import Operation, PerInput, Tensor
-
-_REGISTERED: set[str] = set()
 
 
 def registered_gradients() -> set[str]:
@@ -52,10 +51,7 @@ class SavedGradient:
 
     def set_on(self, node: NodeDef, captured: list[str]) -> None:
         """Gives the wrapper the captured tensors, by the names that they have now, and a gradient that reads them."""
-        name = (SAVED + node.attr[OWN].s).decode()
-        if name not in _REGISTERED:
-            tf.RegisterGradient(name)(self._back)
-            _REGISTERED.add(name)
+        name = registered((SAVED + node.attr[OWN].s).decode(), self._back)
         node.attr[OWN].s = name.encode()
         node.input.extend(captured)
         types = [tensor.dtype.as_datatype_enum for tensor in self.function.captured_inputs]
@@ -74,9 +70,7 @@ class SavedGradient:
         results = tf.nest.flatten(graph.structured_outputs)
         definition = graph.as_graph_def()
         for node in definition.node:  # what it waits for is the placeholders
-            kept = [name for name in node.input if not name.startswith("^")]
-            del node.input[:]
-            node.input.extend(kept)
+            wait_for_nothing(node)
         found = iter(
             tf.graph_util.import_graph_def(
                 definition,

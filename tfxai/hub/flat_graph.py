@@ -16,17 +16,16 @@ from tfxai.graphs import (
     SAVED,
     carry_library,
     changes_the_derivative,
-    data_inputs,
-    differentiable_as_it_is,
     full,
     inlined,
     op_name,
+    strip,
+    wait_for_nothing,
     without_calls,
 )
 from tfxai.support import warn
 
 REFERENCES = ("VariableV2", "Variable")  # variables that are operations of their graph
-_HINTS = ("_class", "_output_shapes")  # colocation with nodes that may go, shapes of batches that may differ
 _PASSING = ("Identity", "Enter")
 # What reads a variable through its handle, and the operation that does the same to its value.
 _READS = {"ResourceGather": "GatherV2", "ResourceGatherNd": "GatherNd", "VariableShape": "Shape"}
@@ -144,12 +143,9 @@ def _strip(nodes: Mapping[str, NodeDef]) -> None:
     """
     conditional = any(node.op == "Switch" for node in nodes.values())
     for node in nodes.values():
-        node.device = ""
-        for hint in _HINTS:
-            node.attr.pop(hint, None)
-        differentiable_as_it_is(node)
+        strip(node)
         if not conditional:
-            del node.input[len(data_inputs(node)) :]
+            wait_for_nothing(node)
 
 
 def _read_values(

@@ -18,6 +18,8 @@ from tfxai.engines import (
     ScoredBody,
     Tracer,
     gradients,
+    mirrored_half,
+    other_spellings,
     per_token,
     run_in_batches,
 )
@@ -28,8 +30,8 @@ from tfxai.support import Operation, Tensor
 class GuidedBackprop(Method):
     """Which fine structures excite the units that lead to the score?
 
-    The gradient, but at every ReLU (also ReLU6, leaky ReLU, ELU, SELU) only its positive part goes on, and only
-    where the unit is open. Sharp pictures that depend little on the upper layers (arXiv:1810.03292): not a measure
+    The gradient, but at every ReLU (also ReLU6, leaky ReLU, PReLU, ELU, SELU, and written as a maximum or a choice)
+    only its positive part goes on, and only where the unit is open. Sharp pictures that depend little on the upper layers (arXiv:1810.03292): not a measure
     of importance. Warns if the model has nothing to guide. Cost: as Gradient.
 
     Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2014. arXiv:1412.6806, section 3.4
@@ -53,12 +55,16 @@ class Deconvnet(Method):
         return Attribution(*run_in_batches(request, _ByRules(DECONVNET, request.method)))
 
 
-def rectified(op: Operation, incoming: Tensor) -> Tensor:
+def rectified(op: Operation, incoming: Tensor, which: int = 0) -> Tensor:
     """Only what is positive goes back, through closed gates, too (arXiv:1311.2901, section 2.1)."""
-    return tf.nn.relu(incoming)
+    if mirrored_half(op) is not None:  # the other half hands on all that is positive
+        return tf.zeros_like(incoming)
+    point = tf.identity(op.inputs[which])
+    wide = tf.broadcast_to(point, tf.shape(incoming)) if op.type == "Maximum" else point
+    return tf.gradients(wide, point, grad_ys=tf.nn.relu(incoming))[0]
 
 
-DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified))
+DECONVNET = Rules("deconvnet", dict.fromkeys(RELU_LIKE, rectified), of_one=other_spellings(rectified))
 
 
 @dataclasses.dataclass(frozen=True)

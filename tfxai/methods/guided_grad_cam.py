@@ -53,7 +53,7 @@ class _Product(ScoredBody):
     def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
         forward = tracer.forward(inputs)
         scores, targets = tracer.scored(forward, target_codes)
-        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method)
+        pieces = activation_maps(tracer.network, forward, scores, self.layer, self.method, tracer.record)
         # First the true gradients: the guided rules stay on the operations once they are set.
         coarse = weighed_maps(forward, pieces, scores, grad_cam)
         fine = gradients(tracer, forward, scores, GUIDED, self.method)

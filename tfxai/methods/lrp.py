@@ -193,12 +193,12 @@ def _belongs(op: Operation, tensor: Tensor) -> bool:
 def _is_per_channel(op: Operation, tensor: Tensor) -> bool:
     others = [other for other in op.inputs if other.name != tensor.name]
     return bool(others) and all(
-        other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) and _is_fixed(other)
+        other.shape.is_fully_defined() and all(n == 1 for n in other.shape[:-1]) and _is_of_weights(other)
         for other in others
     )
 
 
-def _is_fixed(tensor: Tensor) -> bool:
+def _is_of_weights(tensor: Tensor) -> bool:
     """Whether a tensor is a weight, or made of weights, and not of the inputs: one example has few numbers, too."""
     captured = {each.op.name for each in getattr(tensor.graph, "internal_captures", ())}
     behind = operations_behind([tensor])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tfxai.axes import wrapped
+from tfxai.axes import with_axes
 from tfxai.baselines import Baseline
 from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
 from tfxai.metrics.result import MetricResult, metric_result
@@ -107,7 +107,7 @@ def rows_of(
     key, heat = checked_heat(explanation, input)
     lead = explanation.targets.shape
     targets_each = int(np.prod(lead[1:]))
-    inputs = wrapped(_repeated(explanation.inputs, targets_each), explanation.axes)
+    inputs = with_axes(_repeated(explanation.inputs, targets_each), explanation.axes)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
     network = Network(model, inputs, Needs(gradients=False), "A metric")
     request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)

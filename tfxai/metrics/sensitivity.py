@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.axes import wrapped
+from tfxai.axes import with_axes
 from tfxai.inputs import pack
 from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
@@ -64,7 +64,7 @@ def max_sensitivity(
         for sample in range(samples):
             step = np.random.default_rng([seed, sample]).uniform(-1, 1, (1, *still.shape[1:]))
             arrays[position] = (still + width * step).astype(np.float32)
-            inputs = wrapped(pack(first.inputs, arrays), first.axes)
+            inputs = with_axes(pack(first.inputs, arrays), first.axes)
             again = method(model, inputs, classes, batch_size=batch_size, **call)
             moved = np.linalg.norm(_flat_values(again, input, len(heat)) - values, axis=1)
             worst = np.maximum(worst, moved)

@@ -10,7 +10,14 @@ from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.lookups import Embedded
 from tfxai.model.maps import LayerChoice, MapPiece, activation_maps, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place
-from tfxai.model.operations import SEALED, again, called_graph, operations_ahead, operations_behind
+from tfxai.model.operations import (
+    SEALED,
+    again,
+    called_graph,
+    carries_gradient,
+    operations_ahead,
+    operations_behind,
+)
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
 from tfxai.model.traced import thawed
@@ -39,6 +46,7 @@ __all__ = [
     "again",
     "build",
     "called_graph",
+    "carries_gradient",
     "chosen_layers",
     "first_tensor",
     "has_own_gradient",

@@ -14,7 +14,6 @@ ENDING = {
     "Sigmoid", "Softmax", "Squeeze", "ExpandDims", "Transpose", "DepthToSpace", "ConcatV2", "Pack", "Tile",
 }  # fmt: skip
 
-
 # What an answer is made by, before it is turned, resized or normalised; features come out of nonlinearities, norms, sums.
 WEIGHING = {
     "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",

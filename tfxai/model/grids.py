@@ -45,6 +45,7 @@ class Grid:
     edges: for each axis between the first and the last, before the reshape: how many entries of something else lie in front
            and behind.
     fixed: (axis of the space, place) of what the whole tensor belongs to, such as a frame.
+    guessed: only the number of axes tells, since what the model does on the way is not known.
     """
 
     which: int
@@ -54,6 +55,7 @@ class Grid:
     sizes: tuple[int, ...] | None = None
     edges: tuple[tuple[int, int], ...] = ()
     fixed: tuple[tuple[int, int], ...] = ()
+    guessed: bool = False
 
     @property
     def extra(self) -> int:

@@ -18,6 +18,7 @@ from tfxai.model.layer_call import LayerCall
 from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.model.own_gradients import has_own_gradient
+from tfxai.model.tracing import TraceRecord
 from tfxai.support import Layer, Operation, Structure, Tensor
 
 # Not as text, and a number before a name: settings on the command line are read by these types.
@@ -50,12 +51,19 @@ class MapPiece:
 
 
 def activation_maps(
-    network: Network, forward: ForwardPass, score: Tensor, layer: LayerChoice, method: str
+    network: Network,
+    forward: ForwardPass,
+    score: Tensor,
+    layer: LayerChoice,
+    method: str,
+    record: TraceRecord,
 ) -> list[MapPiece]:
     """Inside a trace: the named layer's maps, or those of the last spatial layers that the score depends on.
 
     A layer that is called several times (twins, frames, levels of a pyramid) has maps of each call that does not lie
     behind another, and a call that sees several inputs has some for each.
+
+    record: gets a warning if where the maps lie is only guessed.
 
     Raises ValueError, with the layers that there are, if the layer does not exist or has no spatial maps.
     """
@@ -79,6 +87,12 @@ def activation_maps(
         raise ValueError(
             f"Layer {call.path!r} puts out {tuple(first_tensor(call.output).shape)}, {_why_not(network, forward, call)}. "
             f"{method} can read: {_listed(forward, lambda t: bool(grids_of(network, forward, t)))}."
+        )
+    if guessed := sorted({piece.path for piece in pieces if piece.grid.guessed}):
+        record.warnings.append(
+            f"{method}: between the input and layer {', '.join(guessed)} lies an operation of which it is not known what it "
+            "does to places, and which has no gradient that tells. Its maps are laid over the input as they are; if the model "
+            "turns, cuts or moves something there, they lie wrong. A layer before it, as layer=NAME, is sure."
         )
     if network.is_any_size:  # of a smaller input maps may be a single point, which another layer is read for
         for piece in pieces:
@@ -194,21 +208,17 @@ def grids_of(network: Network, forward: ForwardPass, tensor: Tensor) -> list[Gri
         if layout is None or array.dtype == object:
             continue
         space = forward.space(which)
-        grid = (
-            _guessed_grid(which, tensor, space)
-            if layout.dims is None and tensor.shape[0] == forward.fed[which].shape[0]
-            else None
-            if layout.dims is None
-            else grid_of_layout(which, layout, list(shape), space)
-        )
-        guessed = layout.dims is None
-        if (
-            grid is not None
-            and network.is_any_size
-            and (guessed or any(cells.along is not None for cells in grid.cells))
-        ):
+        if layout.dims is not None:
+            grid = grid_of_layout(which, layout, list(shape), space)
+        elif shape[0] == forward.fed[which].shape[0]:
+            grid = _guessed_grid(which, tensor, space)
+        else:
+            grid = None  # its first axis does not count the examples
+        if grid is None:
+            continue
+        if network.is_any_size and (grid.guessed or any(cells.along is not None for cells in grid.cells)):
             raise ValueError("Where these maps lie depends on the sizes of the inputs.")
-        grids += [] if grid is None else [grid]
+        grids.append(grid)
     return grids
 
 
@@ -217,7 +227,7 @@ def _guessed_grid(which: int, tensor: Tensor, space: Sequence[int | None]) -> Gr
     sides = list(tensor.shape[1:-1])
     if len(sides) == len(space) and space and any(n is None or n > 1 for n in sides):
         cells = tuple(Cells(i, n) for i, n in enumerate(sides))
-        return Grid(which, cells, tuple(space), tuple(range(len(sides))))
+        return Grid(which, cells, tuple(space), tuple(range(len(sides))), guessed=True)
     if len(space) == 2 and len(sides) == 1 and sides[0] is not None and None not in space:
         return _guessed_grid_of_tokens(which, sides[0], *(n or 1 for n in space))
     return None
@@ -231,7 +241,7 @@ def _guessed_grid_of_tokens(which: int, tokens: int, height: int, width: int) ->
         if rows * columns == tokens - extra > 1 and rows * width == columns * height:
             cells = (Cells(0, rows), Cells(1, columns))
             edges = ((extra, 0),) if extra else ()
-            return Grid(which, cells, (height, width), (0, 1), (rows, columns), edges)
+            return Grid(which, cells, (height, width), (0, 1), (rows, columns), edges, guessed=True)
     return None
 
 

@@ -8,19 +8,17 @@ tensor lies so; if they do not, its cells have no place.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.core.framework.graph_pb2 import GraphDef
 
-from tfxai.graphs import carry_library, fresh
+from tfxai.graphs import apart
 from tfxai.model.layouts import Along, Dim, Layout
 from tfxai.model.operations import OF_SHAPE
-from tfxai.support import Operation, Tensor
+from tfxai.support import Tensor
 
 LOOKS = 7  # cells along each axis
 ROWS = 2
@@ -91,12 +89,8 @@ def _sight(
     total = sum(slope.sum() for slope in slopes)
     own = [slope[0] for slope in slopes]
     inside = sum(slope.sum() for slope in own)
-    if not np.isfinite(total) or inside <= 1e-12:
-        return (
-            None
-            if not np.isfinite(total) or total <= 1e-12
-            else _Sight(place, np.full(len(axes), np.nan), 1.0)
-        )
+    if not np.isfinite(total) or total <= 1e-12:
+        return None
     moments, masses = np.zeros(len(axes)), np.zeros(len(axes))
     for slope, layout in zip(own, layouts, strict=True):
         where = _coordinates(layout, slope.shape)
@@ -183,13 +177,11 @@ def _sources(tensor: Tensor, layouts: Mapping[str, Layout]) -> list[Tensor]:
 
 
 def _places(shape: Sequence[int]) -> list[tuple[int, ...]]:
-    """Cells to look from: along each axis with the others held, at two places, and some anywhere."""
+    """Cells to look from: evenly spread along each axis, twice, and anywhere on the others."""
     generator = np.random.default_rng(0)
     places = []
     for axis, size in enumerate(shape):
-        for _, index in itertools.product(
-            range(2), np.unique(np.linspace(0, size - 1, LOOKS).round()).astype(int)
-        ):
+        for index in [*np.linspace(0, size - 1, LOOKS).round().astype(int)] * 2:
             place = [int(generator.integers(n)) for n in shape]
             place[axis] = int(index)
             places.append(tuple(place))
@@ -197,13 +189,11 @@ def _places(shape: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 class _Looking:
-    """The part of a graph from some tensors to another, which runs apart: called with a cell of the first row, it gives the size
-    of its gradient with respect to each source (rows, ...).
-    """
+    """What a cell sees: called with one of the first row, it gives the size of its gradient at each source (rows, ...)."""
 
     def __init__(self, tensor: Tensor, sources: Sequence[Tensor]) -> None:
         self._tensor, self._sources = tensor, sources
-        self._given, self._part = _part_of(tensor, {source.name for source in sources})
+        self._given, self._part = apart(tensor, {source.name for source in sources}, ROWS)
         self.rows = next((source.shape[0] for source in sources if source.shape[0] is not None), ROWS)
         generator = np.random.default_rng(1)
         shapes = [[self.rows, *source.shape[1:]] for source in sources]
@@ -249,45 +239,3 @@ class _Looking:
             tf.zeros_like(value) if gradient is None else tf.abs(tf.convert_to_tensor(gradient))
             for gradient, value in zip(gradients, values, strict=True)
         ]
-
-
-def _part_of(tensor: Tensor, sources: set[str]) -> tuple[dict[str, Tensor], GraphDef]:
-    """What stands between tensors of a graph, and the values of what it takes in beside the sources.
-
-    Raises ValueError if it takes something in from a graph around it, whose value is not known.
-    """
-    operations = _between(tensor, sources)
-    part = tf.compat.v1.GraphDef(versions=tensor.graph.graph_def_versions)
-    for op in operations.values():
-        node = part.node.add()
-        node.CopyFrom(op.node_def)
-        kept = [name for name in node.input if not name.startswith("^")]
-        del node.input[:]
-        node.input.extend(kept)
-    carry_library(tensor.graph.as_graph_def(), part)
-    captured = {inner.op.name: outer for outer, inner in getattr(tensor.graph, "captures", ())}
-    given: dict[str, Tensor] = {}
-    for op in operations.values():
-        if op.type == "Placeholder":
-            with tf.init_scope():
-                zeros = (
-                    None
-                    if op.name in captured
-                    else tf.zeros([n or ROWS for n in op.outputs[0].shape], op.outputs[0].dtype)
-                )
-            given[op.outputs[0].name] = captured.get(op.name, zeros)
-    if any(not hasattr(value, "numpy") for value in given.values()):
-        raise ValueError("What stands between belongs to a graph around this one.")
-    return given, fresh(part)
-
-
-def _between(tensor: Tensor, sources: set[str]) -> dict[str, Operation]:
-    """What a tensor is computed from, up to the sources, by name."""
-    operations: dict[str, Operation] = {}
-    waiting = [tensor]
-    while waiting:
-        each = waiting.pop()
-        if each.op.name not in operations:
-            operations[each.op.name] = each.op
-            waiting += [before for before in each.op.inputs if before.name not in sources]
-    return operations

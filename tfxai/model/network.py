@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.axes import unwrapped, wrapped
+from tfxai.axes import with_axes, without_axes
 from tfxai.inputs import flatten, in_order, pack, skeleton
 from tfxai.model.adapter import Constants, ModelOutput
 from tfxai.model.at_rest import at_rest, drawing
@@ -86,7 +86,7 @@ class Network(Tracing):
                 "tfxai.hub."
             )
         self._cache = cache_of(model)
-        inputs, told = unwrapped(inputs)
+        inputs, told = without_axes(inputs)
         given = taken(model, inputs, adapter, self._cache, needs.gradients)
         self.structure = inputs = given.structure
         self.arrays, self.frame, self.adapter = given.arrays, given.frame, given.adapter
@@ -161,7 +161,7 @@ class Network(Tracing):
 
     def with_axes(self, inputs: Inputs) -> Inputs:
         """Other inputs of the same structure, read in the same axes."""
-        return wrapped(inputs, self.axes)
+        return with_axes(inputs, self.axes)
 
     def as_given(self, which: int, values: NDArray) -> NDArray:
         """Values (rows, ...) of an input in the shape that it was given in.

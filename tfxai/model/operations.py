@@ -57,7 +57,7 @@ def operations_ahead(
         op = waiting.pop()
         if op not in operations and not (values_only and op.type in OF_SHAPE):
             operations.add(op)
-            outputs = [tensor for tensor in op.outputs if not differentiable or _carries_gradient(tensor)]
+            outputs = [tensor for tensor in op.outputs if not differentiable or carries_gradient(tensor)]
             waiting += [consumer for tensor in outputs for consumer in tensor.consumers()]
     return operations
 
@@ -67,10 +67,11 @@ def differentiable_inputs(op: Operation) -> list[Tensor]:
     if op.type in BARRIERS:
         return []
     inputs = arguments_of(op) if has_own_gradient(op) else op.inputs
-    return [tensor for tensor in inputs if _carries_gradient(tensor)]
+    return [tensor for tensor in inputs if carries_gradient(tensor)]
 
 
-def _carries_gradient(tensor: Tensor) -> bool:
+def carries_gradient(tensor: Tensor) -> bool:
+    """Whether a gradient can go back to a tensor, by its type."""
     # Variants are the lists that loops of RNNs fill.
     return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant
 
