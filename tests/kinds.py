@@ -116,8 +116,13 @@ class Kind:
     def logits(self, points: list[Any], relu: Relu = tf.nn.relu) -> Any:
         return tf.cast(self.head(self.features(points, relu), points, relu), tf.float32)
 
+    @functools.cached_property
+    def outcome(self) -> np.ndarray:
+        """Logits (N, C) of the inputs as they are; computed once, since nearly every test compares with them."""
+        return self.logits(self.at()).numpy()
+
     def predicted(self) -> np.ndarray:
-        return np.argmax(self.logits(self.at()).numpy(), axis=1)
+        return np.argmax(self.outcome, axis=1)
 
     @functools.cached_property
     def asked(self) -> dict[str, Any]:

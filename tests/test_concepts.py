@@ -467,12 +467,12 @@ def test_a_model_of_two_inputs() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"classifier": "tree"}, "logistic, sgd, svm, mean_difference"),
-        ({"correction": "none at all"}, "holm, bonferroni"),
-        ({"random_runs": 1}, "random_runs=1.*2 or more"),
+        ({"classifier": "tree"}, '"logistic", "sgd", "svm" or "mean_difference"'),
+        ({"correction": "none at all"}, '"holm", "bonferroni"'),
+        ({"random_runs": 1}, "random_runs is 1.*2 or more"),
         ({"alpha": 5}, "between 0 and 1"),
         ({"layers": []}, "name one layer"),
-        ({"against": "everything"}, "random, concepts"),
+        ({"against": "everything"}, '"random" or "concepts"'),
     ],
 )
 def test_wrong_settings(settings: Any, message: str) -> None:
@@ -586,7 +586,7 @@ def test_wrong_calls(net: Any, sets: Any, tmp_path: Path) -> None:
     call("same name", given={1: sets["red"], "1": sets["red"]})
     with pytest.raises(ValueError, match="name one layer or more in a list"):
         tfxai.TCAV({"colours", "deeper"})
-    with pytest.raises(ValueError, match="cache_dir=3"):
+    with pytest.raises(ValueError, match="cache_dir is 3"):
         tfxai.TCAV("deeper", cache_dir=3)
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be made a folder"):

@@ -493,5 +493,5 @@ def test_a_mask_of_one_sigmoid_channel(sealed: bool) -> None:
 
 def test_a_unit_that_is_none_is_refused_before_any_work() -> None:
     for build in (lambda: scores.region(MASK, unit="logits"), lambda: scores.box((0, 0, 1, 1), unit="p")):
-        with pytest.raises(ValueError, match='give "logit", "probability" or "output"'):
+        with pytest.raises(ValueError, match='Give "logit", "probability" or "output"'):
             build()

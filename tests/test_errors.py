@@ -205,9 +205,9 @@ TARGETS: dict[str, Wrong] = {
     "floats": (lambda m: GRADIENT(m.rows, ROWS, np.ones(2, np.float32)), "float32", "ints"),
     "booleans": (lambda m: GRADIENT(m.rows, ROWS, [True, False]), "bool", "ints"),
     "a class name": (lambda m: GRADIENT(m.rows, ROWS, "cat"), "targets has type", "int"),
-    "top 0": (lambda m: tfxai.top(0), "top(0)", "1 or more"),
-    "top -1": (lambda m: tfxai.top(-1), "top(-1)", "1 or more"),
-    "top 1.5": (lambda m: tfxai.top(1.5), "top(1.5)", "number of classes"),
+    "top 0": (lambda m: tfxai.top(0), "k is 0", "1 or more"),
+    "top -1": (lambda m: tfxai.top(-1), "k is -1", "1 or more"),
+    "top 1.5": (lambda m: tfxai.top(1.5), "k is 1.5", "whole number"),
     "top of too many": (lambda m: GRADIENT(m.classifier, IMAGES, tfxai.top(5)), "top(5)", "more", "(4)"),
     "the two best of one linear unit": (lambda m: GRADIENT(m.unit, ROWS, tfxai.top(2)), "top(2)", "(1)"),
 }  # fmt: skip
@@ -220,8 +220,8 @@ def wide(outputs: Any, targets: Any) -> Any:
 SCORES: dict[str, Wrong] = {
     "an unknown score": (lambda m: GRADIENT(m.rows, ROWS, score="logits"), "'logits'", '"logit"', "callable"),
     "an empty score": (lambda m: GRADIENT(m.rows, ROWS, score=""), "''", '"logit"'),
-    "a number as score": (lambda m: GRADIENT(m.rows, ROWS, score=3), "int", "callable"),
-    "zero as score": (lambda m: GRADIENT(m.rows, ROWS, score=0), "int", "callable"),
+    "a number as score": (lambda m: GRADIENT(m.rows, ROWS, score=3), "score is 3", "function"),
+    "zero as score": (lambda m: GRADIENT(m.rows, ROWS, score=0), "score is 0", "function"),
     "a score of all classes":
         (lambda m: GRADIENT(m.rows, ROWS, score=wide), "wide", "(None, 2)", "float tensor (N,)"),
     "a score that is one number for all":
@@ -451,15 +451,15 @@ SETTINGS: dict[str, Wrong] = {
     "more than all values": (lambda: tfxai.GuidedIG(fraction=1.1), "fraction is 1.1", "up to 1"),
     "a negative distance": (lambda: tfxai.GuidedIG(max_distance=-0.1), "max_distance is -0.1", "0 to 1"),
     "a distance beyond the path": (lambda: tfxai.GuidedIG(max_distance=2), "max_distance is 2", "0 to 1"),
-    "regions in no steps": (lambda: tfxai.XRAI(steps=0), "steps=0", "1 or more"),
-    "regions without pixels": (lambda: tfxai.XRAI(min_size=0), "min_size=0", "1 or more"),
-    "regions that add nothing": (lambda: tfxai.XRAI(smallest_gain=0), "smallest_gain=0", "1 or more"),
+    "regions in no steps": (lambda: tfxai.XRAI(steps=0), "steps is 0", "1 or more"),
+    "regions without pixels": (lambda: tfxai.XRAI(min_size=0), "min_size is 0", "1 or more"),
+    "regions that add nothing": (lambda: tfxai.XRAI(smallest_gain=0), "smallest_gain is 0", "1 or more"),
     "an unknown LRP rule": (lambda: tfxai.LRP(rule="gamma"), "'gamma'", "epsilon", "alpha_beta", "composite"),
     "LRP without epsilon": (lambda: tfxai.LRP(epsilon=0), "epsilon is 0", "above 0"),
     "LRP with a negative epsilon": (lambda: tfxai.LRP(epsilon=-1e-6), "epsilon is -1e-06", "above 0"),
     "LRP that loses relevance": (lambda: tfxai.LRP(alpha=1, beta=1), "alpha 1", "beta 1", "alpha - beta = 1"),
-    "LRP with a negative beta": (lambda: tfxai.LRP(alpha=0.5, beta=-0.5), "beta -0.5", "beta >= 0"),
-    "LRP with NaN as alpha": (lambda: tfxai.LRP(alpha=NAN), "alpha nan"),
+    "LRP with a negative beta": (lambda: tfxai.LRP(alpha=0.5, beta=-0.5), "alpha is 0.5", "1 or more"),
+    "LRP with NaN as alpha": (lambda: tfxai.LRP(alpha=NAN), "alpha is nan"),
 }  # fmt: skip
 
 
@@ -509,7 +509,7 @@ SMALL_MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: tfxai.RISE(keep="half"),
         "keep is .half.. Give a probability between 0 and 1",
     ),
-    "a negative seed": (lambda: tfxai.LIME(seed=-1), "seed is -1. Give a whole number, 0 or more"),
+    "a negative seed": (lambda: tfxai.LIME(seed=-1), "seed is -1. Give a whole number from 0"),
     "a text for a width": (lambda: tfxai.LIME(width="0.25"), "Give a number above 0"),
     "a text for noise": (lambda: tfxai.SmoothGrad(noise="much"), "noise is .much.. Give a fraction"),
     "a colour for words": (lambda: tfxai.LIME(hide=3)(BY_WORDS, TEXTS), "hide=...\\) is not for texts"),

@@ -94,26 +94,6 @@ def test_weights_and_random_state_stay_as_they_are() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-FOR_XLA = {
-    "occlusion": tfxai.Occlusion(window=5, stride=3),
-    "rise": tfxai.RISE(samples=50),
-    "lime": tfxai.LIME(samples=50, segments=9),
-    "kernel_shap": tfxai.KernelSHAP(samples=50, segments=9),
-    "partition_shap": tfxai.PartitionSHAP(evals=50),
-    "partition_shap_inpaint": tfxai.PartitionSHAP(evals=50, masker="inpaint"),
-    "score_cam": tfxai.ScoreCAM(),
-    "ablation_cam": tfxai.AblationCAM(),
-}
-
-
-@every(len(FOR_XLA), name=FOR_XLA)
-def test_xla_gives_the_same_values(name: str) -> None:
-    model, method = small(), FOR_XLA[name]
-    plain, compiled = method(model, X), method(model, X, jit_compile=True, batch_size=8)
-    largest = np.abs(plain.values).max()
-    np.testing.assert_allclose(compiled.values, plain.values, atol=1e-4 * largest)
-
-
 @every(4, 1, batch_size=("1", "3", "7", "64"))
 def test_the_batch_size_changes_nothing(batch_size: str) -> None:
     model = small()

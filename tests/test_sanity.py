@@ -580,7 +580,7 @@ def test_wrong_calls_are_told(net, tmp_path: Path) -> None:
         ("seed is -1", lambda: run(gradient, net, X, seed=-1)),
         ("samples is 'a'", lambda: sanity.smooth(gradient, net, X, samples="a")),
         ("bins is 0", lambda: sanity.efficient(gradient, net, X, bins=0)),
-        ("build is a function", lambda: sanity.randomize_labels(None, gradient, X, [0, 1, 0])),
+        ("build is None. Give a function", lambda: sanity.randomize_labels(None, gradient, X, [0, 1, 0])),
         ("gave a int", lambda: run(lambda model, inputs, targets: 3, net, X)),
     ]
     before = bits(net)

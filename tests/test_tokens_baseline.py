@@ -190,7 +190,7 @@ def normalised(mask_zero: bool) -> keras.Model:
 @pytest.mark.skipif(not hasattr(L, "RMSNormalization"), reason="this Keras has no RMSNorm")
 @pytest.mark.parametrize(
     "method",
-    [tfxai.IntegratedGradients(), pytest.param(tfxai.GuidedIG(steps=100), marks=pytest.mark.slow)],
+    [tfxai.IntegratedGradients(steps=20), pytest.param(tfxai.GuidedIG(steps=100), marks=pytest.mark.slow)],
     ids=("integrated", "guided"),
 )
 def test_an_rms_norm_from_vectors_of_zeros_is_told(method: Any) -> None:

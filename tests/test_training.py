@@ -82,9 +82,7 @@ class Traces(keras.callbacks.Callback):
 
 METHODS = {
     "grad_cam": tfxai.GradCAM(),
-    "integrated_gradients": tfxai.IntegratedGradients(steps=5),
     "rise": tfxai.RISE(samples=600),  # so many passes that weights would be written into the trace
-    "lime": tfxai.LIME(samples=50, segments=6, segmenter="grid"),
     "my_own": lambda model, inputs, targets: tfxai.Gradient()(model, inputs, targets),
 }
 
@@ -159,7 +157,7 @@ def test_numbers_are_those_of_the_files(watched):
         )
         assert history[f"{name}_hits"][-1] == tfxai.metrics.pointing_game(last, BOXES).mean
         assert len(history[f"{name}_drift"]) == 3
-    assert sum(history[f"{name}_drift"][0] > 1e-3 for name in METHODS) >= 4  # the maps did change
+    assert sum(history[f"{name}_drift"][0] > 1e-3 for name in METHODS) >= 2  # the maps did change
 
 
 def test_tensorboard_reads_the_same(watched):
@@ -497,7 +495,7 @@ def test_mistakes_are_told_before_the_first_epoch(spoilt, settings, message, tmp
         ({"every": 0}, "every is 0"),
         ({"every": 1.5}, "every is 1.5"),
         ({"batch_size": -1}, "batch_size is -1"),
-        ({"log_dir": 3}, "log_dir is a int"),
+        ({"log_dir": 3}, "log_dir is 3"),
         ({"methods": []}, "methods is empty"),
         ({"methods": tfxai.Gradient}, "Gradient()"),
         ({"methods": {"a/b": tfxai.Gradient()}, "directory": "maps"}, "name of a folder"),

@@ -99,7 +99,7 @@ UNKNOWN_WAYS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@every(2, name=UNKNOWN_WAYS)
+@every(3, name=UNKNOWN_WAYS)
 def test_the_hottest_place_is_hot_behind_what_no_rule_knows(name: str) -> None:
     model = keras.Sequential(
         [keras.Input((9, 10, 1)), *UNKNOWN_WAYS[name], L.GlobalAveragePooling2D(), dense()]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import gaussian
+
+from tfxai.support import Count, Seed, checked, number
 
 Baseline: TypeAlias = Any
 """A number, an array that broadcasts to the inputs, or a function inputs -> inputs; a list or dict for several inputs."""
@@ -21,15 +23,19 @@ Baseline: TypeAlias = Any
 Function: TypeAlias = Callable[[NDArray], NDArray]
 """inputs (N, ...) -> an array of their shape and type."""
 
+Finite = Annotated[float, number()]
+Sigma = Annotated[float, number(above=0, most=1e4, noun="a width in pixels")]
 
-def blur(sigma: float = 10.0, size: int | None = None) -> Function:
+
+@checked
+def blur(sigma: Sigma = 10.0, size: Count | None = None) -> Function:
     """Each image, series or volume blurred by a Gaussian of `sigma` pixels; channels are kept apart.
 
     size: of the kernel, in pixels: an odd number; unless given, 4 sigma to each side.
 
     Raises ValueError if size is not odd; when it is called, if the inputs are not (N, ..., C) with places between.
     """
-    if size is not None and (size < 1 or size % 2 == 0):
+    if size is not None and size % 2 == 0:
         raise ValueError(f"blur(size={size}): give an odd number of pixels, such as 11.")
     return Blur(float(sigma), size)
 
@@ -39,8 +45,14 @@ def mean() -> Function:
     return Mean()
 
 
-def noise(low: float = 0.0, high: float = 1.0, seed: int = 0) -> Function:
-    """Uniform noise between `low` and `high`, the same for every example."""
+@checked
+def noise(low: Finite = 0.0, high: Finite = 1.0, seed: Seed = 0) -> Function:
+    """Uniform noise between `low` and `high`, the same for every example.
+
+    Raises ValueError if `high` is below `low`.
+    """
+    if high < low:
+        raise ValueError(f"noise({low}, {high}): low is above high. Give the lower end first.")
     return Noise(float(low), float(high), seed)
 
 

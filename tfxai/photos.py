@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tfxai.support import nearest
+from tfxai.support import File, Setting, checked, nearest, number
 
 # Modules of keras.applications that have a preprocess_input of their own.
 APPLICATIONS = (
@@ -16,10 +17,13 @@ APPLICATIONS = (
     *("mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "resnet", "resnet50", "resnet_v2"),
     *("vgg16", "vgg19", "xception"),
 )
+Channels = Annotated[int, Setting(lambda value: value in (1, 3) and value is not True, "3 (RGB) or 1 (grey)")]
+Crop = Annotated[float, number(above=0, most=1, noun="the part to keep,")]
 SCALINGS = ("none", "0..1", "-1..1", *APPLICATIONS)
 
 
-def read(path: str | Path, channels: int = 3) -> NDArray[np.uint8]:
+@checked
+def read(path: File, channels: Channels = 3) -> NDArray[np.uint8]:
     """A picture file as uint8 (H, W, channels), upright, in the colours that a viewer shows on white paper.
 
     The camera's orientation is applied, transparent parts become white, 16-bit grey keeps its whole range,
@@ -29,8 +33,6 @@ def read(path: str | Path, channels: int = 3) -> NDArray[np.uint8]:
 
     Raises ValueError if the file is missing, or is not a picture that can be read.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"channels is {channels}. A picture is read with 3 (RGB) or 1 (grey).")
     if not Path(path).exists():
         raise ValueError(f"There is no picture {path}.")
     try:
@@ -57,7 +59,8 @@ def _flat(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
-def fit(image: ArrayLike, size: tuple[int, int], crop: float = 1.0) -> NDArray[np.float32]:
+@checked
+def fit(image: ArrayLike, size: tuple[int, int], crop: Crop = 1.0) -> NDArray[np.float32]:
     """The centre of a picture (H, W, C) as a model of that input size wants it: float32 (*size, C) in 0..255.
 
     It takes the largest centred region of the right shape, so nothing is distorted, and resizes it (bicubic,
@@ -71,8 +74,6 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: float = 1.0) -> NDArray[n
     pixels = np.asarray(image)
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ValueError(f"image has shape {pixels.shape}. Give one picture (H, W, C).")
-    if not 0 < crop <= 1:
-        raise ValueError(f"crop is {crop}. Give the part to keep, above 0 and at most 1.")
     height, width = size
     zoom = crop * min(pixels.shape[0] / height, pixels.shape[1] / width)
     rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
@@ -86,6 +87,7 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: float = 1.0) -> NDArray[n
     return np.stack(resized, axis=-1).astype("float32").clip(0, 255)
 
 
+@checked
 def scale(images: ArrayLike, name: str) -> NDArray[np.float32]:
     """Pictures (..., H, W, C) in 0..255 as a model was trained to see them, in a new float32 array.
 

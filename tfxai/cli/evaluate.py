@@ -51,10 +51,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     methods = [configured(name) for name in arguments.methods]
     checked_metrics(arguments.metrics)
-    out = output_file(arguments.out, (".csv",))
-    picture = output_file(arguments.picture, PICTURES)
     if not Path(arguments.images).is_dir():
         raise ValueError(f"There is no folder {arguments.images}.")
+    inputs = (arguments.images, arguments.model, arguments.labels)
+    out = output_file(arguments.out, (".csv",), inputs)
+    picture = output_file(arguments.picture, PICTURES, inputs)
     loaded, feeding = model_and_feeding(arguments)
     fed = feeding.scaled(feeding.folder(arguments.images))
     table = compare_methods(

@@ -104,7 +104,7 @@ def _check_highlight(highlight: int | None, method: Method) -> None:
 
 def _output_files(arguments: argparse.Namespace, method: str) -> tuple[Path | None, Path | None]:
     """Where the picture and the values go. Without --save there is a picture in any case."""
-    out, inputs = arguments.out, (*arguments.images, arguments.model)
+    out, inputs = arguments.out, (*arguments.images, arguments.model, arguments.labels)
     if out is None and (arguments.save is None or arguments.highlight is not None):
         more = f"_and_{len(arguments.images) - 1}_more" if len(arguments.images) > 1 else ""
         out = f"{Path(arguments.images[0]).stem}{more}_{method}.png"

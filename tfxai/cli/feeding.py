@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from tfxai import photos
-
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
     from tfxai.cli.model_files import Loaded
 
 
@@ -64,6 +62,10 @@ class Feeding:
 
     def pictures(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Photo files as (N, H, W, C) in 0..255, cropped and resized. Raises ValueError if one is not a picture."""
+        import numpy as np
+
+        from tfxai import photos
+
         return np.stack(
             [photos.fit(photos.read(name, self.channels), self.size, self.crop) for name in names]
         )
@@ -82,6 +84,8 @@ class Feeding:
 
     def scaled(self, pictures: ArrayLike) -> NDArray[np.float32]:
         """Pictures in 0..255 as the model was trained to see them. Raises ValueError if `preprocess` is unknown."""
+        from tfxai import photos
+
         return photos.scale(pictures, self.preprocess)
 
 

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tfxai.cli.options import add_model, names
+from tfxai.cli.method_list import listed_methods
+from tfxai.cli.options import add_model, add_unsafe, names
 from tfxai.cli.output import print_table
 from tfxai.cli.startup import start_quietly
 
@@ -40,16 +41,7 @@ def add_methods_arguments(parser: argparse.ArgumentParser) -> None:
 
 def methods(arguments: argparse.Namespace) -> None:
     """Lists the methods by the names that --method takes, each with its question and its settings."""
-    start_quietly()
-    from tfxai import methods
-    from tfxai.methods import described_settings, snake_case
-
-    rows = []
-    for name in sorted(methods.__all__, key=snake_case):
-        method = getattr(methods, name)
-        question = (method.__doc__ or "").strip().splitlines()[0]
-        rows.append((snake_case(name), question, "  ".join(described_settings(method))))
-    print_table(None, ("method", "tells", "settings"), rows)
+    print_table(None, ("method", "tells", "settings"), listed_methods())
 
 
 def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +49,7 @@ def add_hub_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="folder, .pb file, or TF-Hub handle")
     parser.add_argument("--signature", metavar="NAME", help="another than the one that is chosen")
     parser.add_argument("--tags", type=names, metavar="TAG,TAG", help="of another variant, such as train")
+    add_unsafe(parser)
 
 
 def hub(arguments: argparse.Namespace) -> None:
@@ -66,9 +59,15 @@ def hub(arguments: argparse.Namespace) -> None:
     """
     start_quietly()
     from tfxai import hub
+    from tfxai.cli.model_files import as_command_line
 
-    module = hub.load(arguments.path, signature=arguments.signature, tags=arguments.tags)
+    with as_command_line():
+        module = hub.load(
+            arguments.path, signature=arguments.signature, tags=arguments.tags, trusted=arguments.unsafe
+        )
     print(f"Module: {module.source}")
+    for each in module.outside:
+        print(f"Does more than compute: {each}")
     signatures = [f"{name} (chosen)" if name == module.signature else name for name in module.signatures]
     print(f"Signatures: {', '.join(signatures) or 'none, a frozen graph'}")
     _print_specs("input", module.inputs)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Sequence
 
+from tfxai.cli.output import printable
 from tfxai.cli.parser import parser
 
 
@@ -15,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv: the words after `tfxai`; unless given, those of this process.
 
-    Returns the exit status: 0, 2 for what the user can mend, 130 if interrupted.
+    Returns the exit status: 0, 1 for a mistake of ours (the sentence names the file with the traceback), 2 for what the
+    user can mend, 130 if interrupted.
     Raises SystemExit(0) after --help and --version, as argparse does.
     """
     try:
@@ -26,12 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has seen enough, as in `tfxai layers ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, ImportError, OSError) as error:
-        print(f"tfxai: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, ImportError, OSError, MemoryError) as error:
+        _say(str(error) or "there is not enough memory")
         return 2
     except KeyboardInterrupt:
-        print("tfxai: interrupted", file=sys.stderr)
+        _say("interrupted")
         return 130
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="tfxai-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        _say(
+            f"this is our mistake, not yours: {type(error).__name__} ({str(error)[:200]}). Please report it, with {file.name}."
+        )
+        return 1
     return 0
 
 
@@ -47,4 +58,8 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"tfxai: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    _say(f"warning: {message}")
+
+
+def _say(message: str) -> None:
+    print(f"tfxai: {printable(' '.join(message.split()))}", file=sys.stderr)

@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 
 from tfxai import hub, zoo
+from tfxai.cli.output import printable
 from tfxai.model import sample_inputs
 from tfxai.support import Inputs, Model, nearest
 
@@ -74,7 +76,8 @@ class Loaded:
 def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loaded:
     """Loads `demo` (EfficientNet-Lite0), a .keras or .h5 file, or what `tfxai.hub.load` takes.
 
-    unsafe:    lets a Keras file run Python code that it carries (Lambda layers). Only for files whose author you trust.
+    unsafe:    lets a Keras file run Python code that it carries (Lambda layers), and a SavedModel or graph read and write
+               files or call Python. Only for files whose author you trust.
     signature: of a SavedModel or module folder.
 
     Raises ValueError if there is no model or it does not load, ImportError if the packages of the demo are missing.
@@ -92,8 +95,18 @@ def load(name: str, unsafe: bool = False, signature: str | None = None) -> Loade
     elif path.is_file() and path.suffix.lower() != ".pb":
         raise ValueError(f"{name} is not a model: expected {EXPECTED}.")
     else:
-        model = hub.load(name, signature=signature)
+        with as_command_line():
+            model = hub.load(name, signature=signature, trusted=unsafe)
     return Loaded(name, model, sample_inputs(model))
+
+
+@contextlib.contextmanager
+def as_command_line() -> Iterator[None]:
+    """Errors about trust name the option of a command in the place of the argument in Python."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace("say trusted=True", "add --unsafe")) from error
 
 
 def _keras_model(path: Path, unsafe: bool) -> Model:
@@ -123,14 +136,14 @@ def read_labels(path: str | Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() != ".json":
-            return [line.strip() for line in text.rstrip().splitlines()]
+            return [printable(line.strip()) for line in text.rstrip().splitlines()]
         names = json.loads(text)
         if isinstance(names, dict):
             names = [names[str(i)] for i in range(len(names))]
-        return [name if isinstance(name, str) else str(name[-1]) for name in names]
+        return [printable(name if isinstance(name, str) else str(name[-1])) for name in names]
     except KeyError as error:
         raise ValueError(f"{path} names no class {error}. Give the indices 0, 1, 2 ... as keys.") from None
-    except (OSError, TypeError, LookupError, ValueError) as error:
+    except (OSError, TypeError, LookupError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as class names: {_reason(error)}") from error
 
 

@@ -42,8 +42,15 @@ def add_model(parser: ArgumentParser) -> None:
         help=".keras or .h5 file, SavedModel or module folder, frozen graph (.pb), TF-Hub handle, or demo",
     )
     parser.add_argument("--signature", metavar="NAME", help="of a SavedModel or module; see: tfxai hub")
+    add_unsafe(parser)
+
+
+def add_unsafe(parser: ArgumentParser) -> None:
+    """The option that trusts a file."""
     parser.add_argument(
-        "--unsafe", action="store_true", help="let a Keras file run Python code that it carries"
+        "--unsafe",
+        action="store_true",
+        help="let the model's file run Python code that it carries, and read and write other files",
     )
 
 

@@ -30,6 +30,10 @@ def run(arguments: argparse.Namespace) -> None:
     loaded, _, fed = model_and_photos(arguments)
     shares = probabilities(loaded.model, fed, batch_size=arguments.batch_size, progress=sys.stderr.isatty())
     loaded.check_labels(shares.shape[1])
+    if shares.size and shares.max() != shares.max():
+        raise ValueError(
+            f"{loaded.name} gives probabilities that are not a number (NaN). See whether its weights are."
+        )
     for name, row in zip(arguments.images, shares, strict=True):
         best = (-row).argsort(kind="stable")[: arguments.top]
         rows = [(k, loaded.label(k), f"{row[k]:.2%}") for k in best]

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     from tfxai.methods import configured
 
     methods = [configured(name) for name in arguments.methods]
-    inputs = (*arguments.images, arguments.model)
+    inputs = (*arguments.images, arguments.model, arguments.labels)
     out = output_file(arguments.out, PICTURES, inputs)
     save = output_file(arguments.save, (".npz",), inputs)
     loaded, seen, fed = model_and_photos(arguments)

@@ -87,8 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
     folders = [arguments.concepts, arguments.class_images, arguments.random]
     if missing := [folder for folder in folders if folder is not None and not Path(folder).is_dir()]:
         raise ValueError(f"There is no folder {missing[0]}.")
-    out = output_file(arguments.out, PICTURES)
-    save = output_file(arguments.save, (".npz",))
+    inputs = (*folders, arguments.model, arguments.labels, arguments.cache)
+    out = output_file(arguments.out, PICTURES, inputs)
+    save = output_file(arguments.save, (".npz",), inputs)
     loaded, feeding = model_and_feeding(arguments)
     concepts, random = _concepts_and_random(arguments, feeding)
     images = feeding.scaled(feeding.folder(arguments.class_images))

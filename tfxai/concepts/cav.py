@@ -85,7 +85,7 @@ def _fitted(
         "sgd": lambda: SGDClassifier(
             alpha=1 / (PENALTY * len(rows)), class_weight="balanced", random_state=state
         ),
-        "svm": lambda: SVC(kernel="linear", C=PENALTY, class_weight="balanced"),
+        "svm": lambda: SVC(kernel="linear", C=PENALTY, class_weight="balanced", random_state=state),
     }[classifier]()
     model.fit(rows, of_concept)
     return model.coef_[0], float(model.intercept_[0])

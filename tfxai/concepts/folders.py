@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 
 from tfxai import photos
 from tfxai.concepts.pixels import checked_size, scaled_to
-from tfxai.support import warn
+from tfxai.photos import Channels, Crop
+from tfxai.support import File, checked, warn
 
 NAMED = 10  # files that a warning names
 
 
+@checked
 def from_folder(
-    path: str | Path,
+    path: File,
     size: int | tuple[int, int],
     scale: tuple[float, float] = (0, 255),
     *,
-    crop: float = 1.0,
-    channels: int = 3,
+    crop: Crop = 1.0,
+    channels: Channels = 3,
 ) -> dict[str, NDArray[np.float32]]:
     """The pictures of every sub-folder, by its name: float32 (N, height, width, 3), from `scale[0]` to `scale[1]`.
 
@@ -44,13 +46,14 @@ def from_folder(
     return pictures
 
 
+@checked
 def images_from(
-    folder: str | Path,
+    folder: File,
     size: int | tuple[int, int],
     scale: tuple[float, float] = (0, 255),
     *,
-    crop: float = 1.0,
-    channels: int = 3,
+    crop: Crop = 1.0,
+    channels: Channels = 3,
 ) -> NDArray[np.float32]:
     """The pictures of one folder, (N, height, width, 3), as `from_folder` reads those of each.
 

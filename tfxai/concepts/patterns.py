@@ -7,17 +7,18 @@ from matplotlib.colors import hsv_to_rgb, is_color_like, rgb_to_hsv, to_rgb
 from numpy.typing import NDArray
 
 from tfxai.concepts.pixels import checked_size, scaled_to
-from tfxai.support import whole_number
+from tfxai.support import Count, Seed, checked
 
 DRAWN = ("striped", "dotted", "checked", "zigzag")
 SHARPER = 3  # textures are drawn larger and made smaller, for smooth edges
 
 
+@checked
 def patterns(
     kind: str,
-    count: int,
+    count: Count,
     size: int | tuple[int, int],
-    seed: int = 0,
+    seed: Seed = 0,
     scale: tuple[float, float] = (0, 255),
 ) -> NDArray[np.float32]:
     """Pictures of a texture or a colour, no two alike: float32 (count, height, width, 3), `scale[0]` to `scale[1]`.
@@ -30,7 +31,6 @@ def patterns(
     """
     if kind not in DRAWN and not is_color_like(kind):
         raise ValueError(f"There is no pattern {kind!r}. Give {', '.join(DRAWN)}, or the name of a colour.")
-    count, seed = whole_number("count", count, 1), whole_number("seed", seed, 0)
     height, width = checked_size(size)
     # Each picture has its own seed, so that a longer series begins with the shorter one.
     generators = [np.random.default_rng([seed, number]) for number in range(count)]

@@ -52,6 +52,22 @@ class TCAVResult(Stored):
     correction: Correction = "holm"
     seed: int = 0
 
+    def problem(self) -> str:
+        """See `Stored.problem`: every array is of the same targets, concepts, layers and runs."""
+        t, c, k, r = (len(self.targets), len(self.concepts), len(self.layers), np.shape(self.scores)[-1:])
+        wanted = {
+            **dict.fromkeys(("scores", "magnitudes"), (t, c, k, *r)),
+            **dict.fromkeys(("p_raw", "p_permutation", "p_value"), (t, c, k)),
+            "random_scores": (t, k, *r),
+            "accuracies": (c, k, *r),
+            "learned": (c, k),
+            "overlaps": (c,),
+        }
+        for name, shape in wanted.items():
+            if np.shape(getattr(self, name)) != shape:
+                return f"{name} has the shape {np.shape(getattr(self, name))}, where {shape} is expected"
+        return ""
+
     @property
     def significant(self) -> NDArray[np.bool_]:
         """(T, C, L): whether a concept's score differs from chance, at `alpha`."""

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tfxai.concepts.image_sets import image_set
 from tfxai.concepts.set_batches import batches_of_sets, length_of, taken
 from tfxai.engines import layer_activations
 from tfxai.model import LayerChoice
-from tfxai.support import Model, progress_bar, whole_number
+from tfxai.support import Count, Model, Numbers, checked, progress_bar
 
 
+@checked
 def sort_by_concept(
     model: Model,
     layer: LayerChoice,
     images: Any,
-    cav: ArrayLike,
+    cav: Numbers,
     *,
-    batch_size: int = 32,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> NDArray[np.int64]:
     """Which images have most of a concept? Indices (N,), by the cosine of their activations with the concept's vector.
@@ -33,12 +34,9 @@ def sort_by_concept(
     Kim et al., 2018. arXiv:1711.11279, section 4.1.1
     """
     images = image_set(images, model, "images")
-    batch_size = whole_number("batch_size", batch_size, 1)
     if length_of(images) == 0:
         raise ValueError("There are 0 images. Give at least one.")
     vectors = np.asarray(cav)
-    if vectors.dtype.kind not in "fiu":
-        raise ValueError(f"cav has type {vectors.dtype}. Give a vector, such as result.cavs[concept, layer].")
     cosines = []
     with progress_bar(progress, "sort_by_concept", length_of(images)) as advance:
         for [(_, rows)] in batches_of_sets({"images": images}, batch_size):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from tfxai.concepts import scoring
 from tfxai.concepts.activation_cache import ActivationCache
 from tfxai.concepts.activations import set_activations
-from tfxai.concepts.cav import CLASSIFIERS, Classifier
+from tfxai.concepts.cav import Classifier
 from tfxai.concepts.image_sets import ImageSets, check_sets, class_sets, concept_sets
 from tfxai.concepts.random_sets import random_sets
 from tfxai.concepts.result import TCAVResult
@@ -22,8 +21,19 @@ from tfxai.concepts.set_batches import length_of, taken
 from tfxai.engines import Request, layer_paths, slopes
 from tfxai.model import LayerChoice, Network
 from tfxai.scores import Score
-from tfxai.stats import CORRECTIONS, Correction, corrected
-from tfxai.support import Inputs, Model, check_real, check_whole, progress_bar
+from tfxai.stats import Correction, corrected
+from tfxai.support import (
+    Count,
+    File,
+    Inputs,
+    Model,
+    Seed,
+    check_settings,
+    checked,
+    number,
+    progress_bar,
+    whole,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,34 +70,25 @@ class TCAV:
 
     layers: LayerChoice | Sequence[LayerChoice]
     classifier: Classifier = "logistic"
-    random_runs: int = 10
-    alpha: float = 0.05
+    random_runs: Annotated[int, whole(2)] = 10
+    alpha: Annotated[float, number(above=0, below=1)] = 0.05
     correction: Correction = "holm"
     against: Literal["random", "concepts"] = "random"
-    cache_dir: str | Path | None = None
-    seed: int = 0
+    cache_dir: File | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("classifier", CLASSIFIERS),
-            ("correction", CORRECTIONS),
-            ("against", ("random", "concepts")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"TCAV({name}={getattr(self, name)!r}): give one of {', '.join(known)}.")
-        check_whole(self, random_runs=2, seed=0)
-        check_real(self, "alpha", lambda alpha: 0 < alpha < 1, "a number between 0 and 1, such as 0.05")
+        check_settings(self)
         if not self._layers or not all(map(_names_a_layer, self._layers)):
             raise ValueError(
                 f"TCAV(layers={self.layers!r}): name one layer or more in a list, see tfxai.layers(model)."
             )
-        if self.cache_dir is not None and not isinstance(self.cache_dir, (str, Path)):
-            raise ValueError(f"TCAV(cache_dir={self.cache_dir!r}): give the path of a folder.")
 
     @property
     def _layers(self) -> list[LayerChoice]:
         return list(self.layers) if isinstance(self.layers, (list, tuple)) else [self.layers]
 
+    @checked
     def __call__(
         self,
         model: Model,
@@ -97,7 +98,7 @@ class TCAV:
         random: Any,
         *,
         score: str | Score = "logit",
-        batch_size: int = 32,
+        batch_size: Count = 32,
         progress: bool = False,
     ) -> TCAVResult:
         """Tests every concept in every layer for every target.

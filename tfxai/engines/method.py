@@ -14,7 +14,7 @@ from tfxai.engines.request import Attribution, Request
 from tfxai.model import Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
-from tfxai.support import Inputs, Model
+from tfxai.support import Count, Inputs, Model, check_settings, checked
 
 
 class Method(abc.ABC):
@@ -33,7 +33,7 @@ class Method(abc.ABC):
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
 
-    A subclass is a frozen dataclass of settings. It declares what it needs of a model (`needs`), what it explains unless
+    A subclass is a frozen dataclass of settings, whose annotations say what fits (see tfxai.support.settings). It declares what it needs of a model (`needs`), what it explains unless
     it is told otherwise (`default_score`), and whether other inputs than images get None without a word (`only_images`).
 
     Warns where an input gets no values (None) that a user would expect.
@@ -45,6 +45,10 @@ class Method(abc.ABC):
     default_score: ClassVar[str] = "logit"
     only_images: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @checked
     def __call__(
         self,
         model: Model,
@@ -52,7 +56,7 @@ class Method(abc.ABC):
         targets: Targets = None,
         *,
         score: str | Score | None = None,
-        batch_size: int = 32,
+        batch_size: Count = 32,
         progress: bool = False,
         jit_compile: bool = False,
     ) -> Explanation:

@@ -112,7 +112,9 @@ class Paths:
             np.int32(count),
         ]
         state = statistic.start(block.zeros, points)
-        body = _Loop(self.path, statistic, len(block.arguments))
+        # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
+        padded = request.batch_size if request.jit_compile else None
+        body = _Loop(self.path, statistic, len(block.arguments), padded)
         # A bar moves chunk by chunk; without one the whole loop is a single call.
         bounds = range(count + 1) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
@@ -175,11 +177,16 @@ class _Ends(ScoredBody):
 
 @dataclasses.dataclass(frozen=True)
 class _Loop(ScoredBody):
-    """A statistic of the gradients at points, chunk by chunk. inputs: how many arrays of inputs and starts there are."""
+    """A statistic of the gradients at points, chunk by chunk.
+
+    inputs: how many arrays of inputs and starts there are.
+    padded: size of all chunks, where they must have one.
+    """
 
     path: PathFunction
     statistic: Statistic
     inputs: int
+    padded: int | None
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
         arrays, (targets, rows, of_start, parameters, weights, chunks, first, last, *state) = (
@@ -191,13 +198,16 @@ class _Loop(ScoredBody):
         total = tf.shape(rows)[0]
 
         def step(number: Tensor, *state: Tensor) -> list[Tensor]:
-            numbers = chunk_of(number, total, chunks)
+            numbers = chunk_of(number, total, chunks, self.padded)
             at, chosen = tf.gather(rows, numbers), tf.gather(parameters, numbers)
             start, end = _gathered(starts, tf.gather(of_start, numbers)), _gathered(ends, at)
             points = _points(self.path, start, end, chosen)
             forward = tracer.forward(_gathered(arrays[: len(ends)], at), points)
             score, _ = tracer.scored(forward, tf.gather(targets, at))
             gradients, weight = forward.gradients(score), tf.gather(weights, numbers)
+            if self.padded is not None:  # what fills up the last chunk must not count: it belongs to no row
+                counts = number * self.padded + tf.range(self.padded) < total
+                at = tf.where(counts, at, -1)
             chunk = Chunk(at, tf.shape(targets)[0], numbers, chosen, weight, start, end, gradients)
             return [number + 1, *self.statistic.update(list(state), chunk)]
 

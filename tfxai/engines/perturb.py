@@ -92,6 +92,7 @@ class Perturb:
         targets, scores = at_inputs(request)
         if request.network.takes_missing and np.isnan(scores).any():
             _check_missing(request, scores)
+        request.check_scores(scores)
         with request.bar(len(request.network)) as advance:
             for number in range(len(request.network)):
                 request.network.at(number)

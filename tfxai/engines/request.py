@@ -18,7 +18,7 @@ from tfxai.inputs import missing_words, restored
 from tfxai.model import Embedded, Network, TracedFunction
 from tfxai.results import Explanation
 from tfxai.scores import ClassScore, Score, Targets
-from tfxai.support import Values, progress_bar, warn
+from tfxai.support import Count, Values, checked, progress_bar, warn
 
 FAR = 0.5  # delta is large: that part of the change of the score
 ROUNDING = 1e-2  # but never where it is so small beside the scores themselves, as half precision leaves it
@@ -67,6 +67,7 @@ class Request:
     jit_compile: bool = False
 
     @classmethod
+    @checked
     def of(
         cls,
         network: Network,
@@ -74,13 +75,11 @@ class Request:
         score: str | Score,
         method: str,
         *,
-        batch_size: int = 32,
+        batch_size: Count = 32,
         progress: bool = False,
         jit_compile: bool = False,
     ) -> Request:
         """Raises ValueError if an argument is wrong, or does not fit the network's inputs."""
-        if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}. Give a whole number, 1 or more.")
         codes = target_codes(targets, len(network))
         function, name = _named_score(score)
         if network.batch is not None:
@@ -186,10 +185,30 @@ class Request:
         as_they_are = self.network.tables[which] is not None
         return as_they_are and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
 
+    def check_scores(self, scores: NDArray) -> None:
+        """Raises ValueError if a score is NaN: then there is nothing to explain. Warns of infinite ones."""
+        numbers = np.asarray(scores, np.float64)
+        if np.isinf(numbers).any():
+            warn(
+                f"{self.method}: the score is infinite for {np.isinf(numbers).sum()} of {numbers.size} inputs and targets: "
+                "what would change it cannot be said. The usual cause: weights that are infinite or far too large."
+            )
+        if (bad := np.isnan(numbers)).any():
+            first = np.argwhere(bad)[0][0]
+            raise ValueError(
+                f"{self.method}: the score is not a number (NaN) for {bad.sum()} of {bad.size} inputs and targets, first in row "
+                f"{first}. The usual causes: weights that are NaN or infinite, as a training that diverged leaves them, or "
+                "inputs far outside of what the model was trained on."
+            )
+
     def explanation(self, attribution: Attribution, described: str) -> Explanation:
-        """What the user gets. described: the method with its settings, as text."""
+        """What the user gets. described: the method with its settings, as text.
+
+        Raises ValueError if a score is NaN. Warns where values are, and where all of them are 0.
+        """
         network, shape = self.network, self.target_shape
         delta = attribution.delta
+        self.check_scores(attribution.scores)
         if self._check_values(attribution.values):
             self._check_delta(attribution)
         return attribution.kind(
@@ -207,7 +226,7 @@ class Request:
         )
 
     def _check_values(self, values: Sequence[NDArray | None]) -> bool:
-        """Whether all are numbers; warns if not."""
+        """Whether all are numbers; warns if not, and if none says anything."""
         # Of texts, which have as many values as words, the rest of a row is NaN.
         arrays = self.network.arrays
         given = [
@@ -215,6 +234,12 @@ class Request:
         ]
         # A sum tells quickly whether any is no number.
         if all(np.isfinite(np.sum(value, dtype=np.float64)) for value in given):
+            if given and not any(value.any() for value in given):
+                warn(
+                    f"{self.method}: every value of every map is 0. To this method the score does not depend on these inputs: "
+                    "all ReLUs on the way may be off, a probability may be saturated (then explain the logit), or all evidence "
+                    "may speak against the class, which class activation maps cut off."
+                )
             return True
         bad = [~np.isfinite(value) for value in given]
         count = sum(int(each.sum()) for each in bad)

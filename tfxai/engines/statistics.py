@@ -45,7 +45,7 @@ class PathPoints:
 class Chunk:
     """What is known, inside the trace, about the points that are evaluated together (B of them).
 
-    rows:       (B,) row of each point in the block.  count: rows in the block.
+    rows:       (B,) row of each point in the block; -1 for one that only fills the chunk up.  count: rows in the block.
     numbers:    (B,) position of each point in the table.
     parameters: (B, P) of each point.
     weights:    (B,) of each point.
@@ -123,7 +123,7 @@ class Moments:
         next_means, next_squares = [], []
         for part, mean, square in zip(parts, means, squares, strict=True):
             here = tf.math.divide_no_nan(by_row(part, chunk), aligned(new, part))
-            within = by_row(tf.square(part - tf.gather(here, chunk.rows)), chunk)
+            within = by_row(tf.square(part - tf.gather(here, tf.maximum(chunk.rows, 0))), chunk)
             step = here - mean
             next_means.append(mean + step * aligned(share, part))
             next_squares.append(square + within + tf.square(step) * aligned(counts * share, part))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tfxai.scores import Targets, Top
 
+MOST = 10**7  # maps of one call; nobody looks at more
 LARGEST = 2**31 - 1  # class that a traced function can take
 
 
@@ -18,6 +19,11 @@ def target_codes(targets: Targets, count: int) -> NDArray[np.integer]:
     if targets is None:
         return np.full((count,), -1, np.int32)
     if isinstance(targets, Top):
+        if targets.k * count > MOST:
+            raise ValueError(
+                f"top({targets.k}) of {count} inputs would be {targets.k * count} maps. Ask for fewer classes, or give fewer inputs "
+                "at once."
+            )
         return np.tile(-np.arange(1, targets.k + 1, dtype=np.int32), (count, 1))
     classes = np.asarray(targets)
     if classes.dtype.kind not in "iu":

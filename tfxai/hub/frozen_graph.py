@@ -14,6 +14,7 @@ from tfxai.graphs import full, op_name
 from tfxai.hub.flat_graph import flat
 from tfxai.hub.messages import first_sentence, nearest_names, some_of
 from tfxai.hub.module import Module, Store
+from tfxai.hub.outside import check_trust, outside_of_graph
 
 _VARIABLES = ("VariableV2", "VarHandleOp", "Variable")
 _NOT_RESULTS = ("Placeholder", "NoOp", "Assert", "Const")  # what nothing reads, and nobody asks for
@@ -23,6 +24,7 @@ def frozen_module(
     path: Path,
     inputs: str | Sequence[str] | None,
     outputs: str | Sequence[str] | None,
+    trusted: bool | None,
     how: Mapping[str, Any],
 ) -> Module:
     """The module in a frozen graph; the arguments are those of `load`, which `how` holds all.
@@ -30,6 +32,8 @@ def frozen_module(
     Raises ValueError if it is not a frozen graph, or has no such tensors, or several that are not chosen from.
     """
     graph = _graph_in(path)
+    outside = outside_of_graph(graph)
+    check_trust(path, outside, trusted)
     nodes = {node.name: node for node in graph.node}
     starts, ends = _starts(path, inputs, nodes), _ends(path, outputs, nodes)
     with tf.Graph().as_default() as whole:
@@ -39,7 +43,7 @@ def frozen_module(
         _begin_at(nodes[name], spec)
     named = {op_name(tensor): tensor for tensor in ends}
     laid_out = flat(graph, {name: name for name in specs}, named, {})
-    return Module(str(path), None, (), laid_out, specs, {}, Store(), how)
+    return Module(str(path), None, (), laid_out, specs, {}, Store(outside=tuple(outside)), how)
 
 
 def _graph_in(path: Path) -> GraphDef:

@@ -9,6 +9,7 @@ from tfxai.hub.frozen_graph import frozen_module
 from tfxai.hub.messages import first_sentence
 from tfxai.hub.module import Module
 from tfxai.hub.saved_model import saved_module
+from tfxai.support import check_arguments
 
 
 def load(
@@ -18,6 +19,7 @@ def load(
     tags: Sequence[str] | str | None = None,
     inputs: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
+    trusted: bool | None = None,
 ) -> Module:
     """Loads a TF-Hub handle, a SavedModel or TF1-format module folder, or a frozen graph (.pb).
 
@@ -27,11 +29,17 @@ def load(
     inputs:    tensor names, with or without `:0`, where a frozen graph has several placeholders, or to start inside.
     outputs:   tensor names, where several tensors of a frozen graph are read by nothing, or to end inside.
 
+    trusted:   whether the file may do more than compute. A SavedModel or graph is a program: its operations can read and
+               write files and call Python, when it is loaded or when it is called. Unless told, such a file is loaded
+               with a warning that names them; False refuses it, True says nothing. `module.outside` lists them.
+
     A frozen graph names its inner tensors by their operations, numbers included: where Keras wrote `conv_1/Relu` for the
     layer `conv`, nothing in the file tells. `layer="conv"` finds it nevertheless, where it can mean no other.
 
-    Raises ValueError if there is no such model, signature, variant or tensor; it lists those that there are.
+    Raises ValueError if there is no such model, signature, variant or tensor; it lists those that there are; and if the
+    file is not trusted.
     """
+    check_arguments(load, {"trusted": trusted})
     how = {"source": source, "signature": signature, "tags": tags, "inputs": inputs, "outputs": outputs}
     _check(**how)
     how["source"] = str(source)
@@ -41,12 +49,12 @@ def load(
             raise ValueError(
                 f"{path} is a SavedModel, which names its inputs and outputs. Choose with signature=."
             )
-        return saved_module(path, signature, tags, how)
+        return saved_module(path, signature, tags, trusted, how)
     if signature is not None or tags is not None:
         raise ValueError(
             f"{path} is a frozen graph, without signatures and tags. Give inputs= and outputs=, tensor names."
         )
-    return frozen_module(path, inputs, outputs, how)
+    return frozen_module(path, inputs, outputs, trusted, how)
 
 
 def _check(source: object, **names: object) -> None:

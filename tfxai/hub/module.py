@@ -114,6 +114,11 @@ class Module:
         """Name -> shape and type of every inner tensor that `layer=` takes, in the order in which they run."""
         return dict(self._described[1])
 
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Operations by which the file does more than compute: `WriteFile in serving_fn (writes files)`; mostly none."""
+        return self._store.outside
+
     def use(self, signature: str) -> Module:
         """Another signature on the same variables.
 
@@ -324,6 +329,7 @@ class Store:
     open:      makes the module of another signature; None if there are no signatures.
     alive:     what must not be forgotten while a signature can be called.
     gradients: names of those that the file keeps for its functions, as TensorFlow has registered them.
+    outside:   what the file does beside computing, see `tfxai.hub.outside`.
     """
 
     variables: dict[str, Variable] = dataclasses.field(default_factory=dict)
@@ -331,6 +337,7 @@ class Store:
     open: Callable[[str], Module] | None = None
     alive: Any = None
     gradients: frozenset[str] = frozenset()
+    outside: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[Hashable, str]:

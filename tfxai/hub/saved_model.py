@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 from tfxai.graphs import registered_gradients, without_calls
 from tfxai.hub.flat_graph import REFERENCES, Flat, flat
 from tfxai.hub.messages import first_sentence, nearest_names
 from tfxai.hub.module import DEFAULT, Module, Store
+from tfxai.hub.outside import check_trust, outside_of
 from tfxai.support import Structure, Tensor, Variable
 
 PREFERRED = ("serving_default", "image_classification", "default")  # signatures, best first
@@ -22,13 +24,19 @@ Function: TypeAlias = Any
 
 
 def saved_module(
-    path: Path, signature: str | None, tags: Sequence[str] | str | None, how: Mapping[str, Any]
+    path: Path,
+    signature: str | None,
+    tags: Sequence[str] | str | None,
+    trusted: bool | None,
+    how: Mapping[str, Any],
 ) -> Module:
     """The module in the folder of a SavedModel; the arguments are those of `load`, which `how` holds all.
 
     Raises ValueError if it does not load, or has no such variant or signature, or several that are not chosen from.
     """
-    chosen = _tags(path, tags)
+    meta = _variant(path, tags)
+    chosen, outside = sorted(meta.meta_info_def.tags), outside_of(meta)
+    check_trust(path, outside, trusted)
     known = registered_gradients()
     try:
         loaded: Any = tf.saved_model.load(str(path), tags=chosen)
@@ -37,7 +45,7 @@ def saved_module(
     functions = dict(loaded.signatures)
     if not functions:
         raise ValueError(f"{path} has no signature to call. Export it with model.export(folder).")
-    store = Store(alive=loaded, gradients=frozenset(registered_gradients() - known))
+    store = Store(alive=loaded, gradients=frozenset(registered_gradients() - known), outside=tuple(outside))
     for variable in _variables(loaded, functions.values()):
         store.variables[_free(_without_number(variable.name), store.variables)] = variable
         store.by_key[id(variable)] = variable
@@ -51,28 +59,26 @@ def saved_module(
     return opened(_chosen(path, signature, functions))
 
 
-def _tags(path: Path, tags: Sequence[str] | str | None) -> list[str]:
-    """Of the variant that is asked for; unless given, of the one for inference."""
+def _variant(path: Path, tags: Sequence[str] | str | None) -> MetaGraphDef:
+    """The variant that is asked for; unless given, the one for inference."""
     file = path / "saved_model.pb"
     if not file.exists():
         raise ValueError(f"{path} is not a SavedModel: it has no saved_model.pb.")
     try:
-        variants = [
-            sorted(meta.meta_info_def.tags)
-            for meta in saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
-        ]
+        metas = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+        variants = [sorted(meta.meta_info_def.tags) for meta in metas]
     except Exception as error:
         raise ValueError(f"{path} does not load as a SavedModel: {first_sentence(error)}") from error
     if tags is not None:
         wanted = sorted([tags] if isinstance(tags, str) else tags)
         if wanted not in variants:
             raise ValueError(f"{path} has no variant with tags {wanted}. It has: {variants}.")
-        return wanted
+        return metas[variants.index(wanted)]
     for inference in ([], ["serve"]):
         if inference in variants:
-            return inference
+            return metas[variants.index(inference)]
     if len(variants) == 1:
-        return variants[0]
+        return metas[0]
     raise ValueError(f"{path} has variants with the tags {variants}. Choose one with tags=.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from tfxai.inputs.memory import aligned
 from tfxai.inputs.structure import flatten
 from tfxai.inputs.words import missing_words, numbers_if_all_are, words_of
-from tfxai.support import Inputs, Model
+from tfxai.support import Inputs, Model, in_short
+from tfxai.text import Text
 
 Spec: TypeAlias = Any
 """What a model says of one input: a KerasTensor or a tf.TensorSpec, with name, shape and dtype."""
@@ -26,6 +28,7 @@ def checked_arrays(model: Model, inputs: Inputs, embeds: bool, missing: bool = F
     Raises ValueError if the inputs are empty, lack the batch axis, differ in length, do not
     fit the model or hold NaN.
     """
+    _refuse_streams(inputs)
     flat, names = flatten(inputs)
     if not flat:
         raise ValueError("inputs is empty. Give an array (N, ...), or a list, tuple or dict of arrays.")
@@ -46,6 +49,23 @@ def checked_arrays(model: Model, inputs: Inputs, embeds: bool, missing: bool = F
     return arrays
 
 
+def _refuse_streams(inputs: Inputs) -> None:
+    """Raises ValueError for what gives arrays one after another, or nothing, in the place of arrays."""
+    if hasattr(inputs, "element_spec"):
+        raise ValueError(
+            f"inputs is a {type(inputs).__name__}. Give arrays (N, ...): of a dataset, such as "
+            "next(iter(dataset.batch(8))), without the labels."
+        )
+    array_like = (
+        isinstance(inputs, (Text, int, float)) or hasattr(inputs, "__len__") or hasattr(inputs, "__array__")
+    )
+    if isinstance(inputs, (Iterator, set)) or inputs is None or not array_like:
+        raise ValueError(
+            f"inputs is {in_short(inputs)}. Give an array (N, ...), or a list, tuple or dict of arrays; of a generator "
+            "np.stack(list(images))."
+        )
+
+
 def _wanted(model: Model, inputs: Inputs, names: list[str]) -> list[Spec | None]:
     """What a functional model says it takes, for each flat input; None where it is not known."""
     specs = specs_of(model)
@@ -63,6 +83,12 @@ def _wanted(model: Model, inputs: Inputs, names: list[str]) -> list[Spec | None]
                 f"inputs has the keys {list(inputs)}, the model takes {list(known)}. Give just those."
             )
         return [known[name] for name in names]
+    shapes = {np.shape(each) for each in inputs} if isinstance(inputs, (list, tuple)) else set()
+    if len(specs) == 1 and len(shapes) == 1 and _fits(next(iter(shapes)), tuple(specs[0].shape)[1:]):
+        raise ValueError(
+            f"inputs is a list of {len(inputs)} examples {next(iter(shapes))}; a list stands for several inputs of a model. "
+            "Give one array: np.stack(inputs)."
+        )
     if len(specs) != len(names):
         taken = ", ".join(f"{spec.name} {tuple(spec.shape)}" for spec in specs)
         raise ValueError(

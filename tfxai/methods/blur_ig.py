@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 import scipy.fft
@@ -20,7 +21,7 @@ from tfxai.engines import (
     attribution_along,
 )
 from tfxai.model import Needs
-from tfxai.support import Tensor, check_whole
+from tfxai.support import Count, Tensor, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,9 @@ class BlurIG(Method):
     Xu, Venugopalan, Sundararajan: Attribution in Scale and Space, 2020. arXiv:2004.03383, equation 7
     """
 
-    max_sigma: float = 50.0
-    steps: int = 100
+    max_sigma: Annotated[float, number(above=0, noun="a width in pixels")] = 50.0
+    steps: Count = 100
     needs = Needs(images_only=True)
-
-    def __post_init__(self) -> None:
-        check_whole(self, steps=1)
-        if not 0 < self.max_sigma < np.inf:
-            raise ValueError(f"max_sigma is {self.max_sigma}. Give a width in pixels above 0.")
 
     def attribute(self, request: Request) -> Attribution:
         network = request.network

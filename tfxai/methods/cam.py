@@ -132,9 +132,11 @@ def _first_component(activations: Tensor, gradients: None) -> Tensor:
     finite = tf.reduce_all(tf.math.is_finite(activations), list(range(1, activations.shape.rank)))
     given = tf.reshape(activations, (shape[0], tf.reduce_prod(shape[1:-1]), shape[-1]))
     places = tf.where(finite[:, None, None], given, 0.0)
+    largest = tf.reduce_max(tf.abs(places), [1, 2], keepdims=True)
+    places = tf.math.divide_no_nan(places, largest)  # squares of very large or small numbers are out of range
     # A v1 = s1 u1, from the smaller of the two Gram matrices in most layers.
     values, vectors = tf.linalg.eigh(tf.matmul(places, places, transpose_b=True))
     component = vectors[..., -1] * tf.sqrt(tf.nn.relu(values[..., -1:]))
     agreement = tf.reduce_sum(component * tf.reduce_mean(places, -1), -1, keepdims=True)
-    signed = component * tf.where(agreement < 0, -1.0, 1.0)
+    signed = component * tf.where(agreement < 0, -1.0, 1.0) * largest[:, 0]
     return tf.reshape(tf.where(finite[:, None], signed, np.nan), shape[:-1])

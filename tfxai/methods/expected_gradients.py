@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, attribution_along
 from tfxai.model import Network
 from tfxai.results import SampledExplanation
-from tfxai.support import check_whole
+from tfxai.support import Seed, whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,11 +33,8 @@ class ExpectedGradients(Method):
     """
 
     background: Any
-    samples: int = 200
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole(self, samples=2)  # to know the standard error
+    samples: Annotated[int, whole(2)] = 200  # to know the standard error
+    seed: Seed = 0
 
     def __repr__(self) -> str:
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ from tfxai.engines import (
     starts_and_ends,
     sum_of_values,
 )
-from tfxai.support import PerInput, Tensor, check_whole
+from tfxai.support import Count, PerInput, Tensor, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +45,10 @@ class GuidedIG(Method):
     algorithm 1
     """
 
-    steps: int = 200
-    fraction: float = 0.1
-    max_distance: float = 0.02
+    steps: Count = 200
+    fraction: Annotated[float, number(above=0, most=1)] = 0.1
+    max_distance: Annotated[float, number(least=0, most=1)] = 0.02
     baseline: Baseline = None
-
-    def __post_init__(self) -> None:
-        check_whole(self, steps=1)
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction is {self.fraction}. Give a number above 0, up to 1.")
-        if not 0 <= self.max_distance <= 1:
-            raise ValueError(f"max_distance is {self.max_distance}. Give a number from 0 to 1.")
 
     def attribute(self, request: Request) -> Attribution:
         body = _AlongTheFlattest(self.steps, self.fraction, self.max_distance, self.baseline is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +24,7 @@ from tfxai.engines import (
     attribution_along,
     sum_of_values,
 )
-from tfxai.support import Tensor, check_whole, warn
+from tfxai.support import Count, Tensor, number, warn
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
 ROUNDS = 20  # of halving
@@ -55,22 +55,18 @@ class IntegratedGradients(Method):
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365, equation 1
     """
 
-    steps: int = 50
+    steps: Count = 50
     baseline: Baseline = None
     rule: Literal["gauss_legendre", "midpoint", "trapezoid"] = "gauss_legendre"
-    tolerance: float | None = None
+    tolerance: Annotated[float, number(above=0, below=1, noun="a fraction of the score's change,")] | None = (
+        None
+    )
 
     def __post_init__(self) -> None:
-        if self.rule not in ("gauss_legendre", "midpoint", "trapezoid"):
-            raise ValueError(f'rule is {self.rule!r}. Give "gauss_legendre", "midpoint" or "trapezoid".')
-        check_whole(self, steps=1)
+        super().__post_init__()
         if self.rule == "trapezoid" and self.steps < 2:
             raise ValueError(
                 f"steps is {self.steps}. Give 2 for the trapezoid rule, or more: it counts both ends."
-            )
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
-            raise ValueError(
-                f"tolerance is {self.tolerance}. Give a fraction of the score's change, between 0 and 1."
             )
 
     def attribute(self, request: Request) -> Attribution:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from tfxai import baselines
 from tfxai.engines import Attribution, Coalitions, Method, Request
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
-from tfxai.support import check_whole, warn
+from tfxai.support import InputKey, Seed, warn, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +42,17 @@ class KernelSHAP(Method):
     even over sizes: Musco, Witter: Leverage SHAP, 2024. arXiv:2410.01917
     """
 
-    segments: int = 50
-    samples: int = 1000
+    segments: Annotated[int, whole(2)] = 50
+    samples: Annotated[int, whole(2)] = 1000
     segmenter: cuts.Segmenter = "slic"
     background: Any = None
-    seed: int = 0
-    input: str | int | None = None
+    seed: Seed = 0
+    input: InputKey = None
     needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
-        check_whole(self, segments=2, samples=2, seed=0)
+        super().__post_init__()
         cuts.check(self.segmenter, "KernelSHAP")
 
     def attribute(self, request: Request) -> Attribution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from tfxai.engines import Attribution, Coalitions, Method, Request
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
 from tfxai.results import SurrogateExplanation
-from tfxai.support import check_real, check_whole
+from tfxai.support import InputKey, Seed, number, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,30 +49,26 @@ class LIME(Method):
     Ribeiro, Singh, Guestrin: "Why Should I Trust You?", 2016. arXiv:1602.04938, equation 1 and section 3.4
     """
 
-    segments: int = 50
-    samples: int = 1000
+    segments: Annotated[int, whole(2)] = 50
+    samples: Annotated[int, whole(2)] = 1000
     segmenter: cuts.Segmenter = "slic"
     hide: Any = "mean"
-    distance: str = "cosine"
-    width: float = 0.25
-    ridge: float = 1.0
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    width: Annotated[float, number(above=0)] = 0.25
+    ridge: Annotated[float, number(least=0)] = 1.0
     background: Any = None
-    seed: int = 0
-    input: str | int | None = None
+    seed: Seed = 0
+    input: InputKey = None
     needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
-        check_whole(self, segments=2, samples=2, seed=0)
+        super().__post_init__()
         cuts.check(self.segmenter, "LIME")
-        if self.distance not in ("cosine", "euclidean"):
-            raise ValueError(f'LIME(distance={self.distance!r}): give "cosine" or "euclidean".')
         if isinstance(self.hide, str) and self.hide != "mean":
             raise ValueError(
                 f'LIME(hide={self.hide!r}): give "mean", a number, an array or a tfxai.baselines function.'
             )
-        check_real(self, "width", lambda x: 0 < x < np.inf, "a number above 0")
-        check_real(self, "ridge", lambda x: 0 <= x < np.inf, "a number, 0 or more")
 
     def attribute(self, request: Request) -> Attribution:
         coalitions = Coalitions.of(request, self.input, "LIME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tensorflow as tf
 
@@ -25,7 +25,7 @@ from tfxai.engines import (
     times,
 )
 from tfxai.model import again, operations_behind
-from tfxai.support import Operation, PerInput, Tensor
+from tfxai.support import Operation, PerInput, Tensor, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,19 +49,14 @@ class LRP(Method):
     """
 
     rule: Literal["epsilon", "alpha_beta", "composite"] = "epsilon"
-    epsilon: float = 1e-6
-    alpha: float = 2.0
-    beta: float = 1.0
+    epsilon: Annotated[float, number(above=0)] = 1e-6
+    alpha: Annotated[float, number(least=1)] = 2.0
+    beta: Annotated[float, number(least=0)] = 1.0
 
     def __post_init__(self) -> None:
-        if self.rule not in ("epsilon", "alpha_beta", "composite"):
-            raise ValueError(f'LRP rule is {self.rule!r}. Give "epsilon", "alpha_beta" or "composite".')
-        if not self.epsilon > 0:
-            raise ValueError(f"LRP epsilon is {self.epsilon}. Give a number above 0.")
-        if not abs(self.alpha - self.beta - 1) <= 1e-6 or not self.beta >= 0:
-            raise ValueError(
-                f"LRP alpha {self.alpha} and beta {self.beta}: expected alpha - beta = 1 and beta >= 0."
-            )
+        super().__post_init__()
+        if not abs(self.alpha - self.beta - 1) <= 1e-6:
+            raise ValueError(f"LRP alpha {self.alpha} and beta {self.beta}: expected alpha - beta = 1.")
 
     def attribute(self, request: Request) -> Attribution:
         return Attribution(*run_in_batches(request, _Relevance(self, request.method)))

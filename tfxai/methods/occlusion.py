@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +31,19 @@ from tfxai.engines import (
     visible,
 )
 from tfxai.model import Needs
-from tfxai.support import Tensor
+from tfxai.support import InputKey, Setting, Tensor
+
+
+def _are_lengths(value: Any) -> bool:
+    lengths = value if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) else [value]
+    whole = (isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in lengths)
+    return value is None or (len(lengths) > 0 and all(whole))
+
+
+Lengths = Annotated[
+    int | Sequence[int] | None,
+    Setting(_are_lengths, "a whole number, 1 or more, or one for each axis of the input"),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +66,10 @@ class Occlusion(Method):
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013. arXiv:1311.2901, section 4.2
     """
 
-    window: int | Sequence[int] | None = None
-    stride: int | Sequence[int] | None = None
+    window: Lengths = None
+    stride: Lengths = None
     baseline: Baseline = 0.0
-    input: str | int | None = None
+    input: InputKey = None
     needs = Needs(gradients=False)
     default_score = "output"
 
@@ -160,10 +172,8 @@ def _lengths(value: Any, name: str, space: tuple[int, ...], usual: list[int]) ->
     """One whole number for each axis."""
     lengths = tuple(usual) if value is None else tuple(np.atleast_1d(np.asarray(value, object)))
     lengths = lengths * len(space) if len(lengths) == 1 else lengths
-    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in lengths)
-    if not whole or len(lengths) != len(space):
+    if len(lengths) != len(space):
         raise ValueError(
-            f"Occlusion({name}={value!r}): give one whole number, 1 or more, or {len(space)} of them, one for each "
-            f"axis of {space}."
+            f"Occlusion({name}={value!r}): give one whole number, or {len(space)} of them, one for each axis of {space}."
         )
     return tuple(int(n) for n in lengths)

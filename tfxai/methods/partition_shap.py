@@ -8,7 +8,7 @@ import heapq
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from tfxai.engines import (
 )
 from tfxai.model import Needs
 from tfxai.results import Explanation, PartsExplanation
-from tfxai.support import check_whole
+from tfxai.support import InputKey, Seed, whole
 
 TOGETHER = 16  # regions that are split at a time
 
@@ -59,15 +59,15 @@ class PartitionSHAP(Method):
     doi:10.1007/978-3-642-45494-3_7
     """
 
-    evals: int = 500
+    evals: Annotated[int, whole(2)] = 500
     masker: Any = "blur(32,32)"
-    seed: int = 0
-    input: str | int | None = None
+    seed: Seed = 0
+    input: InputKey = None
     needs = Needs(gradients=False)
     default_score = "output"
 
     def __post_init__(self) -> None:
-        check_whole(self, evals=2, seed=0)
+        super().__post_init__()
         if (
             isinstance(self.masker, str)
             and self.masker not in ("inpaint", "mean")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,7 @@ from tfxai.engines import (
     visible,
 )
 from tfxai.model import Needs
-from tfxai.support import Tensor, check_real, check_whole
+from tfxai.support import Count, InputKey, Seed, Tensor, number, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,19 +48,15 @@ class RISE(Method):
     Petsiuk, Das, Saenko: RISE, 2018. arXiv:1806.07421, sections 3.1 and 3.2
     """
 
-    samples: int = 4000
-    cells: int = 7
-    keep: float = 0.5
+    samples: Count = 4000
+    cells: Annotated[int, whole(2)] = 7
+    keep: Annotated[float, number(above=0, below=1, noun="a probability")] = 0.5
     baseline: Baseline = 0.0
-    seed: int = 0
-    input: str | int | None = None
+    seed: Seed = 0
+    input: InputKey = None
     needs = Needs(gradients=False)
     default_score = "output"
     only_images = True
-
-    def __post_init__(self) -> None:
-        check_whole(self, samples=1, cells=2, seed=0)
-        check_real(self, "keep", lambda x: 0 < x < 1, "a probability between 0 and 1")
 
     def attribute(self, request: Request) -> Attribution:
         part = hidden_input(request, self.input, "RISE")

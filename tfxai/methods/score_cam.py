@@ -29,7 +29,7 @@ from tfxai.engines import (
     shown,
 )
 from tfxai.model import Embedded, Grid, LayerChoice, Needs
-from tfxai.support import PerInput, Tensor, check_whole
+from tfxai.support import Count, PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +51,10 @@ class ScoreCAM(Method):
     """
 
     layer: LayerChoice = None
-    channels: int | None = None
+    channels: Count | None = None
     baseline: Baseline = 0.0
     needs = Needs(gradients=False, layers=True)
     default_score = "probability"
-
-    def __post_init__(self) -> None:
-        if self.channels is not None:
-            check_whole(self, channels=1)
 
     def attribute(self, request: Request) -> Attribution:
         hidden = request.baselines_of(self.baseline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ from tfxai.engines import (
     Sum,
     attribution_along,
 )
-from tfxai.support import Tensor, check_real, check_whole
+from tfxai.support import Count, Seed, Tensor, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,9 @@ class NoisyGradients(Method):
     seed:    of the noise; it is the same for every example, so each is explained as if it were alone.
     """
 
-    samples: int = 50
-    noise: float = 0.15
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole(self, samples=1)
-        check_real(self, "noise", lambda x: 0 <= x < np.inf, "a fraction of the input's range, 0 or more")
+    samples: Count = 50
+    noise: Annotated[float, number(least=0, noun="a fraction of the input's range")] = 0.15
+    seed: Seed = 0
 
     def paths(self, request: Request) -> Paths:
         """The engine: points are noisy copies."""
@@ -73,18 +70,36 @@ class _Noise:
     seed: int
 
     def __call__(self, start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
-        # In a chunk the numbers are in order, so few different noises are drawn.
         numbers = tf.cast(parameters[:, 0], tf.int32)
+        # In a chunk the numbers are in order, so few different noises are drawn; XLA wants to know how many.
+        fixed = parameters.shape[0] is not None
+        drawn = numbers if fixed else tf.range(numbers[0], numbers[-1] + 1)
+        draw = _normal_of_bits if fixed else tf.random.stateless_normal
         draws = tf.map_fn(
-            lambda number: tf.random.stateless_normal(
-                tf.shape(end)[1:], tf.stack([self.seed, 64 * number + which])
-            ),
-            tf.range(numbers[0], numbers[-1] + 1),
-            fn_output_signature=tf.float32,
+            lambda number: draw(tf.shape(end)[1:], tf.stack([self.seed, 64 * number + which])),
+            drawn,
+            fn_output_signature=tf.TensorSpec(end.shape[1:], tf.float32),
         )
         axes = list(range(1, end.shape.rank))
         spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
-        return end + self.noise * spread * tf.cast(tf.gather(draws, numbers - numbers[0]), end.dtype)
+        noise = draws if fixed else tf.gather(draws, numbers - numbers[0])
+        return end + self.noise * spread * tf.cast(noise, end.dtype)
+
+
+def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
+    """What `tf.random.stateless_normal` draws on a CPU, from the same bits: XLA makes other normal numbers of them.
+
+    Salmon et al.: Parallel random numbers, 2011 (Philox); Box, Muller, 1958, on pairs of neighbours.
+    """
+    count = tf.reduce_prod(shape)
+    pairs: Tensor = tf.stack([(count + 1) // 2, 2])
+    all_bits: Any = None  # of TensorFlow's range for whole numbers
+    bits: Tensor = tf.random.stateless_uniform(pairs, seed, all_bits, all_bits, tf.uint32, alg="philox")
+    mantissa = tf.bitwise.bitwise_and(bits, tf.constant(0x7FFFFF, tf.uint32))
+    length, angle = tf.unstack(tf.cast(mantissa, tf.float32) / 2**23, axis=1)
+    radius, angle = tf.sqrt(-2 * tf.math.log(tf.maximum(length, 1e-7))), 2 * np.pi * angle
+    pairs = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], 1)
+    return tf.reshape(tf.reshape(pairs, [-1])[:count], shape)
 
 
 @dataclasses.dataclass(frozen=True)

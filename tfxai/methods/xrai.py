@@ -12,7 +12,7 @@ from skimage.segmentation import felzenszwalb
 
 from tfxai.engines import Attribution, Block, Method, PathPoints, Paths, Request, Sum, attribution_along
 from tfxai.model import Needs
-from tfxai.support import check_whole
+from tfxai.support import Count
 
 SCALES = (50, 100, 150, 250, 500, 1200)  # of the paper's segmentations
 WIDER = 5  # pixels by which a region is widened, to hold its own edges
@@ -35,13 +35,10 @@ class XRAI(Method):
     Kapishnikov, Bolukbasi, Viégas, Terry: XRAI, 2019. arXiv:1906.02825, section 3
     """
 
-    steps: int = 50
-    min_size: int = 150
-    smallest_gain: int = 50
+    steps: Count = 50
+    min_size: Count = 150
+    smallest_gain: Count = 50
     needs = Needs(images_only=True)
-
-    def __post_init__(self) -> None:
-        check_whole(self, steps=1, min_size=1, smallest_gain=1)
 
     def attribute(self, request: Request) -> Attribution:
         network = request.network

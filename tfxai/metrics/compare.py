@@ -17,11 +17,12 @@ from tfxai.metrics.registry import Metrics, checked_metrics, measured
 from tfxai.metrics.result import unwrapped
 from tfxai.metrics.table import MethodTable
 from tfxai.results import Explanation
-from tfxai.support import Inputs, Model, progress_bar, whole_number
+from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
 
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
 
 
+@checked
 def compare_methods(
     methods: Explainers,
     model: Model,
@@ -29,8 +30,8 @@ def compare_methods(
     metrics: Metrics = DEFAULT,
     targets: Classes = None,
     *,
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MethodTable:
     """Which method should I believe on my model and my data? Every metric of every method, with controls.
@@ -46,7 +47,6 @@ def compare_methods(
     Raises ValueError if data, methods or metrics are missing, or a metric needs more than an explanation.
     Cost: the methods', and the metrics' for methods + 2 rows.
     """
-    batch_size = whole_number("batch_size", batch_size, 1)
     comparison = Comparison(model, _rows(methods, seed), checked_metrics(metrics), batch_size)
     batches, total = batches_of(data, targets, batch_size)
     steps = total * len(comparison.rows) * (len(comparison.columns) + 1)

@@ -15,7 +15,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor
+from tfxai.support import Count, InputKey, Model, Tensor
 
 
 @metric(higher_is_better=False)
@@ -25,8 +25,8 @@ def completeness(
     *,
     baseline: Baseline = 0.0,
     score: str | Score | None = None,
-    input: str | int | None = None,
-    batch_size: int = 32,
+    input: InputKey = None,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How far is the sum of all values from the score that they should share out? |sum - (f(x) - f(baseline))|.

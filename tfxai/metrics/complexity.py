@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
 from tfxai.results import Explanation
+from tfxai.support import InputKey
 
 
 @metric(higher_is_better=True, reads_model=False)
-def sparseness(explanation: Explanation, *, input: str | int | None = None) -> MetricResult:
+def sparseness(explanation: Explanation, *, input: InputKey = None) -> MetricResult:
     """How few places hold the evidence? Gini index of the magnitudes: 0 if all are equal, near 1 if one holds it all.
 
     Higher is better. Defaults: channels are summed first; xplique averages their magnitudes, quantus counts each number.
@@ -30,7 +31,7 @@ def sparseness(explanation: Explanation, *, input: str | int | None = None) -> M
 
 
 @metric(higher_is_better=False, reads_model=False)
-def complexity(explanation: Explanation, *, input: str | int | None = None) -> MetricResult:
+def complexity(explanation: Explanation, *, input: InputKey = None) -> MetricResult:
     """Over how many places is the evidence spread? Entropy of the magnitudes' shares, in nats: 0 to ln(places).
 
     Lower is better. Defaults: channels are summed first; xplique averages their magnitudes, quantus counts each number.

@@ -12,6 +12,7 @@ from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
 from tfxai.results import Explanation
 from tfxai.stats import spearman_of_pairs
+from tfxai.support import InputKey
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class ConsistencyResult(MetricResult):
 
 
 @metric(higher_is_better=True, reads_model=False, needs=("explanations",))
-def consistency(explanations: Sequence[Explanation], *, input: str | int | None = None) -> ConsistencyResult:
+def consistency(explanations: Sequence[Explanation], *, input: InputKey = None) -> ConsistencyResult:
     """Do explanations of the same inputs agree? Mean rank correlation of every pair, -1 to 1; NaN with a constant map.
 
     Higher is better.
@@ -37,7 +38,7 @@ def consistency(explanations: Sequence[Explanation], *, input: str | int | None 
 
     Spearman's rank correlation, as in Adebayo et al., 2018. arXiv:1810.03292
     """
-    if not isinstance(explanations, (list, tuple)) or len(explanations) < 2:
+    if len(explanations) < 2:
         raise ValueError("explanations has fewer than two. Give a list of explanations of the same inputs.")
     maps = [checked_heat(explanation, input)[1] for explanation in explanations]
     for number, explanation in enumerate(explanations):

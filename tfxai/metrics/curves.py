@@ -17,7 +17,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, ranks_of, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor, whole_number
+from tfxai.support import Count, InputKey, Model, Seed, Tensor
 
 
 @metric(higher_is_better=False)
@@ -25,12 +25,12 @@ def deletion(
     model: Model,
     explanation: Explanation,
     *,
-    step: int | None = None,
+    step: Count | None = None,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score fall when the places with most evidence are taken away first? Area under the curve.
@@ -63,12 +63,12 @@ def insertion(
     model: Model,
     explanation: Explanation,
     *,
-    step: int | None = None,
+    step: Count | None = None,
     baseline: Baseline | None = None,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score rise when the places with most evidence are given back first? Area under the curve.
@@ -109,12 +109,9 @@ def stepwise(
 
     hidden: (rows, ...), what hidden places become. step: places at a time; an image row, one column or time step if None.
     order:  (rows, *space): the places with the largest numbers come first. seed: of the order of equal ones.
-
-    Raises ValueError if step is not a whole number above 0.
     """
     if step is None:
         step = rows.explained.space[-1] if len(rows.explained.space) > 1 else 1
-    step = whole_number("step", step, 1)
     counts = np.unique([*range(0, rows.places, step), rows.places]).astype(np.int32)
 
     def fixed(row: int) -> list[NDArray]:

@@ -15,7 +15,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor
+from tfxai.support import Count, InputKey, Model, Tensor
 
 
 @metric(higher_is_better=False)
@@ -25,8 +25,8 @@ def average_drop(
     *,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    batch_size: int = 32,
+    input: InputKey = None,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How much of its probability does the class lose when only the evidence is shown? max(0, Y - O) / Y, 0 to 1.
@@ -59,8 +59,8 @@ def average_increase(
     *,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    batch_size: int = 32,
+    input: InputKey = None,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the probability rise when only the evidence is shown? 1 where it does, else 0; the mean is a share.
@@ -82,8 +82,8 @@ def average_gain(
     *,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    batch_size: int = 32,
+    input: InputKey = None,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How much of what was missing does the probability gain when only the evidence is shown? max(0, O - Y) / (1 - Y).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,9 @@ from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
 from tfxai.stats import pearson, spearman
-from tfxai.support import Model, Tensor, whole_number
+from tfxai.support import Count, InputKey, Model, Seed, Tensor, number, whole
+
+Share = Annotated[float, number(above=0, below=1, noun="a share")]
 
 
 @metric(higher_is_better=True)
@@ -25,13 +28,13 @@ def faithfulness_correlation(
     model: Model,
     explanation: Explanation,
     *,
-    samples: int = 100,
-    share: float = 0.2,
+    samples: Annotated[int, whole(3)] = 100,
+    share: Share = 0.2,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the evidence of random places that are hidden together tell how far the score falls? Pearson's r, -1 to 1.
@@ -58,15 +61,15 @@ def mu_fidelity(
     model: Model,
     explanation: Explanation,
     *,
-    samples: int = 200,
-    share: float = 0.2,
-    grid: int | None = 9,
+    samples: Annotated[int, whole(3)] = 200,
+    share: Share = 0.2,
+    grid: Annotated[int, whole(2)] | None = 9,
     rank: bool = True,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the evidence of hidden cells of a grid tell how far the score falls? As the correlation above, by rank.
@@ -87,7 +90,7 @@ def mu_fidelity(
     if grid is None or rows.explained.array.ndim < 3:
         cells = np.arange(rows.places, dtype=np.int32).reshape(rows.explained.space)
     else:
-        cells = _grid_cells(rows.explained.space, whole_number("grid", grid, 2))
+        cells = _grid_cells(rows.explained.space, grid)
     measure = spearman if rank else pearson
     return _correlated(mu_fidelity, rows, cells, samples, share, baseline, seed, measure)
 
@@ -107,12 +110,12 @@ def monotonicity(
     model: Model,
     explanation: Explanation,
     *,
-    step: int | None = None,
+    step: Count | None = None,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the score never fall while places are added in order of their evidence, the least first? 1 if so, else 0.
@@ -148,9 +151,8 @@ def _correlated(
 
     cells: (*space) number of the cell of each place. measure: a correlation.
     """
-    samples = whole_number("samples", samples, 3)
     count = int(cells.max()) + 1
-    size = round(share * count) if 0 < share < 1 else 0
+    size = round(share * count)
     if not 0 < size < count:
         raise ValueError(
             f"share is {share}, of {count} parts. Give a share between 0 and 1 that is one part or more."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor, at_least_zero, whole_number
+from tfxai.support import Count, InputKey, Model, Seed, Tensor, number, whole
 
 
 @metric(higher_is_better=False)
@@ -26,14 +26,14 @@ def infidelity(
     *,
     reads: Literal["weights", "contributions"] = "contributions",
     perturbation: Literal["square", "noise"] = "square",
-    samples: int = 100,
-    noise: float = 0.2,
+    samples: Annotated[int, whole(2)] = 100,
+    noise: Annotated[float, number(least=0)] = 0.2,
     scaled: bool = False,
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How far off are the values as a forecast of what perturbations do to the score? E[(I.map - change)^2].
@@ -61,7 +61,6 @@ def infidelity(
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     part, squares = rows.explained, perturbation == "square"
     _check(reads, perturbation, part.array)
-    samples, noise = whole_number("samples", samples, 2), at_least_zero("noise", noise)
 
     plan = _plans(part.space, samples, seed) if squares else _keys(samples, seed)
     fixed = _fixed(rows, rows.hidden(baseline), noise)

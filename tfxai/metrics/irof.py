@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor, whole_number
+from tfxai.support import Count, InputKey, Model, Tensor, whole
 
 Segmenter = str | ArrayLike | Callable[[NDArray], ArrayLike]
 
@@ -29,12 +29,12 @@ def irof(
     model: Model,
     explanation: Explanation,
     *,
-    segments: int = 60,
+    segments: Annotated[int, whole(2)] = 60,
     segmenter: Segmenter = "slic",
     baseline: Baseline | None = None,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    batch_size: int = 32,
+    input: InputKey = None,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score fall when whole segments are taken away, those with most evidence first?
@@ -54,7 +54,6 @@ def irof(
     Rieger, Hansen: IROF, 2020. arXiv:2003.08747
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    segments = whole_number("segments", segments, 2)
     explained = rows.explained
     if baseline is None:
         baseline = baselines.mean() if explained.array.ndim > 2 else 0.0

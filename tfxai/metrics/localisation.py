@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat, ranks_of
 from tfxai.results import Explanation
-from tfxai.support import whole_number
+from tfxai.support import InputKey, Numbers, whole
 
 
 @metric(higher_is_better=True, reads_model=False, needs=("regions",))
 def pointing_game(
-    explanation: Explanation, regions: ArrayLike, *, margin: int = 0, input: str | int | None = None
+    explanation: Explanation,
+    regions: ArrayLike,
+    *,
+    margin: Annotated[int, whole(0)] = 0,
+    input: InputKey = None,
 ) -> MetricResult:
     """Does the place with most evidence lie in the region of the class? 1 if so, else 0; the mean is a share.
 
@@ -33,7 +38,6 @@ def pointing_game(
     """
     _, heat = checked_heat(explanation, input)
     masks = masks_of(regions, heat.shape, explanation.targets.shape)
-    margin = whole_number("margin", margin, 0)
     near = np.argwhere(np.ones([2 * margin + 1] * (masks.ndim - 1), bool)) - margin
     near = near[(near**2).sum(axis=1) <= margin**2]
     hits = []
@@ -52,9 +56,7 @@ class LocalisationResult(MetricResult):
 
 
 @metric(higher_is_better=True, reads_model=False, needs=("regions",))
-def localisation(
-    explanation: Explanation, regions: ArrayLike, *, input: str | int | None = None
-) -> LocalisationResult:
+def localisation(explanation: Explanation, regions: Numbers, *, input: InputKey = None) -> LocalisationResult:
     """Which share of the positive evidence lies in the region of the class? 0 to 1; 0 for a map without any.
 
     Higher is better. regions: as for `pointing_game`. `iou` of the result compares areas instead.
@@ -112,6 +114,8 @@ def masks_of(regions: ArrayLike, shape: tuple[int, ...], lead: tuple[int, ...]) 
 
 def _one_for_each_row(regions: NDArray, space: tuple[int, ...], lead: tuple[int, ...]) -> NDArray:
     """Regions (rows, ...): those of each target one after the other, or those of an example for all its targets."""
+    if regions.ndim == 0:
+        return regions
     own = regions.shape[len(lead) :]
     if regions.shape[: len(lead)] == lead and own in (space, (4,)):
         return regions.reshape(-1, *own)

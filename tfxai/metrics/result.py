@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfxai.stats import interval
+from tfxai.support import checked
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,7 +26,7 @@ def metric(
     reads_model: bool = True,
     needs: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
-    """Enters a function into METRICS, and keeps on it, under the same names, what it declares.
+    """Enters a function into METRICS, checks its arguments, and keeps on it, under the same names, what it declares.
 
     higher_is_better: which direction is better.
     explains_again:   it is called as metric(method, model, inputs, targets, batch_size=...), and explains by itself.
@@ -43,9 +44,10 @@ def metric(
     }
 
     def entered(function: Function) -> Function:
-        vars(function).update(declared)
-        METRICS[function.__name__] = function
-        return function
+        checking: Any = checked(function)
+        vars(checking).update(declared)
+        METRICS[checking.__name__] = checking
+        return checking
 
     return entered
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import ranks_of, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Model, Tensor, at_least_zero
+from tfxai.support import Count, InputKey, Model, Seed, Tensor, number
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of neighbours, as in the paper
 
@@ -35,11 +36,11 @@ def road(
     explanation: Explanation,
     *,
     fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9),
-    noise: float = 0.01,
+    noise: Annotated[float, number(least=0)] = 0.01,
     score: str | Score = "probability",
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> RoadResult:
     """How much more do the most relevant places matter than the least relevant ones? Remove and debias.
@@ -62,7 +63,7 @@ def road(
     Rong et al.: A Consistent and Efficient Evaluation Strategy for Attribution Methods, 2022. arXiv:2202.00449
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
-    part, noise = rows.explained, at_least_zero("noise", noise)
+    part = rows.explained
     _check_neighbours(part.array)
     counts = _counts(fractions, rows.places)
 

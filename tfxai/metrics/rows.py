@@ -16,7 +16,7 @@ from tfxai.metrics.result import MetricResult, metric_result
 from tfxai.model import Needs, Network
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Inputs, Model
+from tfxai.support import InputKey, Inputs, Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def rows_of(
     score: str | Score,
     batch_size: int,
     progress: bool = False,
-    input: str | int | None = None,
+    input: InputKey = None,
 ) -> Rows:
     """The rows of an explanation.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +13,21 @@ from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, at_least_zero, progress_bar, whole_number
+from tfxai.support import Count, Explainer, InputKey, Inputs, Model, Seed, number, progress_bar
 
 
 @metric(higher_is_better=False, explains_again=True)
 def max_sensitivity(
-    method: Callable[..., Explanation],
+    method: Explainer,
     model: Model,
     inputs: Inputs,
     targets: Targets = None,
     *,
-    samples: int = 10,
-    radius: float = 0.02,
-    input: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    samples: Count = 10,
+    radius: Annotated[float, number(least=0)] = 0.02,
+    input: InputKey = None,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
     **call: Any,
 ) -> MetricResult:
@@ -48,7 +47,6 @@ def max_sensitivity(
 
     Yeh et al., 2019. arXiv:1901.09392
     """
-    samples, radius = whole_number("samples", samples, 1), at_least_zero("radius", radius)
     first = method(model, inputs, targets, batch_size=batch_size, **call)
     key, heat = checked_heat(first, input)
     arrays, position = _arrays(first.inputs, key)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tfxai.results import Explanation
 from tfxai.scores import Targets
 from tfxai.stats import spearman_of_pairs
-from tfxai.support import Inputs, Model
+from tfxai.support import Explainer, InputKey, Inputs, Model, checked
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,15 +53,16 @@ class Stability:
         return "\n".join([f"Stability(mean rank correlation {mean:.2f})", *lines])
 
 
+@checked
 def stability(
-    method: Callable[..., Explanation],
+    method: Explainer,
     model: Model,
     inputs: Inputs,
     targets: Targets = None,
     *,
     seeds: int | Iterable[int] = 3,
     segmenters: str | Iterable[Any] = (),
-    input: str | int | None = None,
+    input: InputKey = None,
     **call: Any,
 ) -> Stability:
     """How much does this method's answer move between seeds, and between segmenters?

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -157,7 +158,8 @@ class ArrayCallableAdapter(CallableAdapter):
         structure, model = self.structure, _weakly(self.model)
 
         def call(*arrays: NDArray) -> list[NDArray]:
-            outputs = tf.nest.flatten(as_arrays(model()(fed(structure, arrays))))
+            with _quietly():
+                outputs = tf.nest.flatten(as_arrays(model()(fed(structure, arrays))))
             if any(output.shape[:1] != (len(arrays[0]),) for output in outputs):
                 raise ValueError(
                     f"The callable returned shape {outputs[0].shape} for {len(arrays[0])} examples. Return one row of "
@@ -184,7 +186,8 @@ def _weakly(model: Model) -> Callable[[], Model]:
 def tried(model: Model, structure: Structure | Frame, arrays: Sequence[NDArray]) -> Any:
     """What a callable returns for some examples, as arrays. Raises ValueError if it fails, or returns no such rows."""
     try:
-        outputs = as_arrays(model(fed(structure, arrays)))
+        with _quietly():
+            outputs = as_arrays(model(fed(structure, arrays)))
     except Exception as error:
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise ValueError(
@@ -198,6 +201,18 @@ def tried(model: Model, structure: Structure | Frame, arrays: Sequence[NDArray])
                 f"The callable returned shape {output.shape} for {examples}. Return one row of scores per example."
             )
     return outputs
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keras' `predict` draws a progress bar at every call, unless it is told otherwise; in this thread it is."""
+    talks = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if talks:
+            keras.config.enable_interactive_logging()
 
 
 def as_arrays(outputs: Any) -> Any:

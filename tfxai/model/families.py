@@ -20,10 +20,11 @@ from tfxai.support import Inputs, Model
 
 
 def adapter_of(model: Model) -> Adapter:
-    """The adapter of a model's family.
+    """The adapter of a model's family; it may hold another object than was given, see `itself`.
 
     Raises ValueError if it is not a model, or runs on another backend than TensorFlow.
     """
+    model = itself(model)
     if isinstance(model, Module):
         return ModuleAdapter(model)
     if isinstance(model, keras.layers.Layer):
@@ -37,11 +38,23 @@ def adapter_of(model: Model) -> Adapter:
     if legacy is not None and isinstance(model, legacy.layers.Layer):
         return LegacyKerasAdapter(model)
     _refuse_loaded(model)
+    if isinstance(model, type):
+        raise ValueError(f"model is the class {model.__name__}. Give a model, which such a class makes.")
     if not callable(model):
         raise ValueError(
             f"model is a {type(model).__name__}. Give a Keras model, or a callable from a batch to scores."
         )
     return CallableAdapter(model)
+
+
+def itself(model: Model) -> Model:
+    """The model whose own method this is, such as `model.predict`, which is slow and prints; what was given otherwise."""
+    owner = getattr(model, "__self__", None)
+    if getattr(model, "__name__", "") not in ("predict", "predict_on_batch", "call", "__call__"):
+        return model
+    legacy = sys.modules.get("tf_keras")
+    kinds = (keras.Model,) if legacy is None else (keras.Model, legacy.Model)
+    return owner if isinstance(owner, kinds) else model
 
 
 def _refuse_loaded(model: Model) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -19,10 +19,18 @@ from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.model.own_gradients import has_own_gradient
 from tfxai.model.tracing import TraceRecord
-from tfxai.support import Layer, Operation, Structure, Tensor
+from tfxai.support import Layer, Operation, Setting, Structure, Tensor
 
 # Not as text, and a number before a name: settings on the command line are read by these types.
-LayerChoice: TypeAlias = int | str | Layer | None
+LayerChoice: TypeAlias = Annotated[
+    int | str | Layer | None,
+    Setting(
+        lambda value: (
+            not isinstance(value, (list, tuple, dict, set, float, bool, bytes, np.ndarray, tf.Tensor))
+        ),
+        "a layer's path, name or number, the layer itself, or None",
+    ),
+]
 """A layer by its path, its name, its index in model.layers, or itself; None for the default."""
 
 

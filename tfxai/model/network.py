@@ -78,8 +78,8 @@ class Network(Tracing):
         method: str = "This method",
         seed: int = 0,
     ) -> None:
-        self.model, self.needs, self.seed, self.place = model, needs, seed, 0
         adapter = adapter_of(model)
+        self.model, self.needs, self.seed, self.place = (model := adapter.model), needs, seed, 0
         if needs.layers and not adapter.has_layers:
             raise ValueError(
                 f"{method} reads the activations of a layer, and a plain callable has none. Give a Keras model, or one of "

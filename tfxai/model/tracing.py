@@ -107,7 +107,7 @@ class TracedFunction:
         return dataclasses.replace(self, dials=_dials(numbers), otherwise=otherwise)
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the body returned, as tensors. Raises ValueError for ids outside of a vocabulary, or a failing callable."""
+        """What the body returned, as tensors. Raises ValueError if the model fails, MemoryError if memory is short."""
         tensors = tf.nest.map_structure(tensor_of, arguments)
         try:
             return self.function(self.dials, *tensors)
@@ -121,10 +121,14 @@ class TracedFunction:
                 raise ModelFailed(f"The callable failed: {[*lines, first_line(error)][0]}") from error
             # Of models that change ids before they look them up, and of files: their tables are not known before.
             outside = OUTSIDE.search(error.message)
-            if outside is None or not isinstance(error, tf.errors.InvalidArgumentError):
-                raise
-            words = outside_vocabulary("The model looks up", int(outside[1]), int(outside[2]))
-            raise ValueError(words) from error
+            if outside is not None and isinstance(error, tf.errors.InvalidArgumentError):
+                words = outside_vocabulary("The model looks up", int(outside[1]), int(outside[2]))
+                raise ValueError(words) from error
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise MemoryError(
+                    "There is not enough memory for these passes: give a smaller batch_size."
+                ) from error
+            raise ModelFailed(f"The model fails on these inputs: {first_line(error)}") from error
 
     @property
     def is_stale(self) -> bool:

@@ -16,20 +16,22 @@ from tfxai.plots.colours import BLUE, RED
 from tfxai.plots.protocol import Explained
 from tfxai.plots.reading import heading, origin, values_and_inputs
 from tfxai.plots.titles import KEY_OF_COLOURS, Labels, joined
+from tfxai.support import Count, InputKey, checked
 
 BAR, NAMES, WIDTH = 0.2, 1.7, 2.0  # inches: from bar to bar, of the names, of the bars
 NAME = SMALL + 0.5  # points: letters of a name
 
 
+@checked
 def bars(
     explanation: Explained,
     columns: Sequence[str] | None = None,
-    top: int = 10,
+    top: Count = 10,
     labels: Labels | None = None,
     true_labels: Sequence[int | str] | None = None,
     *,
-    limit: int = 16,
-    input: str | int | None = None,
+    limit: Count = 16,
+    input: InputKey = None,
 ) -> Figure:
     """Table rows: for each target the columns that count most, as bars, with the value that each has in this row.
 
@@ -47,8 +49,6 @@ def bars(
     table = _table(explanation, input)
     if columns is not None and len(columns) != len(table.names):
         raise ValueError(f"columns has {len(columns)} names for {len(table.names)} columns. Give one each.")
-    if top < 1:
-        raise ValueError(f"top is {top}. Give the number of columns to draw, 1 or more.")
     titles.check_one_each(true_labels, len(table.cells))
     names = table.names if columns is None else list(columns)
     examples, classes = min(len(table.cells), limit), table.values.shape[1]

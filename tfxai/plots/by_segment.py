@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,17 +18,21 @@ from tfxai.plots.protocol import Explained
 from tfxai.plots.reading import heading, origin, per_target
 from tfxai.plots.rgb import rgb
 from tfxai.plots.titles import Labels
+from tfxai.support import Count, InputKey, checked, whole
+
+Shown = Annotated[int, whole(1, noun="the number of segments to show (class names as labels=)")]
 
 
+@checked
 def segments(
     explanation: Explained,
-    top: int = 5,
+    top: Shown = 5,
     labels: Labels | None = None,
     true_labels: Sequence[int | str] | None = None,
     *,
     against: bool = False,
-    limit: int = 16,
-    input: str | int | None = None,
+    limit: Count = 16,
+    input: InputKey = None,
 ) -> Figure:
     """One row per example: the image, then for each target only the segments that support it most.
 
@@ -43,10 +48,6 @@ def segments(
     Raises ValueError if the explanation has no segments of images, top is below 1, or labels do not fit.
     """
     cut, images = _segments_of_images(explanation, input)
-    if not isinstance(top, (int, np.integer)) or top < 1:
-        raise ValueError(
-            f"top is {top!r}. Give the number of segments to show, 1 or more; class names as labels=."
-        )
     titles.check_one_each(true_labels, len(images))
     weights, pictures = per_target(explanation, "weights"), rgb(images[:limit])
     figure, grid = canvas.sheet(len(pictures), 1 + weights.shape[1], pictures, width=2.2, right=MARGIN)

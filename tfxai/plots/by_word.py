@@ -18,16 +18,18 @@ from tfxai.plots.colours import BLUE, RED
 from tfxai.plots.protocol import Explained
 from tfxai.plots.reading import heading, per_target
 from tfxai.plots.titles import KEY_OF_COLOURS, Labels, joined
+from tfxai.support import Count, checked
 
 WORD, SPACE, LINE = 9, 5.5, 18  # points: letters, between words, from line to line
 
 
+@checked
 def text(
     explanation: Explained,
     labels: Labels | None = None,
     true_labels: Sequence[int | str] | None = None,
     *,
-    limit: int = 16,
+    limit: Count = 16,
 ) -> Figure:
     """Each text with its words on red where they speak for the class, on blue where against it; a block per target.
 

@@ -15,6 +15,7 @@ from tfxai.plots.canvas import GREY, INK, MARGIN, SMALL, TEXT, TICKS, TITLE
 from tfxai.plots.colours import line_colours
 from tfxai.plots.protocol import ConceptScores
 from tfxai.plots.titles import Labels
+from tfxai.support import checked
 
 BAR, BETWEEN, HEIGHT, KEYS = (
     0.17,
@@ -26,6 +27,7 @@ LEAST = 3.2  # inches: width of the axes
 LONGEST = 16  # letters of a concept's name
 
 
+@checked
 def tcav(result: ConceptScores, labels: Labels | None = None) -> Figure:
     """TCAV scores as bars by concept and layer, a row for each class; `*` stands on what is NOT significant.
 

@@ -13,21 +13,23 @@ from tfxai.plots.by_column import bars
 from tfxai.plots.by_word import text
 from tfxai.plots.canvas import KEY, MARGIN
 from tfxai.plots.colours import colour_key
-from tfxai.plots.protocol import Explained
+from tfxai.plots.protocol import Explained, Percentile
 from tfxai.plots.reading import has_columns, has_words, heading, maps_and_inputs, origin, per_target
 from tfxai.plots.rgb import rgb
 from tfxai.plots.single_map import draw_input, flattened, heatmap, scale_of
 from tfxai.plots.titles import KEY_OF_COLOURS, Labels
+from tfxai.support import Count, InputKey, checked
 
 
+@checked
 def show(
     explanation: Explained,
     labels: Labels | None = None,
     true_labels: Sequence[int | str] | None = None,
     *,
-    percentile: float = 99,
-    limit: int = 16,
-    input: str | int | None = None,
+    percentile: Percentile = 99,
+    limit: Count = 16,
+    input: InputKey = None,
 ) -> Figure:
     """One row per example: the input, then a map for each target with its name and score.
 
@@ -66,13 +68,14 @@ def show(
     return figure
 
 
+@checked
 def compare(
     explanations: Mapping[str, Explained],
     labels: Labels | None = None,
     *,
-    percentile: float = 99,
-    limit: int = 16,
-    input: str | int | None = None,
+    percentile: Percentile = 99,
+    limit: Count = 16,
+    input: InputKey = None,
 ) -> Figure:
     """Methods side by side: one row per example (and target), the input first, then a column per method.
 

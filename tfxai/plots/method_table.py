@@ -10,12 +10,14 @@ from tfxai.plots import canvas, titles
 from tfxai.plots.canvas import GREY, INK, MARGIN, SMALL, TICKS, TITLE
 from tfxai.plots.colours import GREEN
 from tfxai.plots.protocol import MethodScores
+from tfxai.support import checked
 
 WIDTH, BETWEEN, LINE = 1.7, 0.25, 0.19  # inches: of a panel, between panels, of a method
 NAME = 110  # points, at most
 CONTROLS = ("random", "edges")  # maps that know nothing of the model
 
 
+@checked
 def leaderboard(table: MethodScores) -> Figure:
     """A panel for each metric: every method's mean with its 95 % interval, the best on top; controls are pale.
 

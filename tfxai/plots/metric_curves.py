@@ -16,6 +16,7 @@ from tfxai.plots.canvas import GREY, INK, MARGIN, SMALL, TITLE
 from tfxai.plots.colours import line_colours
 from tfxai.plots.protocol import MetricCurves
 from tfxai.plots.titles import Labels
+from tfxai.support import checked
 
 WIDTH, HEIGHT, LINE = 3.1, 2.2, 0.155  # inches: of the axes, at least; of a line of the key
 STYLES: dict[Any, str] = {
@@ -24,6 +25,7 @@ STYLES: dict[Any, str] = {
 }  # which places are taken away
 
 
+@checked
 def curves(
     results: Mapping[str, MetricCurves] | MetricCurves,
     labels: Labels | None = None,

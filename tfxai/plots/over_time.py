@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 from tfxai.plots import canvas, titles
 from tfxai.plots.canvas import INK, KEY, MARGIN, SMALL, TICKS, TITLE, WIDE
 from tfxai.plots.colours import colour_key, colour_map, end_of_scale, line_colours
-from tfxai.plots.protocol import Explained
+from tfxai.plots.protocol import Explained, Percentile
 from tfxai.plots.reading import heading, origin
 from tfxai.plots.titles import Labels, joined
+from tfxai.support import Count, InputKey, checked
 
 HEIGHT, LEGEND = 1.2, 0.3  # inches
 
 
+@checked
 def series(
     explanation: Explained,
     channels: Sequence[str] | None = None,
     labels: Labels | None = None,
     true_labels: Sequence[int | str] | None = None,
     *,
-    percentile: float = 99,
-    limit: int = 16,
-    input: str | int | None = None,
+    percentile: Percentile = 99,
+    limit: Count = 16,
+    input: InputKey = None,
 ) -> Figure:
     """Each series as lines over a band that is red where the moment speaks for the class, blue where against it.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from numpy.typing import NDArray
 
-from tfxai.support import Inputs, Values
+from tfxai.support import InputKey, Inputs, Values, number
+
+Percentile = Annotated[float, number(above=0, most=100)]
+"""Of the magnitudes of a map: what lies above is drawn in the strongest colour."""
 
 
 class Explained(Protocol):
@@ -48,11 +51,11 @@ class Explained(Protocol):
 
     def __len__(self) -> int: ...
 
-    def heatmap(self, input: str | int | None = None) -> NDArray:
+    def heatmap(self, input: InputKey = None) -> NDArray:
         """Values summed over channels, (N, H, W), (N, K, H, W), (N, T) ..."""
         ...
 
-    def one(self, input: str | int | None = None) -> tuple[NDArray, NDArray]:
+    def one(self, input: InputKey = None) -> tuple[NDArray, NDArray]:
         """Values and array of one of several inputs."""
         ...
 
@@ -146,7 +149,7 @@ class ConceptScores(Protocol):
 
 
 class MethodScores(Protocol):
-    """Methods by metrics over the same N examples, as of `tfxai.compare_methods`."""
+    """Methods by metrics over the same N examples, as of `tfxai.metrics.MethodTable`."""
 
     @property
     def methods(self) -> Sequence[str]:
@@ -183,7 +186,7 @@ class MethodScores(Protocol):
 
 
 class MetricCurves(Protocol):
-    """A metric's scores while parts of N inputs are taken away, as of `tfxai.metrics.deletion`.
+    """A metric's scores while parts of N inputs are taken away, as of `tfxai.metrics.MetricResult`, such as that of deletion.
 
     Results of road have no `curves`, but `morf` and `lerf`, (N, steps): most, and least relevant places first.
     """

@@ -11,17 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from tfxai.plots import canvas
 from tfxai.plots.canvas import GREY, INK, SMALL
 from tfxai.plots.colours import SIGNED, colour_map, end_of_scale
+from tfxai.plots.protocol import Percentile
 from tfxai.plots.rgb import rgb
+from tfxai.support import Numbers, checked
 
 
+@checked
 def heatmap(
-    values: ArrayLike,
-    image: ArrayLike | None = None,
+    values: Numbers,
+    image: Numbers | None = None,
     ax: Axes | None = None,
     *,
     signed: bool | None = None,
     scale: float | None = None,
-    percentile: float = 99,
+    percentile: Percentile = 99,
 ) -> Axes:
     """Draws one map and returns its axes; `.figure` is the picture.
 

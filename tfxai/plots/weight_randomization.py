@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from tfxai.plots import canvas, titles
 from tfxai.plots.canvas import GREY, INK, MARGIN, SMALL, TICKS, TITLE
 from tfxai.plots.colours import line_colours
-from tfxai.plots.protocol import Explained, LayerByLayer
+from tfxai.plots.protocol import Explained, LayerByLayer, Percentile
 from tfxai.plots.reading import maps_and_inputs
 from tfxai.plots.rgb import rgb
 from tfxai.plots.single_map import draw_input, flattened, heatmap
 from tfxai.plots.titles import Labels
+from tfxai.support import Count, checked
 
 CELL, SLIT = 1.15, 0.06  # inches: width of a map, and between maps
 HEADS, CURVE, KEYS = 0.62, 1.9, 0.3  # inches: height of the layers' names, of the curves, of their key
@@ -27,13 +28,14 @@ LEFT = MARGIN + TICKS  # inches, of the first map
 CURVES = {"spearman_abs": "Rank correlation of magnitudes", "ssim": "Structural similarity"}
 
 
+@checked
 def sanity(
     report: LayerByLayer,
     labels: Labels | None = None,
     *,
     example: int = 0,
-    columns: int = 10,
-    percentile: float = 99,
+    columns: Count = 10,
+    percentile: Percentile = 99,
 ) -> Figure:
     """The figure of arXiv:1810.03292: how maps change while a model is destroyed layer by layer.
 

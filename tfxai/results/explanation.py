@@ -42,6 +42,22 @@ class Explanation(Stored):
     score: str = "logit"
     axes: Any = None
 
+    def problem(self) -> str:
+        """See `Stored.problem`: targets, scores, values and inputs must be of the same examples."""
+        lead = np.shape(self.targets)
+        if (
+            not isinstance(self.targets, np.ndarray)
+            or len(lead) not in (1, 2)
+            or self.targets.dtype.kind not in "iu"
+        ):
+            return "targets are not whole numbers (N,) or (N, K)"
+        for name, shape in (("scores", lead), ("delta", lead), ("values", lead), ("inputs", lead[:1])):
+            exact = name in ("scores", "delta")
+            for each in _arrays_in(getattr(self, name)):
+                if each.shape[: len(shape)] != shape or (exact and each.shape != shape):
+                    return f"{name} have the shape {each.shape}, targets {lead}"
+        return ""
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.method or 'unnamed method'} of the {self.score}: "
@@ -104,6 +120,10 @@ class Explanation(Stored):
     def key(self, input: str | int | None = None) -> str | int | None:
         """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
         if isinstance(self.inputs, np.ndarray):
+            if input not in (None, 0):
+                raise ValueError(
+                    f"There is no input {input!r}: the explanation has one input, so leave that out."
+                )
             return None
         keys = list(self.inputs) if isinstance(self.inputs, dict) else list(range(len(self.inputs)))
         if input is not None:
@@ -187,6 +207,14 @@ def _rows_of_field(value: Any, order: NDArray) -> Any:
             return [value[i] for i in order]  # the words of each text
         return type(value)(_rows_of_field(item, order) for item in value)
     return value
+
+
+def _arrays_in(value: Any) -> list[NDArray]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [array for each in value for array in _arrays_in(each)]
+    return [] if value is None else [np.asarray(value)]
 
 
 def _shapes_of(values: Values) -> object:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.results.members import Members
 from tfxai.support import whole_file
 
 FORMAT = 2  # of the .npz file; 1 had no tags "scalar", "objects" and "bytes"
@@ -35,6 +36,10 @@ class Stored:
                 "another name: files tell kinds by their names."
             )
         KINDS[cls.__name__] = cls  # the same class once more, as a notebook defines it again
+
+    def problem(self) -> str:
+        """What does not fit together in the fields, such as shapes; empty if nothing is wrong. Files are checked by it."""
+        return ""
 
     def save(self, path: str | Path) -> Path:
         """Writes one compressed .npz file, readable by NumPy alone, and returns its path.
@@ -80,9 +85,13 @@ class UnknownContentError(ValueError):
 
 
 def _read(path: str | Path) -> Stored:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    header = json.loads(str(arrays["header"]))
+    with Members(path) as arrays:
+        return _of_header(json.loads(arrays.header()), arrays)
+
+
+def _of_header(header: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Stored:
+    if type(header["format"]) is not int or header["format"] < 1:
+        raise ValueError(f"its format is {header['format']!r}")
     if header["format"] > FORMAT:
         raise UnknownContentError(
             f"has format {header['format']}, and this version of tfxai reads up to {FORMAT}. Read it with a newer one."
@@ -162,7 +171,10 @@ def _unpacked_result(header: Mapping[str, Any], arrays: Mapping[str, NDArray]) -
         raise UnknownContentError(
             f"holds a {name} without {', '.join(missing)}. Read it with the version of tfxai that wrote it."
         )
-    return KINDS[name](**{field: unpacked(value, arrays) for field, value in content.items()})
+    result = KINDS[name](**{field: unpacked(value, arrays) for field, value in content.items()})
+    if problem := result.problem():
+        raise ValueError(f"the {result.called} in it does not fit together: {problem}")
+    return result
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,20 @@ from tfxai.sanity.reports import EfficientReport
 from tfxai.sanity.steps import check_init, ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, progress_bar, whole_number
+from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar, whole
 
 
+@checked
 def efficient(
     methods: Explainers,
     model: Model,
     inputs: Inputs,
     targets: Targets = None,
     *,
-    bins: int = 100,
+    bins: Annotated[int, whole(2)] = 100,
     init: Literal["layer", "uniform"] = "layer",
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> EfficientReport:
     """Are a trained model's maps simpler than those of a random model? Two explanations instead of a cascade (eMPRT).
@@ -39,7 +40,6 @@ def efficient(
     Raises ValueError as `randomize_model`. Cost: twice the methods' own.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
-    bins = whole_number("bins", bins, 2)
     named = named_methods(methods)
     check_init(init)
     steps, _ = ordered_steps(model, inputs, "bottom_up", None)

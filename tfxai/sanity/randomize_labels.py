@@ -14,9 +14,10 @@ from tfxai.sanity.reports import LabelReport
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
 from tfxai.stats import Reference, by_measure
-from tfxai.support import Inputs, Model, progress_bar
+from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
 
 
+@checked
 def randomize_labels(
     build: Callable[[], Model],
     methods: Explainers,
@@ -25,9 +26,9 @@ def randomize_labels(
     inputs: Inputs = None,
     targets: Targets = None,
     *,
-    epochs: int = 20,
-    seed: int = 0,
-    batch_size: int = 32,
+    epochs: Count = 20,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> LabelReport:
     """Do maps show what was learnt? Trains twins on true and on permuted labels, and compares their maps.
@@ -47,8 +48,6 @@ def randomize_labels(
     x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} examples, y has {len(y)} labels. Give one label for each.")
-    if not callable(build) or epochs < 1:
-        raise ValueError("build is a function that makes a compiled Keras model, and epochs is 1 or more.")
     inputs = x[:8] if inputs is None else inputs
     generator = np.random.default_rng(seed)
     labels = {"true": y, "permuted": y[generator.permutation(len(y))]}

@@ -13,9 +13,10 @@ from tfxai.sanity.reports import SanityReport
 from tfxai.sanity.steps import check_init, ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, progress_bar, whole_number
+from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
 
 
+@checked
 def randomize_model(
     methods: Explainers,
     model: Model,
@@ -27,8 +28,8 @@ def randomize_model(
     layers: str | Sequence[str] | None = None,
     init: Literal["layer", "uniform"] = "layer",
     explanations: bool = False,
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: Seed = 0,
+    batch_size: Count = 32,
     progress: bool = False,
 ) -> SanityReport:
     """Do maps change while the trained model's weights are drawn anew? Explains inputs again at every step.
@@ -54,7 +55,7 @@ def randomize_model(
 
     Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
     """
-    named, seed = named_methods(methods), whole_number("seed", seed, 0)
+    named = named_methods(methods)
     if mode not in ("cascading", "independent"):
         raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
     check_init(init)

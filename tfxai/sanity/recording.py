@@ -46,7 +46,7 @@ class Recording:
     def record(self, advance: Callable[[float], None]) -> None:
         """Predicts and explains everything with the weights as they are.
 
-        Raises ValueError if a method explains several targets of an input.
+        Raises ValueError if a method explains several targets of an input, or its maps hold NaN.
         """
         self._record_predictions()
         advance(1)
@@ -56,7 +56,13 @@ class Recording:
                 raise ValueError(
                     "One target for each input, please: maps of several cannot be told apart here."
                 )
-            self._record_maps(name, explanation.heatmap())
+            heat = explanation.heatmap()
+            if getattr(explanation, "tokens", None) is None and not np.isfinite(heat).all():
+                raise ValueError(
+                    f"The maps of {name!r} hold NaN or infinite numbers, which are like no other map. See whether the model's "
+                    "weights, or those that were drawn for it, give numbers at all."
+                )
+            self._record_maps(name, heat)
             if self.keep_explanations:
                 self.explanations[name].append(explanation)
             advance(1)

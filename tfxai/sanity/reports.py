@@ -44,6 +44,18 @@ class SanityReport(Stored):
     order: str = "top_down"
     explanations: dict[str, list[Explanation]] | None = None
 
+    def problem(self) -> str:
+        """See `Stored.problem`: every array is of the same methods, steps and inputs."""
+        methods, steps, inputs = len(self.methods), len(self.layers) + 1, np.size(self.targets)
+        wanted = {"predictions": (steps, inputs), "scores": (steps, inputs), "chance": (methods, inputs)}
+        arrays = {name: getattr(self, name) for name in wanted} | {"targets": self.targets}
+        arrays |= {f"similarity {name}": array for name, array in self.similarity.items()}
+        for name, array in arrays.items():
+            shape = (inputs,) if name == "targets" else wanted.get(name, (methods, steps, inputs))
+            if np.shape(array) != shape:
+                return f"{name} has the shape {np.shape(array)}, where {shape} is expected"
+        return ""
+
     def verdict(self) -> dict[str, bool]:
         """Method -> whether its maps depend on the weights.
 

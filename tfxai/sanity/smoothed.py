@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,20 @@ from tfxai.results import Explanation
 from tfxai.sanity.randomize_model import randomize_model
 from tfxai.sanity.reports import SanityReport
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, at_least_zero, whole_number
+from tfxai.support import Count, Inputs, Model, Seed, checked, number
 
 
+@checked
 def smooth(
     methods: Explainers,
     model: Model,
     inputs: Inputs,
     targets: Targets = None,
     *,
-    samples: int = 50,
-    noise: float = 0.1,
+    samples: Count = 50,
+    noise: Annotated[float, number(least=0)] = 0.1,
     order: str | Sequence[str] = "bottom_up",
-    seed: int = 0,
+    seed: Seed = 0,
     **settings: Any,
 ) -> SanityReport:
     """Do maps depend on the weights, apart from what noise does to them? As `randomize_model`, with smoothed maps.
@@ -42,7 +43,6 @@ def smooth(
     Cost: `samples` times that of randomize_model.
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
-    samples, noise = whole_number("samples", samples, 1), at_least_zero("noise", noise)
     smoothed = {
         name: Smoothed(method, samples, noise, seed) for name, method in named_methods(methods).items()
     }

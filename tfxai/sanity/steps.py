@@ -49,6 +49,9 @@ def _check_names(setting: str, value: object) -> None:
         return
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError(f"{setting} is {value!r}. Give names of layers, one or more.")
+    if len(set(value)) < len(value):
+        twice = next(name for name in value if value.count(name) > 1)
+        raise ValueError(f"{setting} names {twice!r} more than once. Give each layer once.")
 
 
 def _positions(layers: Sequence[WeightedLayer]) -> Callable[[WeightedLayer], int]:

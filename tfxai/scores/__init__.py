@@ -18,13 +18,14 @@ from tfxai.scores.classes import ClassScore, has_classes, pick
 from tfxai.scores.dense import Box, Region
 from tfxai.scores.outputs import Component, OutputScore, Unit
 from tfxai.scores.targets import Targets, Top, top
-from tfxai.support import Structure, Tensor
+from tfxai.support import OutputKey, Structure, Tensor, checked
 
 Score = Callable[[Structure, Tensor], Tensor]
 """(outputs, targets) -> (N,): one differentiable number per example."""
 
 __all__ = [
     "ClassScore",
+    "OutputScore",
     "Score",
     "Targets",
     "Top",
@@ -39,7 +40,8 @@ __all__ = [
 ]
 
 
-def logit(output: str | int | None = None) -> Score:
+@checked
+def logit(output: OutputKey = None) -> Score:
     """The unnormalised score of the target class, found behind a final softmax or sigmoid.
 
     output: name or position of the output, for models with several.
@@ -47,7 +49,8 @@ def logit(output: str | int | None = None) -> Score:
     return ClassScore("logit", output)
 
 
-def probability(output: str | int | None = None) -> Score:
+@checked
+def probability(output: OutputKey = None) -> Score:
     """The probability of the target class, 0 to 1; of the output's softmax where the model does not end in one.
 
     output: name or position of the output, for models with several.
@@ -55,7 +58,8 @@ def probability(output: str | int | None = None) -> Score:
     return ClassScore("probability", output)
 
 
-def output(output: str | int | None = None) -> Score:
+@checked
+def output(output: OutputKey = None) -> Score:
     """The target's entry of an output as the model gives it, whatever that means.
 
     output: name or position of the output, for models with several.
@@ -63,7 +67,8 @@ def output(output: str | int | None = None) -> Score:
     return ClassScore("output", output)
 
 
-def regression(index: int = 0, output: str | int | None = None) -> Score:
+@checked
+def regression(index: int = 0, output: OutputKey = None) -> Score:
     """One number of an output (N, M) or (N,), as it is; needs no target.
 
     index: which of the M numbers.
@@ -71,10 +76,11 @@ def regression(index: int = 0, output: str | int | None = None) -> Score:
     return Component(index, output)
 
 
+@checked
 def region(
     mask: ArrayLike,
     channel: int | None = None,
-    output: str | int | None = None,
+    output: OutputKey = None,
     *,
     unit: Unit = "logit",
 ) -> Score:
@@ -93,10 +99,11 @@ def region(
     return Region(np.asarray(mask) != 0, channel, output, unit)
 
 
+@checked
 def box(
     corners: tuple[int, int, int, int],
     channel: int | None = None,
-    output: str | int | None = None,
+    output: OutputKey = None,
     *,
     unit: Unit = "logit",
 ) -> Score:

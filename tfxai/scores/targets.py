@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.support import Count, check_settings
+
 Targets: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer] | Top | None"
 """Classes to explain: None (the predicted one), an int for all, (N,) ints, (N, K) ints, or `tfxai.top(k)`."""
 
@@ -17,11 +19,10 @@ Targets: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np
 class Top:
     """The `k` classes that the model ranks highest for each input; made by `tfxai.top`."""
 
-    k: int
+    k: Count
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, (int, np.integer)) or isinstance(self.k, bool) or self.k < 1:
-            raise ValueError(f"top({self.k!r}): expected the number of classes to explain, 1 or more.")
+        check_settings(self)
 
 
 def top(k: int) -> Top:

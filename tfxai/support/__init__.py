@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
-from tfxai.support.checks import at_least_zero, check_real, check_whole, whole_number
 from tfxai.support.files import PICTURES, whole_file, writable
 from tfxai.support.messages import first_line, nearest, warn
 from tfxai.support.progress import progress_bar
+from tfxai.support.settings import (
+    Count,
+    Explainer,
+    File,
+    InputKey,
+    Numbers,
+    OutputKey,
+    Seed,
+    Setting,
+    check_arguments,
+    check_settings,
+    checked,
+    in_short,
+    number,
+    whole,
+)
 from tfxai.support.types import Inputs, Layer, Model, Operation, PerInput, Structure, Tensor, Values, Variable
 
 __all__ = [
+    "Count",
+    "Explainer",
+    "File",
+    "InputKey",
     "Inputs",
     "Layer",
     "Model",
+    "Numbers",
     "Operation",
+    "OutputKey",
     "PerInput",
     "PICTURES",
+    "Seed",
+    "Setting",
     "Structure",
     "Tensor",
     "Values",
     "Variable",
-    "at_least_zero",
-    "check_real",
-    "check_whole",
+    "check_arguments",
+    "check_settings",
+    "checked",
     "first_line",
+    "in_short",
     "nearest",
+    "number",
     "progress_bar",
     "warn",
+    "whole",
     "whole_file",
-    "whole_number",
     "writable",
 ]

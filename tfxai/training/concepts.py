@@ -15,7 +15,7 @@ from tfxai.concepts import TCAV, TCAVResult
 from tfxai.model import build
 from tfxai.plots import Labels
 from tfxai.scores import Score
-from tfxai.support import Inputs
+from tfxai.support import Count, File, Inputs, checked
 from tfxai.training.monitor import Look, Monitor
 
 
@@ -43,6 +43,7 @@ class ConceptCallback(Monitor[TCAVResult]):
     Kim et al.: Interpretability Beyond Feature Attribution, 2018. arXiv:1711.11279
     """
 
+    @checked
     def __init__(
         self,
         tcav: TCAV,
@@ -51,18 +52,14 @@ class ConceptCallback(Monitor[TCAVResult]):
         concepts: Mapping[str, Inputs],
         random: Inputs | Sequence[Inputs] | Mapping[str, Inputs],
         *,
-        every: int = 1,
-        log_dir: str | Path | None = None,
-        directory: str | Path | None = None,
+        every: Count = 1,
+        log_dir: File | None = None,
+        directory: File | None = None,
         labels: Labels | None = None,
         score: str | Score = "logit",
-        batch_size: int = 32,
+        batch_size: Count = 32,
     ) -> None:
         super().__init__(every, "epoch", log_dir, directory, labels, batch_size)
-        if not isinstance(tcav, TCAV):
-            raise ValueError(
-                f"tcav is a {type(tcav).__name__}. Give a test and its layers, such as tfxai.TCAV(['conv'])."
-            )
         self.tcav, self.inputs, self.targets = tcav, inputs, targets
         self.concepts, self.random, self.score = concepts, random, score
         self.results: dict[int, TCAVResult] = {}

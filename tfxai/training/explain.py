@@ -21,7 +21,7 @@ from tfxai.plots import Labels
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets, Top
 from tfxai.stats import Reference
-from tfxai.support import Inputs
+from tfxai.support import Count, File, Inputs, checked
 from tfxai.training.disk import is_file_name
 from tfxai.training.films import write_films
 from tfxai.training.maps import NAMES, array_of, check_finite, drift, map_numbers, references_of
@@ -79,20 +79,21 @@ class ExplainCallback(Monitor[Explanation]):
     Moura, 2020, arXiv:2005.00631 (entropy).
     """
 
+    @checked
     def __init__(
         self,
         methods: Explainers,
         inputs: Inputs,
         targets: Targets = None,
         *,
-        every: int = 1,
+        every: Count = 1,
         on: Literal["epoch", "batch"] = "epoch",
-        log_dir: str | Path | None = None,
-        directory: str | Path | None = None,
+        log_dir: File | None = None,
+        directory: File | None = None,
         labels: Labels | None = None,
         metrics: Metrics = (),
         regions: ArrayLike | None = None,
-        batch_size: int = 32,
+        batch_size: Count = 32,
         score: str | Score | None = None,
     ) -> None:
         super().__init__(every, on, log_dir, directory, labels, batch_size)

@@ -19,7 +19,7 @@ from PIL import Image
 from tfxai.model import thawed
 from tfxai.plots import Labels, pixels
 from tfxai.results import Stored
-from tfxai.support import warn, whole_number
+from tfxai.support import warn
 from tfxai.training.disk import EventFile, write_whole
 
 Result = TypeVar("Result", bound=Stored)
@@ -55,10 +55,7 @@ class Monitor(keras.callbacks.Callback, abc.ABC, Generic[Result]):
         batch_size: int,
     ) -> None:
         super().__init__()
-        if on not in ("epoch", "batch"):
-            raise ValueError(f'on is {on!r}. Give "epoch" or "batch".')
-        self.every, self.on = whole_number("every", every, 1), on
-        self.batch_size = whole_number("batch_size", batch_size, 1)
+        self.every, self.on, self.batch_size = every, on, batch_size
         self.log_dir, self.directory = _folder("log_dir", log_dir), _folder("directory", directory)
         if labels is not None and not isinstance(labels, (list, tuple, np.ndarray, Mapping)):
             raise ValueError(
