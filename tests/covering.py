@@ -22,11 +22,14 @@ proves = pytest.mark.proves
 """proves("LRP"): the test compares values of these methods (names of classes) with a truth."""
 
 
-def once(which: str, **axes: Iterable[str]) -> pytest.MarkDecorator:
-    """The product of the axes; quick is each value of one of them once, with values of the others spread evenly."""
+def once(which: str, step: int = 1, **axes: Iterable[str]) -> pytest.MarkDecorator:
+    """The product of the axes; quick is each value of one of them once, with values of the others spread evenly.
+
+    step: each so many-th value only.
+    """
     lists = {name: list(axis) for name, axis in axes.items()}
     count = len(lists[which])
-    quick = {tuple(spread(values, i, count) for values in lists.values()) for i in range(count)}
+    quick = {tuple(spread(values, i, count) for values in lists.values()) for i in range(0, count, step)}
     return pytest.mark.parametrize(
         list(lists), [row(values, values in quick) for values in itertools.product(*lists.values())]
     )
@@ -41,6 +44,11 @@ def every(step: int, start: int = 0, **axis: Iterable[str]) -> pytest.MarkDecora
     """The values of one axis; quick is every `step`-th, counted from `start`."""
     ((name, values),) = axis.items()
     return pytest.mark.parametrize(name, [row((value,), i % step == start) for i, value in enumerate(values)])
+
+
+def halved(values: Iterable[str]) -> list[Any]:
+    """The values as parameters of a fixture; quick is every other one."""
+    return [row((value,), i % 2 == 0) for i, value in enumerate(values)]
 
 
 def row(values: tuple[str, ...], quick: bool) -> Any:

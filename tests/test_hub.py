@@ -105,7 +105,7 @@ def same(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
             assert np.nanmax(np.abs(one - other)) <= tolerance * np.nanmax(np.abs(other))
 
 
-@once("name", name=methods.__all__, file=FILES)
+@once("name", 2, name=methods.__all__, file=FILES)
 def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str, name: str) -> None:
     method = getattr(methods, name)(**SETTINGS.get(name, {}))
     wanted = method(net, X)

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from covering import every
+from covering import every, halved
 from kinds import seeded
 
 import tfxai
@@ -121,7 +121,7 @@ class Record:
     model: weakref.ref
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=halved(FAMILIES))
 def record(request: Any) -> Record:
     model, images = restless(), IMAGES.copy()
     seeded(11)
@@ -158,7 +158,7 @@ ERRORS: dict[str, tuple[Callable[[Any], None], type[BaseException]]] = {
     "a layer that does not exist": (lambda m: tfxai.GradCAM(layer="conv9")(m, IMAGES), ValueError),
     "a class out of range": (lambda model: tfxai.Gradient()(model, IMAGES, 9), ValueError),
     "a score that raises": (lambda model: tfxai.Gradient()(model, IMAGES, score=raising), ZeroDivisionError),
-    "a run that fails": (lambda model: tfxai.Gradient()(model, IMAGES, score=false_claim), tf.errors.OpError),
+    "a run that fails": (lambda model: tfxai.Gradient()(model, IMAGES, score=false_claim), ValueError),
 }
 
 

@@ -30,7 +30,7 @@ METHODS |= {
 }
 
 
-@every(12, name=METHODS)
+@every(24, name=METHODS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_xla_gives_the_same_values(name: str) -> None:
     """Blocks of 3 of 5 rows, so that the last chunk must be filled up."""

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 Classifier = Literal["logistic", "sgd", "svm", "mean_difference"]
 CLASSIFIERS = ("logistic", "sgd", "svm", "mean_difference")
 PENALTY = 10.0  # C of scikit-learn
+MANY = 1000  # rows, and columns, from which a fit must not take the square of their number
 
 
 def concept_vector(
@@ -58,19 +59,26 @@ def _direction(
     """Weights (D,) and intercept of a linear classifier of rows (n, D).
 
     Classifiers with a quadratic penalty find a weighted sum of the rows they learn from. So they are fitted in the few
-    coordinates that these rows span, with the same answer as in all D, which may be millions.
+    coordinates that these rows span, or the columns, with the same answer as in all D, which may be millions. Where both
+    are many, the rows are learnt from as they are: coordinates would take the square of their number.
     """
-    gram = (rows @ rows.T).astype(np.float64)
+    squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+    if not squares.any():
+        raise ValueError("The images of a concept and the random ones are all identical in this layer.")
+    scale = np.sqrt(squares.mean())  # the penalty then means the same in every layer
+    if min(rows.shape) > MANY:
+        weights, intercept = _fitted(rows / np.float32(scale), of_concept, classifier, generator)
+        return (weights / scale).astype(np.float32), intercept
+    few_rows = len(rows) <= rows.shape[1]
+    gram = (rows @ rows.T if few_rows else rows.T @ rows).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
     kept = values > values.max() * 1e-6
-    if not kept.any() or values.max() <= 0:
-        raise ValueError("The images of a concept and the random ones are all identical in this layer.")
-    root = np.sqrt(values[kept])
-    coordinates = vectors[:, kept] * root
-    scale = np.sqrt(np.mean(gram.diagonal()))  # the penalty then means the same in every layer
+    root, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    coordinates = vectors * root if few_rows else rows @ vectors
     weights, intercept = _fitted(coordinates / scale, of_concept, classifier, generator)
-    combination = vectors[:, kept] @ (weights / scale / root)
-    return (combination.astype(np.float32) @ rows).astype(np.float32), intercept
+    if not few_rows:
+        return (vectors @ (weights / scale)).astype(np.float32), intercept
+    return ((vectors @ (weights / scale / root)).astype(np.float32) @ rows).astype(np.float32), intercept
 
 
 def _fitted(
@@ -79,13 +87,21 @@ def _fitted(
     """Weights and intercept in the coordinates of the rows."""
     if classifier == "mean_difference":  # rows are centred between both means already
         return rows[of_concept].mean(axis=0) - rows[~of_concept].mean(axis=0), 0.0
-    state = int(generator.integers(2**31))
+    state, many = int(generator.integers(2**31)), len(rows) > MANY
+    solver = "lbfgs" if min(rows.shape) > MANY else "newton-cholesky"
     model: Any = {
-        "logistic": lambda: LogisticRegression(C=PENALTY, class_weight="balanced", solver="newton-cholesky"),
+        "logistic": lambda: LogisticRegression(
+            C=PENALTY, class_weight="balanced", solver=solver, max_iter=1000
+        ),
         "sgd": lambda: SGDClassifier(
             alpha=1 / (PENALTY * len(rows)), class_weight="balanced", random_state=state
         ),
-        "svm": lambda: SVC(kernel="linear", C=PENALTY, class_weight="balanced", random_state=state),
+        # The exact one takes the square of the rows, or more.
+        "svm": lambda: (
+            LinearSVC(C=PENALTY, class_weight="balanced", loss="hinge", random_state=state, max_iter=5000)
+            if many
+            else SVC(kernel="linear", C=PENALTY, class_weight="balanced", random_state=state)
+        ),
     }[classifier]()
     model.fit(rows, of_concept)
     return model.coef_[0], float(model.intercept_[0])

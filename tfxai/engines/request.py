@@ -186,7 +186,7 @@ class Request:
         return as_they_are and any(getattr(lookup.layer, "mask_zero", False) for lookup in place.lookups)
 
     def check_scores(self, scores: NDArray) -> None:
-        """Raises ValueError if a score is NaN: then there is nothing to explain. Warns of infinite ones."""
+        """Raises ValueError if all scores are NaN: then there is nothing to explain. Warns of some, and of infinite ones."""
         numbers = np.asarray(scores, np.float64)
         if np.isinf(numbers).any():
             warn(
@@ -194,17 +194,19 @@ class Request:
                 "what would change it cannot be said. The usual cause: weights that are infinite or far too large."
             )
         if (bad := np.isnan(numbers)).any():
-            first = np.argwhere(bad)[0][0]
-            raise ValueError(
+            message = (
                 f"{self.method}: the score is not a number (NaN) for {bad.sum()} of {bad.size} inputs and targets, first in row "
-                f"{first}. The usual causes: weights that are NaN or infinite, as a training that diverged leaves them, or "
-                "inputs far outside of what the model was trained on."
+                f"{np.argwhere(bad)[0][0]}. The usual causes: weights that are NaN or infinite, as a training that diverged "
+                "leaves them, or inputs far outside of what the model was trained on."
             )
+            if bad.all():
+                raise ValueError(message)
+            warn(f"{message} Their maps say nothing; those of the others are right.")
 
     def explanation(self, attribution: Attribution, described: str) -> Explanation:
         """What the user gets. described: the method with its settings, as text.
 
-        Raises ValueError if a score is NaN. Warns where values are, and where all of them are 0.
+        Raises ValueError if all scores are NaN. Warns where some are, or values, and where all values are 0.
         """
         network, shape = self.network, self.target_shape
         delta = attribution.delta

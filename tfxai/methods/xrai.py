@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.ndimage import find_objects
 from skimage.morphology import dilation, disk
 from skimage.segmentation import felzenszwalb
@@ -61,47 +62,57 @@ class XRAI(Method):
             )
 
         black, white = against(np.minimum), against(np.maximum)
-        values: list[NDArray | None] = []
-        for array, from_black, from_white in zip(network.arrays, black.values, white.values, strict=True):
-            if from_black is None or from_white is None:
-                values.append(None)
-                continue
-            maps = (from_black + from_white).sum(-1) / 2
-            regions = [self._regions(image) for image in array]
-            ranked = [self._ranked(m, regions[row // request.targets_each]) for row, m in enumerate(maps)]
-            values.append(np.stack(ranked)[..., None])
+        values = [
+            None
+            if from_black is None or from_white is None
+            else self._maps(request, array, from_black, from_white)
+            for array, from_black, from_white in zip(network.arrays, black.values, white.values, strict=True)
+        ]
         return dataclasses.replace(black, values=values)
 
-    def _regions(self, image: NDArray) -> NDArray:
-        """(regions, pixels) bool, of all scales."""
+    def _maps(self, request: Request, images: NDArray, black: NDArray, white: NDArray) -> NDArray:
+        """(rows, H, W, 1) of images (N, H, W, C), from their attributions (rows, H, W, C); one image's regions at a time."""
+        maps = np.empty((*black.shape[:-1], 1), np.float32)
+        for number, image in enumerate(images):
+            regions = self._regions(image)
+            for row in range(number * request.targets_each, (number + 1) * request.targets_each):
+                maps[row, ..., 0] = self._ranked((black[row] + white[row]).sum(-1) / 2, regions)
+        return maps
+
+    def _regions(self, image: NDArray) -> sparse.csr_array:
+        """(regions, pixels), of all scales: one where a pixel belongs to a region. A few entries for each pixel and scale."""
         low, high = image.min(), image.max()
         scaled = (image - low) / (high - low if high > low else 1)
-        masks: list[NDArray] = []
+        numbers = np.arange(image[..., 0].size, dtype=np.int32).reshape(image.shape[:2])
+        members: list[NDArray] = []
         for scale in SCALES:
-            first = len(masks)
             labels = felzenszwalb(scaled, scale=scale, sigma=0.8, min_size=self.min_size, channel_axis=-1)
-            for region in find_objects(labels + 1):
+            for label, region in enumerate(find_objects(labels + 1)):
                 # Only around the region: a whole image for each would take longer than the gradients.
-                rows, columns = (slice(max(s.start - WIDER, 0), s.stop + WIDER) for s in region)
-                mask = np.zeros(labels.shape, bool)
-                mask[rows, columns] = dilation(labels[rows, columns] == len(masks) - first, disk(WIDER))
-                masks.append(mask.reshape(-1))
-        return np.stack(masks)
+                around = tuple(slice(max(s.start - WIDER, 0), s.stop + WIDER) for s in region)
+                members.append(numbers[around][dilation(labels[around] == label, disk(WIDER))])
+        ends = np.cumsum([0, *map(len, members)])
+        pixels = np.concatenate(members)
+        return sparse.csr_array(
+            (np.ones(len(pixels), np.float32), pixels, ends), (len(members), numbers.size)
+        )
 
-    def _ranked(self, attribution: NDArray, regions: NDArray) -> NDArray:
+    def _ranked(self, attribution: NDArray, regions: sparse.csr_array) -> NDArray:
         """Greedy cover: always the region whose still uncovered pixels have the highest mean attribution."""
         flat = attribution.reshape(-1).astype(np.float64)
-        weights = regions.astype(np.float32)
-        gains, sizes = weights @ flat, weights.sum(1, dtype=np.float64)
+        lies_in, count = regions.T.tocsr(), len(regions.indptr) - 1
+        gains, sizes = regions @ flat, np.diff(regions.indptr).astype(np.float64)
         result, covered = np.zeros_like(flat), np.zeros(flat.shape, bool)
         while (sizes >= self.smallest_gain).any():
             density = np.where(sizes >= self.smallest_gain, gains / np.maximum(sizes, 1), -np.inf)
             best = density.argmax()
-            added = regions[best] & ~covered
-            result[added] = density[best]
-            covered |= added
-            gains -= weights[:, added] @ flat[added]
-            sizes -= weights[:, added].sum(1)
+            pixels = regions.indices[regions.indptr[best] : regions.indptr[best + 1]]
+            added = pixels[~covered[pixels]]
+            result[added], covered[added] = density[best], True
+            touched = lies_in[added]
+            each = np.repeat(flat[added], np.diff(touched.indptr))
+            gains -= np.bincount(touched.indices, each, count)
+            sizes -= np.bincount(touched.indices, minlength=count)
         if not covered.all():
             result[~covered] = flat[~covered].mean()
         return result.reshape(attribution.shape)

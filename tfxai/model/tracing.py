@@ -26,6 +26,7 @@ from tfxai.support import Model, Tensor, first_line
 TRACING = threading.RLock()  # layers are watched in place, so only one model is traced at a time
 KEPT = 64  # traced functions of a model
 COPIES = 4  # of these with its weights written in, for as many states of the weights
+NODES = re.compile(r"\{\{[^{}]*\}\} ?")  # names of a graph that a user never sees
 OUTSIDE = re.compile(r"= (-?\d+) is not in \[0, (\d+)\)")  # as TensorFlow says it of a lookup
 
 
@@ -128,7 +129,8 @@ class TracedFunction:
                 raise MemoryError(
                     "There is not enough memory for these passes: give a smaller batch_size."
                 ) from error
-            raise ModelFailed(f"The model fails on these inputs: {first_line(error)}") from error
+            words = NODES.sub("", first_line(error))
+            raise ModelFailed(f"The model fails on these inputs: {words}") from error
 
     @property
     def is_stale(self) -> bool:
