@@ -17,10 +17,12 @@ import tensorflow as tf
 from PIL import Image
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
 
 import tfxai
 from tfxai import concepts
 from tfxai.cli import main
+from tfxai.concepts import cav
 from tfxai.concepts.cav import CLASSIFIERS, PENALTY, concept_vector
 from tfxai.concepts.patterns import DRAWN
 from tfxai.model.tracing import traces
@@ -748,3 +750,36 @@ def test_the_command(net: Any, sets: Any, tmp_path: Path, capsys: Any) -> None:
         (tmp_path / "concepts" / f"random500_{i}").rename(tmp_path / f"random500_{i}")
     assert main([*command, *out]) == 2
     assert "--random DIR" in capsys.readouterr().err
+
+
+# Fits of many rows
+
+
+def fitted_by_hand(rows: np.ndarray, of_concept: np.ndarray, classifier: str) -> np.ndarray:
+    """The unit vector of scikit-learn's own classifier on all columns, to a tight tolerance."""
+    scaled = rows / np.sqrt(np.mean(np.sum(rows**2, axis=1)))
+    if classifier == "logistic":
+        model = LogisticRegression(C=10.0, class_weight="balanced", tol=1e-10, max_iter=100_000)
+    else:
+        model = SVC(kernel="linear", C=10.0, class_weight="balanced", tol=1e-8)
+    vector = model.fit(scaled, of_concept).coef_[0]
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (60, 9), (50, 50)])
+@pytest.mark.parametrize("classifier", ["logistic", "svm"])
+def test_a_fit_is_that_of_all_columns(
+    shape: tuple[int, int], classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the coordinates of rows, of columns, and as for many rows and columns: all are the same classifier."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=shape).astype(np.float32)
+    of_concept = np.arange(len(rows)) % 2 == 0
+    rows[of_concept, 0] += 1
+    wanted = fitted_by_hand(rows, of_concept, classifier)
+    for many in (cav.MANY, 5):
+        monkeypatch.setattr(cav, "MANY", many)
+        vector, _ = cav._direction(rows, of_concept, classifier, np.random.default_rng(1))
+        cosine = vector @ wanted / np.linalg.norm(vector)
+        # With many rows the intercept of "svm" is one of the weights that are kept small.
+        assert cosine > (0.98 if classifier == "svm" and many == 5 else 0.9999)

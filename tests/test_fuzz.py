@@ -332,13 +332,16 @@ def call_command(draw: Draw) -> Any:
         if draw.odd(0.9 if option == "--model" else 0.25):
             words += [option, draw.pick(values)]
     printed = io.StringIO()
-    here = Path.cwd()
+    here, kept = Path.cwd(), random.getstate()
     os.chdir(draw.world.folder)
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             status = main(words)
     finally:
         os.chdir(here)
+        random.setstate(
+            kept
+        )  # a command is a process of its own, in which Keras draws seeds while it loads a model
     for name in (
         "o.png",
         "o.csv",
