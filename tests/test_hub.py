@@ -135,7 +135,7 @@ ASKING = {
 ASKING["infidelity_of_noise"] = partial(metrics.infidelity, reads="weights", perturbation="noise")
 
 
-@once("name", name=ASKING, file=("export", "tf1", "frozen"))
+@once("name", 2, name=ASKING, file=("export", "tf1", "frozen"))
 def test_every_metric_gives_the_values_of_the_keras_model(net, saved, name: str, file: str) -> None:
     metric = ASKING[name]
     score = "logit" if unwrapped(metric).__name__ not in PARTS else "probability"

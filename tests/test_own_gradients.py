@@ -262,7 +262,7 @@ DECIDED: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", DECIDED)
+@every(2, name=DECIDED)
 def test_what_the_input_decides_without_a_gradient_is_named(name: str) -> None:
     """The score goes on as if nothing else would be chosen: the plain gradient, whole."""
     function, operation = DECIDED[name]

@@ -77,7 +77,7 @@ def test_a_step_is_a_layer_with_the_batch_norms_that_it_feeds(net) -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in BUILDERS if name not in ("callable", "time_major")])
+@every(2, name=[name for name in BUILDERS if name not in ("callable", "time_major")])
 def test_every_weight_of_every_kind_of_model_belongs_to_one_step(name: str) -> None:
     model = kind(name)
     steps = weighted_layers(model.model, model.inputs)
