@@ -98,7 +98,7 @@ def _fitted(
         ),
         # The exact one takes the square of the rows, or more.
         "svm": lambda: (
-            LinearSVC(C=PENALTY, class_weight="balanced", loss="hinge", random_state=state, max_iter=5000)
+            LinearSVC(C=PENALTY, class_weight="balanced", loss="hinge", random_state=state, tol=1e-2)
             if many
             else SVC(kernel="linear", C=PENALTY, class_weight="balanced", random_state=state)
         ),
