@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tfxai.support import snake_case
 
 FOLDER = Path(__file__).parents[1] / "methods"
 
@@ -22,7 +23,7 @@ def listed_methods() -> list[tuple[str, str, str]]:
     rows = []
     for name in names:
         question = (ast.get_docstring(classes[name]) or "").splitlines()[0]
-        rows.append((_snake_case(name), question, "  ".join(_settings(classes[name], classes))))
+        rows.append((snake_case(name), question, "  ".join(_settings(classes[name], classes))))
     return sorted(rows)
 
 
@@ -50,7 +51,3 @@ def _text(default: ast.expr) -> str:
         return str(ast.literal_eval(default))
     except ValueError:
         return ast.unparse(default)
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

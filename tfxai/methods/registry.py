@@ -17,7 +17,7 @@ from tfxai.engines import Method
 from tfxai.methods import catalogue
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, nearest
+from tfxai.support import Inputs, Model, nearest, snake_case
 
 Explainer: TypeAlias = Callable[..., Explanation]
 """A method, or a function that is called as method(model, inputs, targets) and gives an Explanation."""
@@ -33,11 +33,6 @@ HIDING = {
     "masker": ("blur", "noise"),
     "background": BASELINES,
 }
-
-
-def snake_case(name: str) -> str:
-    """`GradCAMPlusPlus` -> `grad_cam_plus_plus`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def named_methods(methods: Explainers) -> dict[str, Explainer]:

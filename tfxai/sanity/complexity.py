@@ -11,7 +11,7 @@ from tfxai.methods import called, named_methods
 from tfxai.model import thawed, weights_kept
 from tfxai.sanity.randomize_model import Explainers
 from tfxai.sanity.reports import EfficientReport
-from tfxai.sanity.steps import check_init, ordered_steps
+from tfxai.sanity.steps import ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
 from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar, whole
@@ -41,7 +41,6 @@ def efficient(
     Hedström et al.: Sanity Checks Revisited, 2024. arXiv:2401.06465
     """
     named = named_methods(methods)
-    check_init(init)
     steps, _ = ordered_steps(model, inputs, "bottom_up", None)
     targets = fixed_targets(model, inputs, targets, batch_size)
     entropies: list[list[list[float]]] = []

@@ -10,7 +10,7 @@ from tfxai.methods import Explainers, named_methods
 from tfxai.model import thawed, weights_kept
 from tfxai.sanity.recording import Recording
 from tfxai.sanity.reports import SanityReport
-from tfxai.sanity.steps import check_init, ordered_steps
+from tfxai.sanity.steps import ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
 from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
@@ -56,9 +56,6 @@ def randomize_model(
     Adebayo et al.: Sanity Checks for Saliency Maps, 2018. arXiv:1810.03292
     """
     named = named_methods(methods)
-    if mode not in ("cascading", "independent"):
-        raise ValueError(f'mode is {mode!r}. Give "cascading" or "independent".')
-    check_init(init)
     steps, direction = ordered_steps(model, inputs, order, layers)
     targets = fixed_targets(model, inputs, targets, batch_size)
     recording = Recording(named, model, inputs, targets, batch_size, explanations)

@@ -37,12 +37,6 @@ def ordered_steps(
     return steps, "top_down" if positions == sorted(positions, reverse=True) else "list"
 
 
-def check_init(init: str) -> None:
-    """Raises ValueError unless new weights can be drawn in this way."""
-    if init not in ("layer", "uniform"):
-        raise ValueError(f'init is {init!r}. Give "layer" or "uniform".')
-
-
 def _check_names(setting: str, value: object) -> None:
     """Raises ValueError unless a setting is left out, one name, or a list of names."""
     if value is None or isinstance(value, str):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from tfxai.stats.correlation import pearson, spearman, spearman_of_pairs
 from tfxai.stats.intervals import interval
-from tfxai.stats.significance import CORRECTIONS, Correction, corrected, paired, permutation, smallest, welch
+from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
 
 __all__ = [
-    "CORRECTIONS",
     "Correction",
     "MEASURES",
     "Reference",

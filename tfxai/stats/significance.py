@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Correction = Literal["holm", "bonferroni", "benjamini_hochberg", "none"]
-CORRECTIONS = ("holm", "bonferroni", "benjamini_hochberg", "none")
 RESAMPLES = 9999  # permutations that are drawn where there are more
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -39,6 +40,11 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Exception encountered")] or lines
     return lines[0].replace("\x1b[1m", "").replace("\x1b[0m", "")[:300] if lines else type(error).__name__
+
+
+def snake_case(name: str) -> str:
+    """`GradCAMPlusPlus` -> `grad_cam_plus_plus`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
