@@ -212,6 +212,31 @@ def test_an_lstm_starts_with_an_open_gate() -> None:
     np.testing.assert_array_equal(model.layers[0].cell.bias, fresh)
 
 
+class Reading(keras.layers.Layer):
+    """Multiplies with the kernel of a layer that it never calls, as cuDNN's kernel does with a recurrent cell's."""
+
+    def __init__(self) -> None:
+        super().__init__(name="reading")
+        self.inner, self.unused = keras.layers.Dense(3, name="inner"), keras.layers.Dense(3, name="unused")
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.inner.build(shape)
+        self.unused.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.tanh(keras.ops.matmul(x, self.inner.kernel))
+
+
+def test_weights_of_layers_that_are_read_but_never_called_are_destroyed() -> None:
+    model = keras.Sequential([keras.Input((5,)), Reading(), keras.layers.Dense(2, name="last")])
+    assert [layer.path for layer in weighted_layers(model, np.zeros((1, 5)))] == ["reading/inner", "last"]
+    before = model.layers[0].inner.kernel.numpy()
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    study = sanity.randomize_model(tfxai.Gradient(), model, x, 0)
+    assert list(study.layers) == ["last", "reading/inner"]
+    np.testing.assert_array_equal(model.layers[0].inner.kernel, before)
+
+
 # Similarity
 
 

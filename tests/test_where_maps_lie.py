@@ -448,6 +448,63 @@ def test_layers_that_put_out_several_tensors_can_be_silenced() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_recurrent_layer_in_one_kernel_keeps_its_time(backwards: bool, masked: bool) -> None:
+    """As Keras lays out LSTM and GRU for a GPU; the graph is made here, and needs none."""
+    from tfxai.model.alignment import Alignment, layout_of_input
+
+    @tf.function
+    def layer(x: Any) -> Any:
+        rows = tf.shape(x)[0]
+        lengths = tf.fill([rows], 7)
+        if masked:
+            lengths = tf.reduce_sum(tf.cast(x[..., 0] != 0, tf.int32), 1)
+        if backwards:
+            x = tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)
+        state = tf.zeros([rows, 1, 3])
+        steps, last, *_ = tf.raw_ops.CudnnRNNV3(
+            input=x, input_h=state, input_c=state, params=tf.zeros([100]), sequence_lengths=lengths,
+            is_training=True, rnn_mode="lstm", time_major=False,
+        )  # fmt: skip
+        if backwards:
+            steps = tf.reverse_sequence(steps, lengths, seq_axis=1, batch_axis=0)
+            once = tf.reverse_sequence(steps, lengths, seq_axis=1, batch_axis=0)
+            return steps, last, once
+        return steps, last, steps
+
+    graph: Any = layer.get_concrete_function(tf.TensorSpec((None, 7, 2))).graph
+    known = Alignment(graph, [(graph.inputs[0], layout_of_input([None, 7, 2]))])
+    steps, last, once = (known.of(tensor) for tensor in graph.outputs)
+    assert steps is not None and steps.dims is not None and last is not None and last.dims is not None
+    batch, time, features = steps.dims
+    assert batch.is_batch and time.along is not None and not features.places
+    assert (time.along.axis, time.along.start, time.along.step) == (1, 0, 1)
+    assert last.dims[0].is_batch and not any(dim.places for dim in last.dims[1:])
+    if backwards and masked:  # rows of different lengths, turned around: no place that all rows share
+        assert once is not None and once.dims is not None and not once.dims[1].places
+
+
+def test_cells_that_see_all_before_them_lie_where_they_end() -> None:
+    """An operation without a rule: half of the way back, the middle of what it sees, is not its place."""
+    mixing = (np.eye(9) + 0.5 * np.tril(np.ones((9, 9)), -1)).astype(np.float32)
+    for order, wanted in ((mixing, np.arange(9)), (mixing.T.copy(), np.arange(9))):
+        solve = L.Lambda(
+            lambda x, order=order: tf.linalg.triangular_solve(
+                tf.broadcast_to(order, [tf.shape(x)[0], 9, 9]), x, lower=bool(order[1, 0])
+            ),
+            name="solve",
+        )
+        model = keras.Sequential([keras.Input((9, 2)), solve, L.Flatten(), dense()])
+        x = np.random.default_rng(0).normal(size=(1, 9, 2)).astype(np.float32)
+        answer = tfxai.HiResCAM(layer="solve")(model, x, 0)
+        weights = model.layers[-1].get_weights()[0].reshape(9, 2)
+        cells = np.linalg.solve(order, x[0])
+        np.testing.assert_allclose(
+            answer.values[0, :, 0], np.maximum((cells * weights).sum(-1), 0)[wanted], atol=1e-5
+        )
+
+
 RECURRENT = [
     L.LSTM,
     pytest.param(L.GRU, marks=pytest.mark.slow),

@@ -147,6 +147,19 @@ def _reversed(op: Operation, given: Given) -> Sequence[Layout]:
     return [given[0].with_dims(dims)]
 
 
+def _sequences_reversed(op: Operation, given: Given) -> Sequence[Layout]:
+    """Each row up to its length, as masks tell: recurrent layers that run backwards turn it, and turn it back."""
+    dims, axis = dims_of(given[0]), op.get_attr("seq_dim")
+    before, lengths = dims[axis].turned, op.inputs[1].name
+    if given[1] is None or before not in (None, lengths):
+        raise ValueError(
+            f"{op.name}: one length for all rows is measured, two kinds of lengths are not followed"
+        )
+    dims[axis] = dataclasses.replace(dims[axis], turned=lengths if before is None else None)
+    assert given[0] is not None
+    return [given[0].with_dims(dims)]
+
+
 def _rolled(op: Operation, given: Given) -> Sequence[Layout]:
     dims = dims_of(given[0])
     for axis in np.atleast_1d(value_of(op.inputs[2])):
@@ -293,6 +306,7 @@ AXIS_RULES: dict[str, Rule] = {
     **dict.fromkeys(("Split", "SplitV"), _split),
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), _gathered),
     "Pack": _packed,
+    "ReverseSequence": _sequences_reversed,
     "ReverseV2": _reversed,
     "Roll": _rolled,
     "Slice": _slice,

@@ -118,6 +118,17 @@ def _stacked(op: Operation, given: Given) -> Sequence[Layout]:
     return [given[0].with_dims([*dims, *(Dim.of(n) for n in shape[len(dims) :])])]
 
 
+def _recurrent(op: Operation, given: Given) -> Sequence[Layout]:
+    """One kernel for a whole recurrent layer, as cuDNN has it: what a step puts out lies where it reads."""
+    read, time_major = dims_of(given[0]), op.get_attr("time_major")
+    steps, state = shape_of(op.outputs[0]), [Dim.of(n) for n in shape_of(op.outputs[1])]
+    if len(read) != 3 or len(state) != 3:
+        raise ValueError(f"{op.name}: not a batch of sequences")
+    state[int(time_major)] = read[int(time_major)]
+    last = Layout(tuple(state))
+    return [Layout((*read[:2], Dim.of(steps[2]))), last, last, *[UNKNOWN] * (len(op.outputs) - 3)]
+
+
 _ENTRY_BY_ENTRY = (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BiasAdd", "Cast", "Ceil", "CheckNumerics", "Cos", "Cosh",
     "Cumprod", "Cumsum", "Digamma", "Elu", "EnsureShape", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Identity", "Inv",
@@ -143,6 +154,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _first),
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matrix_product),
     **dict.fromkeys(("While", "StatelessWhile"), _loop),
+    "CudnnRNNV3": _recurrent,
     "Einsum": _einsum,
     "IdentityN": _kept,
     "TensorListFromTensor": _first,

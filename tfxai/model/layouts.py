@@ -47,11 +47,14 @@ class Dim:
     """One axis of a tensor: atoms that were merged into it, the slowest first, between entries of something else.
 
     front, behind: how many entries of something else, such as class tokens.
+    turned:        the tensor of lengths up to which each row was turned around: until it is turned back, its entries
+                   have no place that all rows share.
     """
 
     atoms: tuple[Atom, ...] = ()
     front: int = 0
     behind: int = 0
+    turned: str | None = None
 
     @classmethod
     def of(cls, size: int | None, along: Along | None = None) -> Dim:
@@ -61,13 +64,13 @@ class Dim:
     @property
     def along(self) -> Along | None:
         """Where it lies, if it lies along a single axis, and nothing else is in it."""
-        plain = len(self.atoms) == 1 and not self.front and not self.behind
+        plain = len(self.atoms) == 1 and not self.front and not self.behind and self.turned is None
         return self.atoms[0].along if plain else None
 
     @property
     def places(self) -> bool:
         """Whether any of it lies along an axis of the input."""
-        return any(atom.along is not None for atom in self.atoms)
+        return self.turned is None and any(atom.along is not None for atom in self.atoms)
 
     @property
     def is_batch(self) -> bool:

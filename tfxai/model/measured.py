@@ -2,7 +2,8 @@
 
 The part of the graph between the last tensors whose layout is known and the tensor runs apart, on random numbers, and
 the gradient of some of its cells tells what they see. If their middles move evenly along the axes of the input, the
-tensor lies so; if they do not, its cells have no place.
+tensor lies so; if they do not, its cells have no place. Where cells see all that comes before them, as in recurrent
+layers, the last that they see takes the middle's part.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tfxai.support import Tensor
 
 LOOKS = 7  # cells along each axis
 ROWS = 2
+SEEN = 1e-6  # of a cell's largest slope: below it there may be nothing but rounding
 
 
 def measured(tensor: Tensor, layouts: Mapping[str, Layout]) -> Layout | None:
@@ -75,11 +77,15 @@ class _Sight:
 
     place:     of the cell, without the batch.
     middle:    on each of the input's axes; NaN where it sees none.
+    first:     the first place that it sees on each of them, and
+    last:      the last.
     elsewhere: the part of the gradient that lies in another example.
     """
 
     place: tuple[int, ...]
     middle: NDArray
+    first: NDArray
+    last: NDArray
     elsewhere: float
 
 
@@ -92,6 +98,8 @@ def _sight(
     if not np.isfinite(total) or total <= 1e-12:
         return None
     moments, masses = np.zeros(len(axes)), np.zeros(len(axes))
+    first, last = np.full(len(axes), np.inf), np.full(len(axes), -np.inf)
+    least = SEEN * max(slope.max(initial=0) for slope in own)
     for slope, layout in zip(own, layouts, strict=True):
         where = _coordinates(layout, slope.shape)
         for i, axis in enumerate(axes):
@@ -100,8 +108,10 @@ def _sight(
                 there = np.isfinite(at)
                 moments[i] += (slope[there] * at[there]).sum()
                 masses[i] += slope[there].sum()
+                seen = at[there & (slope > least)]
+                first[i], last[i] = seen.min(initial=first[i]), seen.max(initial=last[i])
     middle = np.divide(moments, masses, out=np.full(len(axes), np.nan), where=masses > 0)
-    return _Sight(place, middle, 1 - inside / total)
+    return _Sight(place, middle, first, last, 1 - inside / total)
 
 
 def _axes_of(layout: Layout) -> set[int]:
@@ -134,7 +144,7 @@ def _even_steps(
 ) -> list[Along | None] | None:
     """Along which axis of the input each axis of a tensor lies; None if the middles do not move evenly."""
     found: list[Along | None] = [None] * len(shape)
-    places, middles = np.array([sight.place for sight in seen]), np.array([sight.middle for sight in seen])
+    places, middles = np.array([sight.place for sight in seen]), _middles(seen)
     for i, axis in enumerate(axes):
         there = np.isfinite(middles[:, i])
         if there.sum() <= len(shape) + 1:
@@ -152,6 +162,15 @@ def _even_steps(
                 return None
             found[main] = Along(axis, _neat(start), _neat(steps[main]), moved=True)
     return found
+
+
+def _middles(seen: Sequence[_Sight]) -> NDArray:
+    """Where each cell lies on each axis (cells, axes): the middle of what it sees, or the end of it that moves."""
+    middles, firsts, lasts = (
+        np.array([getattr(sight, name) for sight in seen]) for name in ("middle", "first", "last")
+    )
+    first_moves, last_moves = (np.ptp(ends, axis=0) > 0.5 for ends in (firsts, lasts))
+    return np.where(first_moves == last_moves, middles, np.where(last_moves, lasts, firsts))
 
 
 def _neat(number: float) -> float:

@@ -215,20 +215,40 @@ def _order(network: Network, trace: ForwardPass, owned: dict[int, list[Variable]
     """(layer, the layer that it goes with) by their positions, in the order of their first calls."""
     positions = {id(layer): i for i, (_, layer) in reversed([*enumerate(network.layers)])}
     positions[id(network.model)] = -1
+    uncalled = _read_but_not_called(network, owned, {positions[id(call.layer)] for call in trace.calls})
     steps: dict[int, int] = {}
     made: dict[Operation, int] = {}  # operation -> the layer whose output it makes
     for call in trace.calls:
-        position = positions[id(call.layer)]
-        if position not in owned:
-            continue
-        outputs = [t for t in tf.nest.flatten(call.output) if tf.is_tensor(t)]
-        if position not in steps:
-            before = None
-            if "BatchNorm" in type(call.layer).__name__:
-                before = _feeder([t.op for t in tf.nest.flatten(call.inputs) if tf.is_tensor(t)], made)
-            steps[position] = position if before is None else steps[before]
-        made |= {tensor.op: position for tensor in outputs}
+        inside = [i for i in uncalled if f"{network.layers[i][0]}/".startswith(call.path and f"{call.path}/")]
+        for position in [*inside, positions[id(call.layer)]]:
+            if position not in owned:
+                continue
+            outputs = [t for t in tf.nest.flatten(call.output) if tf.is_tensor(t)]
+            if position not in steps:
+                before = None
+                if "BatchNorm" in type(call.layer).__name__:
+                    before = _feeder([t.op for t in tf.nest.flatten(call.inputs) if tf.is_tensor(t)], made)
+                steps[position] = position if before is None else steps[before]
+            made |= {tensor.op: position for tensor in outputs}
     return list(steps.items())
+
+
+def _read_but_not_called(network: Network, owned: dict[int, list[Variable]], called: set[int]) -> list[int]:
+    """Positions of layers that never run, but whose weights the layer around them reads in their place.
+
+    So does a recurrent layer with its cell, where one kernel of cuDNN runs all of it.
+    """
+    graph: Any = tf.compat.v1.get_default_graph()
+    read = {id(tensor) for tensor in graph.external_captures}
+    return [
+        position
+        for position, variables in owned.items()
+        if position >= 0 and position not in called and any(id(_handle(v)) in read for v in variables)
+    ]
+
+
+def _handle(variable: Variable) -> Tensor:
+    return getattr(variable, "value", variable).handle if hasattr(variable, "path") else variable.handle
 
 
 def _feeder(operations: Sequence[Operation], made: dict[Operation, int]) -> int | None:
