@@ -182,7 +182,7 @@ INPUTS: dict[str, Wrong] = {
     "an unbuilt Sequential":
         (lambda m: GRADIENT(keras.Sequential([L.Dense(2)], name="lazy"), ROWS), "'lazy'", "not built"),
     "no model": (lambda m: GRADIENT(None, ROWS), "NoneType", "Give a Keras model"),
-    "the name of a model": (lambda m: GRADIENT("model.keras", ROWS), "str", "Give a Keras model"),
+    "the name of a model": (lambda m: GRADIENT("model.keras", ROWS), "'model.keras'", "keras.models.load_model"),
 }  # fmt: skip
 
 TARGETS: dict[str, Wrong] = {
@@ -204,7 +204,9 @@ TARGETS: dict[str, Wrong] = {
     "a float": (lambda m: GRADIENT(m.rows, ROWS, 1.0), "float64", "tfxai.top(k)"),
     "floats": (lambda m: GRADIENT(m.rows, ROWS, np.ones(2, np.float32)), "float32", "ints"),
     "booleans": (lambda m: GRADIENT(m.rows, ROWS, [True, False]), "bool", "ints"),
-    "a class name": (lambda m: GRADIENT(m.rows, ROWS, "cat"), "targets has type", "int"),
+    "a class name": (lambda m: GRADIENT(m.rows, ROWS, "cat"), "'cat'", "names.index"),
+    "one-hot rows of fractions":
+        (lambda m: GRADIENT(m.classifier, IMAGES, np.eye(4)[[1, 2]]), "one-hot", "argmax"),
     "top 0": (lambda m: tfxai.top(0), "k is 0", "1 or more"),
     "top -1": (lambda m: tfxai.top(-1), "k is -1", "1 or more"),
     "top 1.5": (lambda m: tfxai.top(1.5), "k is 1.5", "whole number"),
@@ -329,6 +331,7 @@ BASELINES: dict[str, Wrong] = {
         (lambda m: ig(np.zeros((3, 3)))(m.rows, ROWS), "(3, 3)", "(2, 3)"),
     "a baseline function of another shape":
         (lambda m: ig(lambda x: x[:, :2])(m.rows, ROWS), "(2, 2)", "(2, 3)", "broadcast"),
+    "a name": (lambda m: ig("blur")(m.rows, ROWS), "'blur'", "baselines.blur(9)"),
     "a NaN": (lambda m: ig(NAN)(m.rows, ROWS), "baseline holds NaN"),
     "an array with a NaN": (lambda m: ig([0, NAN, 0])(m.rows, ROWS), "baseline holds NaN"),
     "an infinite baseline": (lambda m: tfxai.DeepLIFT(baseline=INF)(m.rows, ROWS), "infinite"),

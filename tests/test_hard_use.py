@@ -173,7 +173,7 @@ def test_what_came_as_inputs_is_said(name: str) -> None:
 def test_a_class_and_a_path_are_no_models() -> None:
     with pytest.raises(ValueError, match="model is the class Sequential"):
         tfxai.Gradient()(keras.Sequential, X)
-    with pytest.raises(ValueError, match="model is a str"):
+    with pytest.raises(ValueError, match=r"model is the name .model\.keras.\. Load the file first"):
         tfxai.Gradient()("model.keras", X)
 
 

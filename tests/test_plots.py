@@ -326,6 +326,8 @@ def test_labels_and_true_labels_that_do_not_fit_are_errors():
         plots.show(gradients(), ["cat"])
     with pytest.raises(ValueError, match="labels has 1 names, none for class 0"):
         plots.show(gradients(), {1: "dog"})
+    with pytest.raises(ValueError, match="labels is the text 'cats'"):
+        plots.show(gradients(), "cats")
     with pytest.raises(ValueError, match="true_labels has 3 entries for 2 inputs"):
         plots.show(gradients(), true_labels=[0, 1, 2])
     with pytest.raises(ValueError, match=r"image has shape \(3, 3\), values \(4, 4\)"):

@@ -176,6 +176,12 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder.npz"]
 
 
+def test_a_result_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"map\.PNG is the name of a picture.*savefig"):
+        explanation().save(tmp_path / "map.PNG")
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failed_save_keeps_the_old_file(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -228,7 +228,10 @@ def eigen_cam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
     flat = a.reshape(-1, a.shape[-1]).astype(np.float64)
     _, _, vectors = np.linalg.svd(flat, full_matrices=False)
     heat = flat @ vectors[0]
-    return (heat if (heat * flat.mean(1)).sum() >= 0 else -heat).reshape(a.shape[:-1])
+    agreement = (heat * flat.mean(1)).sum()
+    if abs(agreement) <= 1e-5 * (np.abs(heat) * np.abs(flat).mean(1)).sum():
+        agreement = heat.sum()
+    return (heat if agreement >= 0 else -heat).reshape(a.shape[:-1])
 
 
 def pictures(kind: Kind) -> list[Any]:

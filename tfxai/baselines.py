@@ -127,8 +127,13 @@ def filled(baseline: Baseline, inputs: NDArray, missing: bool = False) -> NDArra
 
     missing: whether NaN may stand for a value that is missing.
 
-    Raises ValueError if it does not broadcast, or is not finite.
+    Raises ValueError if it is a text, does not broadcast, or is not finite.
     """
+    if isinstance(baseline, str):
+        raise ValueError(
+            f"baseline is the text {baseline!r}. Give a number, an array, or a function from tfxai.baselines such as "
+            "baselines.blur(9)."
+        )
     value: Any = baseline(inputs) if callable(baseline) else baseline
     try:
         array = np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)

@@ -26,6 +26,13 @@ def target_codes(targets: Targets, count: int) -> NDArray[np.integer]:
             )
         return np.tile(-np.arange(1, targets.k + 1, dtype=np.int32), (count, 1))
     classes = np.asarray(targets)
+    _check_not_one_hot(classes)
+    if classes.dtype.kind in "US":
+        raise ValueError(
+            f"targets holds the text {str(classes.flat[0])!r}. Give numbers of classes, such as names.index(...)."
+            if classes.size
+            else "targets is empty. Give one class per input, or one int for all."
+        )
     if classes.dtype.kind not in "iu":
         raise ValueError(
             f"targets has type {classes.dtype}. Give None, an int, (N,) ints, (N, K) ints or tfxai.top(k)."
@@ -38,18 +45,18 @@ def target_codes(targets: Targets, count: int) -> NDArray[np.integer]:
             if classes.ndim == 1
             else f"targets has shape {classes.shape} for {count} inputs. Give (N,) or (N, K) classes, or one int for all."
         )
-    if (
-        classes.ndim == 2
-        and classes.shape[-1] > 2
-        and classes.max() == 1
-        and (classes.sum(axis=1) == 1).all()
-    ):
-        raise ValueError(
-            f"targets has shape {classes.shape} and looks one-hot; (N, K) means K classes of each input. Give y.argmax(axis=1)."
-        )
     if classes.min() < 0:
         raise ValueError(f"targets holds class {classes.min()}. Classes are counted from 0.")
     return classes.astype(np.int64)
+
+
+def _check_not_one_hot(classes: NDArray) -> None:
+    """Raises ValueError for rows of zeros with a single one, of whole numbers or fractions."""
+    rows = classes.ndim == 2 and classes.shape[-1] > 2 and classes.dtype.kind in "iufb" and classes.size
+    if rows and np.isin(classes, (0, 1)).all() and (classes.sum(axis=1) == 1).all():
+        raise ValueError(
+            f"targets has shape {classes.shape} and looks one-hot; (N, K) means K classes of each input. Give y.argmax(axis=1)."
+        )
 
 
 def check_targets(codes: NDArray[np.integer], count: int | None) -> None:

@@ -94,8 +94,8 @@ class HiResCAM(Method):
 class EigenCAM(Method):
     """Which places stand out in a layer, whatever the class?
 
-    The maps' first principal component (not centred, as in the paper), signed to agree with the mean activation. The
-    same map for every class: not an explanation of one. Cost: one forward pass.
+    The maps' first principal component (not centred, as in the paper), signed to agree with the mean activation, or
+    if that is 0, as behind a layer normalization, to be positive in the mean. The same map for every class: not an explanation of one. Cost: one forward pass.
 
     layer: as for GradCAM.
 
@@ -138,5 +138,8 @@ def _first_component(activations: Tensor, gradients: None) -> Tensor:
     values, vectors = tf.linalg.eigh(tf.matmul(places, places, transpose_b=True))
     component = vectors[..., -1] * tf.sqrt(tf.nn.relu(values[..., -1:]))
     agreement = tf.reduce_sum(component * tf.reduce_mean(places, -1), -1, keepdims=True)
+    # The mean over the channels is nothing but rounding behind a layer normalization.
+    least = 1e-5 * tf.reduce_sum(tf.abs(component) * tf.reduce_mean(tf.abs(places), -1), -1, keepdims=True)
+    agreement = tf.where(tf.abs(agreement) > least, agreement, tf.reduce_sum(component, -1, keepdims=True))
     signed = component * tf.where(agreement < 0, -1.0, 1.0) * largest[:, 0]
     return tf.reshape(tf.where(finite[:, None], signed, np.nan), shape[:-1])

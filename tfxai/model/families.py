@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,6 +41,11 @@ def adapter_of(model: Model) -> Adapter:
     _refuse_loaded(model)
     if isinstance(model, type):
         raise ValueError(f"model is the class {model.__name__}. Give a model, which such a class makes.")
+    if isinstance(model, str | Path):
+        raise ValueError(
+            f"model is the name {str(model)!r}. Load the file first: keras.models.load_model(...), or "
+            "tfxai.hub.load(...) for a SavedModel."
+        )
     if not callable(model):
         raise ValueError(
             f"model is a {type(model).__name__}. Give a Keras model, or a callable from a batch to scores."

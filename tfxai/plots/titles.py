@@ -55,10 +55,14 @@ def first_of(limit: int, count: int, what: str = "examples") -> str:
 def class_name(target: SupportsIndex | str, labels: Labels | None) -> str:
     """The label of a class, or its number. Empty where a score needs no class (-1).
 
-    Raises ValueError if there are labels, but none for this class.
+    Raises ValueError if labels is a text, or has none for this class.
     """
     if isinstance(target, str):
         return target
+    if isinstance(labels, str):
+        raise ValueError(
+            f"labels is the text {labels!r}. Give a list of names, or a dict from class to name."
+        )
     number = int(target)
     if number < 0:
         return ""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.results.members import Members
-from tfxai.support import whole_file
+from tfxai.support import PICTURES, whole_file
 
 FORMAT = 2  # of the .npz file; 1 had no tags "scalar", "objects" and "bytes"
 KINDS: dict[str, type[Stored]] = {}  # every kind of result that files can hold, by the name of its class
@@ -46,9 +46,14 @@ class Stored:
 
         An older file of this name is replaced at the end, so it is still there if anything fails.
 
-        Raises ValueError if a field holds what a file cannot, such as a function.
+        Raises ValueError if a field holds what a file cannot, such as a function, or the name is that of a picture.
         """
         path, arrays = Path(path), {}
+        if path.suffix.lower() in PICTURES:
+            raise ValueError(
+                f"{path.name} is the name of a picture, and save writes numbers. Give a name in .npz; "
+                "tfxai.plots.show(...).savefig(...) writes a picture."
+            )
         header = {"format": FORMAT, **_packed_result(self, arrays)}
         arrays["header"] = np.array(json.dumps(header))
         with whole_file(path) as part, part.open("wb") as file:  # NumPy would add .npz to other names
