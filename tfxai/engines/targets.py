@@ -27,11 +27,9 @@ def target_codes(targets: Targets, count: int) -> NDArray[np.integer]:
         return np.tile(-np.arange(1, targets.k + 1, dtype=np.int32), (count, 1))
     classes = np.asarray(targets)
     _check_not_one_hot(classes)
-    if classes.dtype.kind in "US":
+    if classes.dtype.kind in "US" and classes.size:
         raise ValueError(
             f"targets holds the text {str(classes.flat[0])!r}. Give numbers of classes, such as names.index(...)."
-            if classes.size
-            else "targets is empty. Give one class per input, or one int for all."
         )
     if classes.dtype.kind not in "iu":
         raise ValueError(

@@ -95,7 +95,8 @@ class EigenCAM(Method):
     """Which places stand out in a layer, whatever the class?
 
     The maps' first principal component (not centred, as in the paper), signed to agree with the mean activation, or
-    if that is 0, as behind a layer normalization, to be positive in the mean. The same map for every class: not an explanation of one. Cost: one forward pass.
+    if that is 0, as behind a layer normalization, to be positive in the mean. The same map for every class: not an
+    explanation of one. Cost: one forward pass.
 
     layer: as for GradCAM.
 

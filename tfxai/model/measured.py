@@ -169,7 +169,8 @@ def _middles(seen: Sequence[_Sight]) -> NDArray:
     middles, firsts, lasts = (
         np.array([getattr(sight, name) for sight in seen]) for name in ("middle", "first", "last")
     )
-    first_moves, last_moves = (np.ptp(ends, axis=0) > 0.5 for ends in (firsts, lasts))
+    with np.errstate(invalid="ignore"):  # ends of an axis of which no cell sees anything are infinite
+        first_moves, last_moves = (np.ptp(ends, axis=0) > 0.5 for ends in (firsts, lasts))
     return np.where(first_moves == last_moves, middles, np.where(last_moves, lasts, firsts))
 
 
