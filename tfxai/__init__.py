@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tfxai.metrics import compare_methods, stability
     from tfxai.model import layers
     from tfxai.results import Explanation
-    from tfxai.scores import top
+    from tfxai.scores import boxes, top
     from tfxai.text import Text
     from tfxai.training import ConceptCallback, ExplainCallback
 
@@ -55,6 +55,7 @@ _HOMES = {
     "TCAVResult": "concepts",
     "Axes": "axes",
     "Text": "text",
+    "boxes": "scores",
     "top": "scores",
 }
 

@@ -18,7 +18,7 @@ from tfxai.concepts.random_sets import random_sets
 from tfxai.concepts.result import TCAVResult
 from tfxai.concepts.runs import Runs
 from tfxai.concepts.set_batches import length_of, taken
-from tfxai.engines import Request, layer_paths, slopes
+from tfxai.engines import layer_paths, request_of, slopes
 from tfxai.model import LayerChoice, Network
 from tfxai.scores import Score
 from tfxai.stats import Correction, corrected
@@ -117,7 +117,7 @@ class TCAV:
         """
         sets = self._sets(model, inputs, target, concepts, random)
         requests = {
-            number: Request.of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
+            number: request_of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
             for number, images in sets.classes.items()
         }
         examples = {**sets.named_concepts, **sets.named_random}

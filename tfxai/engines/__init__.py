@@ -44,6 +44,7 @@ from tfxai.engines.perturb import (
     attribution_of,
     joined_values,
 )
+from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -102,6 +103,7 @@ __all__ = [
     "per_token",
     "remember_twins",
     "repeated",
+    "request_of",
     "run_in_batches",
     "shown",
     "slopes",

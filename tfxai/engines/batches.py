@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,26 @@ def run_in_batches(
     constants: arrays that every batch sees whole.
     body returns any structure of tensors with first axis B, and of None. It is traced once.
     """
+    joined: Any = None
+    for block, parts in batches_of(request, body, extras, constants):
+        if block == slice(0, request.rows):
+            return parts
+        if joined is None:
+            joined = tf.nest.map_structure(
+                lambda part: None if part is None else np.empty((request.rows, *part.shape[1:]), part.dtype),
+                parts,
+            )
+        for whole, part in zip(tf.nest.flatten(joined), tf.nest.flatten(parts), strict=True):
+            if whole is not None:
+                whole[block] = part
+    return joined
+
+
+def batches_of(
+    request: Request, body: ScoredBody, extras: Sequence[NDArray] = (), constants: Sequence[Any] = ()
+) -> Iterator[tuple[slice, Any]]:
+    """The same, batch by batch: its rows, and what the body returned for them, as NumPy arrays."""
     batch = _Batch(body, len(request.network.arrays))
-    joined: list[NDArray] = []
     constants = [tf.convert_to_tensor(constant) for constant in constants]
     record = TraceRecord()
     with request.bar(request.rows) as advance:
@@ -38,19 +56,17 @@ def run_in_batches(
             arguments = [*request.rows_of(request.network.arrays, block), request.target_codes_of(block)]
             arguments += [*request.rows_of(extras, block), *constants]
             function = request.traced(batch, arguments)
+            rest = (tensor.numpy() for tensor in function(*arguments))
             record = function.record
-            parts = [tensor.numpy() for tensor in function(*arguments)]
-            if block == slice(0, request.rows):
-                joined = parts
-            else:
-                joined = joined or [np.empty((request.rows, *part.shape[1:]), part.dtype) for part in parts]
-                for whole, part in zip(joined, parts, strict=True):
-                    whole[block] = part
+            yield (
+                block,
+                tf.nest.map_structure(
+                    lambda is_tensor, rest=rest: next(rest) if is_tensor else None, record.tensors
+                ),
+            )
             advance(block.stop - block.start)
     for message in record.warnings:
         warn(message)
-    rest = iter(joined)
-    return tf.nest.map_structure(lambda is_tensor: next(rest) if is_tensor else None, record.tensors)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.engines.left_out import warn_of_left_out
+from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
 from tfxai.model import Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
@@ -64,7 +65,7 @@ class Method(abc.ABC):
         seed = getattr(self, "seed", 0)
 
         def explained(network: Network) -> Explanation:
-            request = Request.of(
+            request = request_of(
                 network,
                 targets,
                 self.default_score if score is None else score,

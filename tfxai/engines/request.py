@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
@@ -17,8 +19,8 @@ from tfxai.engines.targets import LARGEST, check_targets, target_codes
 from tfxai.inputs import missing_words, restored
 from tfxai.model import Embedded, Network, TracedFunction
 from tfxai.results import Explanation
-from tfxai.scores import ClassScore, Score, Targets
-from tfxai.support import Count, Values, checked, progress_bar, warn
+from tfxai.scores import ClassScore, References, Score, Targets
+from tfxai.support import Count, Tensor, Values, checked, progress_bar, warn
 
 FAR = 0.5  # delta is large: that part of the change of the score
 ROUNDING = 1e-2  # but never where it is so small beside the scores themselves, as half precision leaves it
@@ -55,6 +57,7 @@ class Request:
     target_shape: shape of the targets, (N,) or (N, K).
     scoring:      what is explained.
     method:       what warnings and errors call the method; no trace depends on it, so that methods share traces.
+    references:   of a score that compares rows with something of their own; target codes are then numbers of rows.
     """
 
     network: Network
@@ -65,6 +68,7 @@ class Request:
     batch_size: int = 32
     progress: bool = False
     jit_compile: bool = False
+    references: References | None = None
 
     @classmethod
     @checked
@@ -108,10 +112,28 @@ class Request:
         Raises ValueError if a target is not a class of the model.
         """
         function = self.network.traced(
-            WithScore(self.scoring, body), arguments, frozen=frozen, jit_compile=self.jit_compile
+            WithScore(self.scoring, body),
+            arguments,
+            frozen=frozen,
+            jit_compile=self.jit_compile,
+            details=self._details,
         )
-        check_targets(self.target_codes, function.record.classes)
+        classes = self.target_codes if self.references is None else self.references.targets
+        check_targets(classes, function.record.classes)
         return function
+
+    @functools.cached_property
+    def _details(self) -> list[Tensor]:
+        """The classes of all rows, and what else the score compares them with; nothing where it has no references."""
+        if self.references is None:
+            return []
+        rows = len(self.references.targets.reshape(-1))
+        lead = self.references.targets.ndim
+        arrays = [
+            array.reshape(rows, *array.shape[lead:])
+            for array in (self.references.targets.astype(np.int32), *self.references.arrays.values())
+        ]
+        return [tf.constant(array) for array in arrays]
 
     def target_codes_of(self, block: slice) -> NDArray[np.int32]:
         """The codes of some rows as the traced functions take them; too large ones are refused before they run."""
@@ -209,7 +231,10 @@ class Request:
         Raises ValueError if all scores are NaN. Warns where some are, or values, and where all values are 0.
         """
         network, shape = self.network, self.target_shape
-        delta = attribution.delta
+        delta, more = attribution.delta, dict(attribution.more)
+        targets = np.asarray(attribution.targets, np.int64).reshape(shape)
+        if self.references is not None:
+            targets, more["references"] = self.references.targets, dict(self.references.arrays)
         self.check_scores(attribution.scores)
         if self._check_values(attribution.values):
             self._check_delta(attribution)
@@ -218,13 +243,13 @@ class Request:
             inputs=network.pack(
                 [_as_given(network.as_given(i, array)) for i, array in enumerate(network.arrays)]
             ),
-            targets=np.asarray(attribution.targets, np.int64).reshape(shape),
+            targets=targets,
             scores=np.asarray(attribution.scores, np.float32).reshape(shape),
             delta=None if delta is None else np.asarray(delta, np.float32).reshape(shape),
             method=described,
             score=self.scoring.score_name,
             axes=network.axes,
-            **attribution.more,
+            **more,
         )
 
     def _check_values(self, values: Sequence[NDArray | None]) -> bool:

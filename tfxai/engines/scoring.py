@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
-from tfxai.model import Body, ForwardPass, Network, Place, Replaced, TraceRecord
-from tfxai.scores import ClassScore, OutputScore, Score, has_classes, pick
+from tfxai.model import (
+    Body,
+    ForwardPass,
+    Network,
+    Place,
+    Replaced,
+    TraceRecord,
+    first_tensor,
+    named_call,
+)
+from tfxai.scores import ClassScore, OutputScore, Referring, Score, Seen, has_classes, pick
 from tfxai.support import Structure, Tensor
 
 ROWS = 104_729  # a prime number of examples, which no model has classes and no product of its sizes is
@@ -22,6 +31,7 @@ class Scoring:
     score, score_name: the function and what it is called.
     given: whether the user gave targets.
     ranks: whether a target code can mean a rank; depth: how many of the best ranked classes it can mean.
+    details: names of what a score with references compares rows with; codes then are numbers of rows.
     """
 
     score: Score
@@ -29,6 +39,7 @@ class Scoring:
     given: bool
     ranks: bool
     depth: int
+    details: tuple[str, ...] = ()
 
     def scored(
         self, forward: ForwardPass, target_codes: Tensor, record: TraceRecord
@@ -105,6 +116,16 @@ class Tracer:
     scoring: Scoring
     record: Any
 
+    def read(self, forward: ForwardPass, *, differentiated: bool) -> Any:
+        """What a score with references reads of a forward pass, tensors of the whole batch (B, ...)."""
+
+        def layer(path: str) -> Tensor:
+            return first_tensor(named_call(self.network, forward, path).output)
+
+        return cast(Referring, self.scoring.score).read(
+            Seen(forward.named, forward.outputs, forward.fed, layer, differentiated)
+        )
+
     @property
     def places(self) -> list[Place]:
         """Where each input is explained."""
@@ -121,14 +142,32 @@ class Tracer:
 
     def scored(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
         """Score and class (B,) of each example of a forward pass."""
-        (codes,) = self.network.filled([target_codes])
-        score, target = self.scoring.scored(forward, codes, self.record)
-        return forward.kept(score), forward.kept(target)
+        scores, targets = self.scored_each(forward, target_codes[:, None])
+        return scores[:, 0], targets[:, 0]
 
     def scored_each(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and classes (B, K), for codes (B, K)."""
-        pairs = [self.scored(forward, target_codes[:, k]) for k in range(target_codes.shape[1])]
-        return tf.stack([score for score, _ in pairs], 1), tf.stack([target for _, target in pairs], 1)
+        (codes,) = self.network.filled([target_codes])
+        read, pairs = None, []
+        if isinstance(self.scoring.score, Referring):
+            read = self.read(forward, differentiated=self.network.needs.gradients)
+            self.record.classes = self.scoring.score.count(read)
+        for k in range(codes.shape[1]):
+            if isinstance(self.scoring.score, Referring):
+                pairs.append((self._compared(self.scoring.score, read, codes[:, k]), codes[:, k]))
+            else:
+                pairs.append(self.scoring.scored(forward, codes[:, k], self.record))
+        scores, targets = (tf.stack(of_class, 1) for of_class in zip(*pairs, strict=True))
+        return forward.kept(scores), forward.kept(targets)
+
+    def _compared(self, score: Referring, read: Any, rows: Tensor) -> Tensor:
+        """The score (B,) of rows with these numbers among the references."""
+        targets, *details = (tf.gather(tensor, rows) for tensor in self.network.details)
+        references = dict(zip(self.scoring.details, details, strict=True))
+        compared = score.compare(read, references, targets)
+        if not tf.is_tensor(compared) or compared.shape.rank != 1 or not compared.dtype.is_floating:
+            raise ValueError(f"{score!r} compares to {compared}. Return one number per example, (N,).")
+        return tf.cast(compared, tf.float32)
 
 
 class ScoredBody(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.scores import Targets, Top
+from tfxai.scores import Boxes, Targets, Top
 
 MOST = 10**7  # maps of one call; nobody looks at more
 LARGEST = 2**31 - 1  # class that a traced function can take
@@ -25,6 +25,10 @@ def target_codes(targets: Targets, count: int) -> NDArray[np.integer]:
                 "at once."
             )
         return np.tile(-np.arange(1, targets.k + 1, dtype=np.int32), (count, 1))
+    if isinstance(targets, Boxes):
+        raise ValueError(
+            "targets are boxes, and the score is about classes. Give score=tfxai.scores.detection() too."
+        )
     classes = np.asarray(targets)
     _check_not_one_hot(classes)
     if classes.dtype.kind in "US" and classes.size:

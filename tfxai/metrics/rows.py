@@ -11,11 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxai.axes import with_axes
 from tfxai.baselines import Baseline
-from tfxai.engines import Example, HiddenInput, Perturb, Perturbation, PerturbedScores, Request, hidden_input
+from tfxai.engines import (
+    Example,
+    HiddenInput,
+    Perturb,
+    Perturbation,
+    PerturbedScores,
+    Request,
+    hidden_input,
+    request_of,
+)
 from tfxai.metrics.result import MetricResult, metric_result
 from tfxai.model import Needs, Network
 from tfxai.results import Explanation
-from tfxai.scores import Score
+from tfxai.scores import References, Referring, Score
 from tfxai.support import InputKey, Inputs, Model
 
 
@@ -109,8 +118,10 @@ def rows_of(
     targets_each = int(np.prod(lead[1:]))
     inputs = with_axes(_repeated(explanation.inputs, targets_each), explanation.axes)
     targets = None if (explanation.targets < 0).all() else explanation.targets.reshape(-1)
+    if explanation.references is not None:
+        targets = _references(explanation, score)
     network = Network(model, inputs, Needs(gradients=False), "A metric")
-    request = Request.of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
+    request = request_of(network, targets, score, "metric", batch_size=batch_size, progress=progress)
     explained = hidden_input(request, key, "A metric")
     if explanation.axes is None and network.axes is not None:  # one made by hand: the model says it
         explanation = dataclasses.replace(explanation, axes=network.axes)
@@ -123,6 +134,22 @@ def rows_of(
     share = heat / np.repeat(_part_sizes(explanation, key, heat.shape[1:]), targets_each, axis=0)
     full = _full(explanation, input, share, explained)
     return Rows(request, explained, heat, share.astype(np.float32), full.astype(np.float32), lead)
+
+
+def _references(explanation: Explanation, score: str | Score) -> References:
+    """What the explained rows were compared with, one entry for each. Raises ValueError if the score compares nothing."""
+    if not isinstance(score, Referring):
+        raise ValueError(
+            f"The explanation is of {explanation.score}, and the metric's score is {score!r}. Give the same: "
+            "score=tfxai.scores...."
+        )
+    lead = explanation.targets.ndim
+    rows = explanation.targets.size
+    arrays = explanation.references or {}
+    return References(
+        explanation.targets.reshape(-1),
+        {name: array.reshape(rows, *array.shape[lead:]) for name, array in arrays.items()},
+    )
 
 
 def _repeated(inputs: Inputs, count: int) -> Inputs:

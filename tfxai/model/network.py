@@ -99,6 +99,7 @@ class Network(Tracing):
         # While a trace is made: seed and place, which may change without a new trace, and what it finds out.
         self._dials: Any = (seed, 0)
         self._record = TraceRecord()
+        self.details = ()  # of the score, see `traced`
         self.is_any_size = False  # a trace is made that leaves lengths of the inputs open
         self._told = False
         self.tables: list[int | None] = [None] * len(self.arrays)

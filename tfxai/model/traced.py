@@ -57,6 +57,7 @@ class Tracing:
     seed: int
     place: int
     is_any_size: bool
+    details: Sequence[Tensor]
     _cache: TraceCache
     _key: Hashable
     _read: list[Any]
@@ -72,6 +73,7 @@ class Tracing:
         *,
         frozen: bytes | None = None,
         jit_compile: bool = False,
+        details: Sequence[Tensor] = (),
     ) -> TracedFunction:
         """A body traced once for its fields, this model and kind of arguments; every first axis is free.
 
@@ -79,6 +81,7 @@ class Tracing:
                      norm and lays out kernels once, and passes take two thirds to nine tenths of the time. Worth its
                      second or more for large jobs. Traces of other weights are forgotten.
         jit_compile: compile by XLA.
+        details:     tensors (rows, ...) that the score reads beside its targets: `self.details` in the trace.
 
         Raises ValueError if XLA is asked to compile a callable on arrays.
         """
@@ -93,7 +96,8 @@ class Tracing:
                 "jit_compile=True needs a model that TensorFlow can look into, and this is a callable on arrays."
             )
         specs = shapes_of(list(arguments))
-        kind = Kind(body, frozen, jit_compile, tuple(spec.dtype for spec in tf.nest.flatten(specs)))
+        dtypes = tuple(spec.dtype for spec in tf.nest.flatten(specs))
+        kind = Kind(body, frozen, jit_compile, dtypes, tuple(shapes_of(list(details))))
         key = self._key_of(kind, shapes := shapes_in(specs))
         with TRACING:
             function, otherwise = self._cache.find(key), None
@@ -105,10 +109,11 @@ class Tracing:
             if function is None:
                 function = self._of_one_size(kind, specs, shapes)
         self._tell_of_draws(function.record)
-        return function.dialled(self.seed, self.place, otherwise=otherwise)
+        return function.dialled(self.seed, self.place, details=details, otherwise=otherwise)
 
     def _key_of(self, kind: Kind, shapes: Shapes) -> tuple[Hashable, ...]:
-        return key_of(kind.body), self._key, (shapes, kind.dtypes), kind.frozen, kind.jit_compile
+        shaped = shapes, kind.dtypes, kind.details
+        return key_of(kind.body), self._key, shaped, kind.frozen, kind.jit_compile
 
     def _of_one_size(self, kind: Kind, specs: Any, shapes: Shapes) -> TracedFunction:
         with TRACING:
@@ -126,7 +131,7 @@ class Tracing:
         of_kind = (
             key_of(kind.body),
             self._key,
-            kind.dtypes,
+            (kind.dtypes, kind.details),
             tuple(map(len, shapes)),
             kind.frozen is not None,
         )
@@ -164,7 +169,7 @@ class Tracing:
     def _trace(self, kind: Kind, specs: Any) -> TracedFunction:
         record = kind.body.new_record()
         function = tf.function(
-            lambda dials, *tensors: self._traced_body(kind.body, record, dials, tensors),
+            lambda dials, *tensors: self._traced_body(kind, record, dials, tensors),
             autograph=False,
             jit_compile=kind.jit_compile or None,
         )
@@ -172,14 +177,16 @@ class Tracing:
         try:
             # Only the concrete function is kept: it holds the graph and the weights, not the model, so that the model
             # can be collected.
-            concrete = function.get_concrete_function(DIALS, *specs)
+            concrete = function.get_concrete_function(DIALS, *kind.details, *specs)
         finally:
             self._constants, self._dials, self._record = [], (self.seed, 0), TraceRecord()
+            self.details = ()
         return TracedFunction(concrete, record, weak_references(self._read), self.adapter.runs_python)
 
-    def _traced_body(self, body: Body, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
+    def _traced_body(self, kind: Kind, record: Any, dials: Tensor, tensors: Sequence[Tensor]) -> Any:
         self._dials, self._record = dials, record
-        return body(self, record, *tensors)
+        self.details, tensors = tensors[: len(kind.details)], tensors[len(kind.details) :]
+        return kind.body(self, record, *tensors)
 
     def _tell_of_draws(self, record: TraceRecord) -> None:
         if record.draws and not self._told:

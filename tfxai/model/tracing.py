@@ -77,13 +77,15 @@ class Body(abc.ABC):
 class Kind:
     """What is traced, apart from the shapes of its arguments.
 
-    frozen: a digest of the weights that are written in, None if they are not. dtypes: of the arguments.
+    frozen:  a digest of the weights that are written in, None if they are not. dtypes: of the arguments.
+    details: what the score knows of each row, by shape and type.
     """
 
     body: Body
     frozen: bytes | None
     jit_compile: bool
     dtypes: tuple[tf.DType, ...]
+    details: tuple[tf.TensorSpec, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +95,7 @@ class TracedFunction:
     read:        weak references to what the fingerprint names by identity: once one is gone, its identity may come back.
     runs_python: it calls a function of the user's from the graph.
     dials:       the first argument, which the network sets: numbers that change without a new trace.
+    details:     the next ones: what the score knows of each row.
     otherwise:   of a trace that leaves lengths open: makes one of these lengths, should it fail.
     """
 
@@ -101,22 +104,28 @@ class TracedFunction:
     read: Sequence[weakref.ref[Any]]
     runs_python: bool
     dials: Any = None
+    details: Sequence[Tensor] = ()
     otherwise: Callable[[], TracedFunction] | None = None
 
-    def dialled(self, *numbers: int, otherwise: Callable[[], TracedFunction] | None = None) -> TracedFunction:
-        """A copy of the function with these numbers as its dials."""
-        return dataclasses.replace(self, dials=_dials(numbers), otherwise=otherwise)
+    def dialled(
+        self,
+        *numbers: int,
+        details: Sequence[Tensor] = (),
+        otherwise: Callable[[], TracedFunction] | None = None,
+    ) -> TracedFunction:
+        """A copy of the function with these numbers as its dials, and these details."""
+        return dataclasses.replace(self, dials=_dials(numbers), details=details, otherwise=otherwise)
 
     def __call__(self, *arguments: Any) -> Any:
         """What the body returned, as tensors. Raises ValueError if the model fails, MemoryError if memory is short."""
         tensors = tf.nest.map_structure(tensor_of, arguments)
         try:
-            return self.function(self.dials, *tensors)
+            return self.function(self.dials, *self.details, *tensors)
         except tf.errors.OpError as error:
             if self.otherwise is not None:
                 other = self.otherwise()
                 object.__setattr__(self, "record", other.record)  # nobody else has this copy, see `dialled`
-                return other.dialled(*self.dials.numpy().tolist())(*arguments)
+                return other.dialled(*self.dials.numpy().tolist(), details=self.details)(*arguments)
             if self.runs_python:  # TensorFlow wraps what the user's function raised
                 lines = [line.strip() for line in error.message.splitlines() if "Error: " in line]
                 raise ModelFailed(f"The callable failed: {[*lines, first_line(error)][0]}") from error

@@ -13,6 +13,7 @@ from tfxai.plots.by_column import bars
 from tfxai.plots.by_word import text
 from tfxai.plots.canvas import KEY, MARGIN
 from tfxai.plots.colours import colour_key
+from tfxai.plots.marks import draw_marks, references_of
 from tfxai.plots.protocol import Explained, Percentile
 from tfxai.plots.reading import has_columns, has_words, heading, maps_and_inputs, origin, per_target
 from tfxai.plots.rgb import rgb
@@ -35,7 +36,8 @@ def show(
 
     The maps of a row share one scale, so classes can be compared: symmetric around zero, or from zero for an
     explanation that is never negative. Of a volume, the slice with most evidence. Texts explained by words are
-    drawn as `text` does it, columns that come as single inputs as `bars` does it.
+    drawn as `text` does it, columns that come as single inputs as `bars` does it. Boxes, areas and points that maps were asked
+    about are drawn in green: all of them on the input, its own on each map.
 
     labels:      class names, by class index.
     true_labels: (N,) class indices or names, written over the inputs.
@@ -58,9 +60,14 @@ def show(
         draw_input(first, picture)
         truth = "" if true_labels is None else titles.class_name(true_labels[row], labels)
         titles.title(first, truth, place or ("true class" if truth else ""))
+        marks = references_of(explanation, row) if picture.ndim == 3 else []
+        if marks:
+            draw_marks(first, marks, picture.shape)
         scale = scale_of(row_maps, picture, percentile)
         for k, (ax, values) in enumerate(zip(others, row_maps, strict=True)):
             heatmap(values, picture, ax, signed=signed, scale=scale)
+            if marks:
+                draw_marks(ax, [marks[k]], picture.shape)
             ax.tick_params(labelleft=False, labelright=ax is others[-1] and picture.ndim == 1)
             titles.title(ax, *heading(explanation, row, k, labels), values)
         colour_key(others[-1], signed, scale)
@@ -95,10 +102,15 @@ def compare(
         example, k = divmod(row, classes)
         picture, row_maps, _ = flattened(pictures[example], np.stack([maps[example, k] for maps in all_maps]))
         draw_input(axes[0], picture)
+        marks = references_of(first, example)[k : k + 1] if picture.ndim == 3 else []
+        if marks:
+            draw_marks(axes[0], marks, picture.shape)
         target, score = (per_target(first, field)[example, k] for field in ("targets", "scores"))
         titles.title(axes[0], titles.class_name(target, labels), titles.score_text(score, first.score))
         for ax, name, values, has_sign in zip(axes[1:], explanations, row_maps, signed, strict=True):
             heatmap(values, picture, ax, signed=has_sign, percentile=percentile)
+            if marks:
+                draw_marks(ax, marks, picture.shape)
             ax.tick_params(left=False, right=False, labelleft=False, labelright=False)
             titles.title(ax, name if row == 0 else "", "", values)
     drawn, key = titles.first_of(limit, len(inputs)), KEY_OF_COLOURS if any(signed) else ""

@@ -29,6 +29,8 @@ class Explanation(Stored):
     score:   what was explained: "logit", "probability" or the name of a score function.
     axes:    where an input is read in other axes than its array has (the model reshapes it at once, or `tfxai.Axes` says so):
              the shape of one example as it is read, in the structure of the inputs; None: as it is.
+    references: what each map's score compares with, by name, targets.shape + (...): "boxes" (y0, x0, y1, x1), "masks",
+             "points" (y, x), "embedding"; None for scores of classes.
     """
 
     called = "explanation"
@@ -41,6 +43,7 @@ class Explanation(Stored):
     method: str = ""
     score: str = "logit"
     axes: Any = None
+    references: dict[str, NDArray] | None = None
 
     def problem(self) -> str:
         """See `Stored.problem`: targets, scores, values and inputs must be of the same examples."""
@@ -51,7 +54,13 @@ class Explanation(Stored):
             or self.targets.dtype.kind not in "iu"
         ):
             return "targets are not whole numbers (N,) or (N, K)"
-        for name, shape in (("scores", lead), ("delta", lead), ("values", lead), ("inputs", lead[:1])):
+        for name, shape in (
+            ("scores", lead),
+            ("delta", lead),
+            ("values", lead),
+            ("inputs", lead[:1]),
+            ("references", lead),
+        ):
             exact = name in ("scores", "delta")
             for each in _arrays_in(getattr(self, name)):
                 if each.shape[: len(shape)] != shape or (exact and each.shape != shape):

@@ -9,10 +9,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.scores.detections import Boxes
 from tfxai.support import Count, check_settings
 
-Targets: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer] | Top | None"
-"""Classes to explain: None (the predicted one), an int for all, (N,) ints, (N, K) ints, or `tfxai.top(k)`."""
+Targets: TypeAlias = (
+    "int | Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer] | Top | Boxes | None"
+)
+"""Classes to explain: None (the predicted one), an int for all, (N,) ints, (N, K) ints, `tfxai.top(k)`, or `tfxai.boxes(...)` of a detector."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Top:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def __repr__(self) -> str:
+        return f"top({self.k})"
 
 
 def top(k: int) -> Top:

@@ -1,0 +1,79 @@
+"""A call's request, with what its score compares rows with: found before anything of the call is traced."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.engines.batches import batches_of, run_in_batches
+from tfxai.engines.perturb import at_inputs
+from tfxai.engines.request import Request
+from tfxai.engines.scoring import ScoredBody, Scoring, Tracer
+from tfxai.model import Needs, Network
+from tfxai.scores import Asked, OutputScore, References, Referring, Score, Targets
+from tfxai.support import Inputs, Tensor
+
+
+def request_of(
+    network: Network,
+    targets: Targets | References,
+    score: str | Score,
+    method: str,
+    *,
+    batch_size: int = 32,
+    **how: Any,
+) -> Request:
+    """One checked call; see `Request.of`, which knows nothing of references.
+
+    Raises ValueError if an argument is wrong, or does not fit the network's inputs.
+    """
+    if not isinstance(score, Referring):
+        return Request.of(network, targets, score, method, batch_size=batch_size, **how)
+
+    def read(
+        of_score: Referring, inputs: Inputs | None, then: Callable[[Any, slice], Any] | None = None
+    ) -> Any:
+        of = network if inputs is None else Network(network.model, inputs, _WHOLE, method, network.seed)
+        quiet = Request.of(of, None, "output", method, batch_size=batch_size)
+        quiet = dataclasses.replace(quiet, scoring=Scoring(of_score, of_score.words, False, False, 1))
+        if then is None:
+            return run_in_batches(quiet, _Read())
+        parts = [then(part, block) for block, part in batches_of(quiet, _Read())]
+        return np.concatenate(parts)
+
+    def classes(of: OutputScore) -> NDArray[np.int64]:
+        asked = Request.of(network, targets, of, method, batch_size=batch_size)
+        return at_inputs(asked)[0].reshape(asked.target_shape).astype(np.int64)
+
+    sizes = [array.shape[1:] for array in network.arrays]
+    if isinstance(targets, References):  # of rows that have been explained
+        references = targets
+    else:
+        references = score.refer(Asked(targets, len(network), sizes, read, classes))
+    request = Request.of(network, None, "output", method, batch_size=batch_size, **how)
+    bare = references.score or score
+    codes = np.arange(references.targets.size, dtype=np.int32)
+    return dataclasses.replace(
+        request,
+        target_codes=codes,
+        target_shape=references.targets.shape,
+        scoring=Scoring(bare, bare.words, True, False, 1, tuple(references.arrays)),
+        references=references,
+    )
+
+
+_WHOLE = Needs(gradients=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read(ScoredBody):
+    """What the score reads of each input."""
+
+    def __call__(self, tracer: Tracer, inputs: Sequence[Tensor], target_codes: Tensor) -> Any:
+        forward = tracer.forward(inputs)
+        return tf.nest.map_structure(forward.kept, tracer.read(forward, differentiated=False))
