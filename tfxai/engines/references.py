@@ -15,13 +15,13 @@ from tfxai.engines.perturb import at_inputs
 from tfxai.engines.request import Request
 from tfxai.engines.scoring import ScoredBody, Scoring, Tracer
 from tfxai.model import Needs, Network
-from tfxai.scores import Asked, OutputScore, References, Referring, Score, Targets
+from tfxai.scores import Asked, References, Referring, Score
 from tfxai.support import Inputs, Tensor
 
 
 def request_of(
     network: Network,
-    targets: Targets | References,
+    targets: Any,
     score: str | Score,
     method: str,
     *,
@@ -35,26 +35,12 @@ def request_of(
     if not isinstance(score, Referring):
         return Request.of(network, targets, score, method, batch_size=batch_size, **how)
 
-    def read(
-        of_score: Referring, inputs: Inputs | None, then: Callable[[Any, slice], Any] | None = None
-    ) -> Any:
-        of = network if inputs is None else Network(network.model, inputs, _WHOLE, method, network.seed)
-        quiet = Request.of(of, None, "output", method, batch_size=batch_size)
-        quiet = dataclasses.replace(quiet, scoring=Scoring(of_score, of_score.words, False, False, 1))
-        if then is None:
-            return run_in_batches(quiet, _Read())
-        parts = [then(part, block) for block, part in batches_of(quiet, _Read())]
-        return np.concatenate(parts)
-
-    def classes(of: OutputScore) -> NDArray[np.int64]:
-        asked = Request.of(network, targets, of, method, batch_size=batch_size)
-        return at_inputs(asked)[0].reshape(asked.target_shape).astype(np.int64)
-
+    look = _Look(network, targets, method, batch_size)
     sizes = [array.shape[1:] for array in network.arrays]
     if isinstance(targets, References):  # of rows that have been explained
         references = targets
     else:
-        references = score.refer(Asked(targets, len(network), sizes, read, classes))
+        references = score.refer(Asked(targets, len(network), sizes, look.read, look.classes))
     request = Request.of(network, None, "output", method, batch_size=batch_size, **how)
     bare = references.score or score
     codes = np.arange(references.targets.size, dtype=np.int32)
@@ -67,7 +53,32 @@ def request_of(
     )
 
 
-_WHOLE = Needs(gradients=False)
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """How a score looks at whole outputs before anything of the call is traced; see `tfxai.scores.referring.Asked`."""
+
+    network: Network
+    targets: Any
+    method: str
+    batch_size: int
+
+    def read(
+        self, score: Referring, inputs: Inputs | None, then: Callable[[Any, slice], Any] | None = None
+    ) -> Any:
+        """What the score reads of each example, or what a function makes of that."""
+        network = self.network
+        if inputs is not None:
+            network = Network(network.model, inputs, Needs(gradients=False), self.method, network.seed)
+        request = Request.of(network, None, "output", self.method, batch_size=self.batch_size)
+        request = dataclasses.replace(request, scoring=Scoring(score, score.words, False, False, 1))
+        if then is None:
+            return run_in_batches(request, _Read())
+        return np.concatenate([then(part, block) for block, part in batches_of(request, _Read())])
+
+    def classes(self, score: Score) -> NDArray[np.int64]:
+        """The classes that the call means, of a score of classes."""
+        request = Request.of(self.network, self.targets, score, self.method, batch_size=self.batch_size)
+        return at_inputs(request)[0].reshape(request.target_shape).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)

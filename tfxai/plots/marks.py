@@ -14,7 +14,9 @@ from tfxai.plots.colours import GREEN
 from tfxai.plots.protocol import Explained
 
 _LINE = 1.3
-_HALO = [patheffects.withStroke(linewidth=_LINE + 1.6, foreground="white")]
+_HALO: list[patheffects.AbstractPathEffect] = [
+    patheffects.withStroke(linewidth=_LINE + 1.6, foreground="white")
+]
 
 
 def references_of(explanation: Explained, row: int) -> list[dict[str, NDArray]]:

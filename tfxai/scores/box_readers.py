@@ -129,25 +129,26 @@ class Yolo:
 
     def _level(self, tensor: Tensor, number: int, size: Size) -> dict[str, Tensor]:
         tensor = tf.cast(tensor, tf.float32)
-        rows, columns = tf.shape(tensor)[1], tf.shape(tensor)[2]
+        rows, columns, channels = tf.shape(tensor)[1], tf.shape(tensor)[2], int(tensor.shape[-1] or 0)
         step = tf.stack([size[0] / rows, size[1] / columns])
         step = tf.cast(step, tf.float32)
         sizes = None if self.anchors is None else np.asarray(self.anchors[number], np.float32)
         count = 1 if sizes is None else len(sizes)
-        if tensor.shape[-1] % count or tensor.shape[-1] // count < 6:
+        if channels % count or channels // count < 6:
             raise ValueError(
-                f"yolo: a grid with {tensor.shape[-1]} channels is not {count} anchors times 5 + C numbers."
+                f"yolo: a grid with {channels} channels is not {count} anchors times 5 + C numbers."
             )
-        cells = tf.reshape(tensor, (-1, rows, columns, count, tensor.shape[-1] // count))
+        cells = tf.reshape(tensor, (-1, rows, columns, count, channels // count))
         y, x = tf.meshgrid(tf.range(rows), tf.range(columns), indexing="ij")
         places = tf.cast(tf.stack([x, y], -1), tf.float32)[:, :, None]
         step = tf.reverse(step, [0])  # as x, y
+        corner, extent, sure, kinds = tf.split(cells, [2, 2, 1, channels // count - 5], axis=-1)
         if sizes is None:
-            middle, extent = (cells[..., :2] + places) * step, tf.exp(cells[..., 2:4]) * step
+            middle, extent = (corner + places) * step, tf.exp(extent) * step
         else:
-            middle, extent = (tf.sigmoid(cells[..., :2]) + places) * step, tf.exp(cells[..., 2:4]) * sizes
+            middle, extent = (tf.sigmoid(corner) + places) * step, tf.exp(extent) * sizes
         boxes = corners_of(tf.concat([middle, extent], -1), "center_xywh", size)
-        logs = tf.math.log_sigmoid(cells[..., 5:]) + tf.math.log_sigmoid(cells[..., 4:5])
+        logs = tf.math.log_sigmoid(kinds) + tf.math.log_sigmoid(sure)
         return {
             "boxes": tf.reshape(boxes, (tf.shape(tensor)[0], -1, 4)),
             "logs": tf.reshape(logs, (tf.shape(tensor)[0], -1, logs.shape[-1])),

@@ -134,10 +134,10 @@ class Region(Area):
 
 def _check_alike(mask: tuple[int, ...], maps: tuple[int | None, ...]) -> None:
     """Raises ValueError if a mask is no picture of the same proportions as an output."""
-    if None in maps or mask == maps:
-        return
     (h, w), (height, width) = mask, maps
-    if abs(h * width - w * height) > max(h * width, w * height) * 0.1:  # pyright: ignore[reportOptionalOperand]
+    if height is None or width is None or mask == maps:
+        return
+    if abs(h * width - w * height) > max(h * width, w * height) * 0.1:
         raise ValueError(
             f"region got a mask of shape {mask} for output maps of {maps}. Give (H, W) of the output's or the image's size."
         )

@@ -35,6 +35,17 @@ class Boxes:
         if self.corners is None and self.classes is not None:
             raise ValueError("boxes(k=...) finds the classes with the boxes. Leave classes out.")
 
+    def first(self) -> Boxes:
+        """Those of the first image alone."""
+        parts = {"corners": self.corners, "classes": self.classes}
+        # One box, or one class, is for all images.
+        shared = {"corners": 1, "classes": 0}
+        own = {
+            name: array if array is None or np.ndim(array) == shared[name] else np.asarray(array)[:1]
+            for name, array in parts.items()
+        }
+        return dataclasses.replace(self, **own)
+
     def given(self, count: int, size: tuple[int, int]) -> NDArray[np.float32]:
         """The corners in pixels, (N, 4) or (N, K, 4), for N images of a size.
 

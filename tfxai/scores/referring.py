@@ -63,7 +63,7 @@ class Asked:
     count: int
     sizes: Sequence[tuple[int, ...]]
     read: ReadRows
-    classes: Callable[[OutputScore], NDArray[np.int64]]
+    classes: Callable[[Any], NDArray[np.int64]]
 
     @property
     def given(self) -> NDArray[np.int64] | None:
@@ -76,7 +76,8 @@ class Asked:
         classes = np.asarray(self.targets)
         if classes.dtype.kind not in "iu" or classes.ndim > 2:
             raise ValueError(
-                f"targets is {self.targets!r}, and this score takes an int, (N,) ints, (N, K) ints or None."
+                f"targets is {self.targets!r}, which needs one output of class scores (N, C); this score reads another. Give "
+                "the classes as ints: one, (N,) or (N, K)."
             )
         if classes.ndim == 0:
             classes = np.full((self.count,), classes)

@@ -19,7 +19,7 @@ from tfxai.metrics import measured, reads_model
 from tfxai.model import Network, build
 from tfxai.plots import Labels
 from tfxai.results import Explanation
-from tfxai.scores import Score, Targets, Top
+from tfxai.scores import Boxes, Score, Targets, Top
 from tfxai.stats import Reference
 from tfxai.support import Count, File, Inputs, checked
 from tfxai.training.disk import is_file_name
@@ -204,6 +204,8 @@ class ExplainCallback(Monitor[Explanation]):
             inputs = list(self.inputs[:1])
         else:
             inputs = pack(self.inputs, [np.asarray(each)[:1] for each in flatten(self.inputs)[0]])
+        if isinstance(self.targets, Boxes):
+            return inputs, self.targets.first()
         if self.targets is None or isinstance(self.targets, Top) or not np.ndim(self.targets):
             return inputs, self.targets
         return inputs, np.asarray(self.targets)[:1]
