@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.engines.attention import attention_rules
 from tfxai.engines.backgrounds import Background
 from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients, other_spellings
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
@@ -82,6 +83,7 @@ __all__ = [
     "activation_map",
     "added",
     "aligned",
+    "attention_rules",
     "attribution_along",
     "at_inputs",
     "attribution_of",

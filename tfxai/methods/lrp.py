@@ -17,6 +17,7 @@ from tfxai.engines import (
     Rules,
     ScoredBody,
     Tracer,
+    attention_rules,
     derivative,
     gradients,
     per_token,
@@ -39,16 +40,21 @@ class LRP(Method):
 
     rule:    "epsilon": in proportion to x w. "alpha_beta": positive and negative contributions are shared out apart,
              alpha of the one minus beta of the other. "composite": alpha_beta with alpha 1, beta 0 in convolutions,
-             epsilon in dense layers.
+             epsilon in dense layers. "attention": for transformers (AttnLRP): epsilon in linear operations; attention's softmax
+             hands back its derivative; two tensors that are multiplied share, half and half; deviations that a normalisation
+             divides by, and the gates inside of GELU and its like, hand nothing back. Of biases, the shifts of
+             normalisations and softmaxes relevance is lost, as `delta` says.
     epsilon: stabiliser added to the magnitude of denominators, in units of the activations: once for each convolution
              or dense layer, after its bias and batch norm, and never for a nonlinearity.
     alpha, beta: of alpha_beta; alpha - beta must be 1, so that relevance is kept.
 
     Bach et al.: On Pixel-Wise Explanations, 2015, equations 58 and 60; arXiv:1604.00825; arXiv:1711.06104, table 1;
-    composite: Kohlbrenner et al., 2019. arXiv:1910.09840
+    composite: Kohlbrenner et al., 2019. arXiv:1910.09840; attention: Achtibat et al.: AttnLRP, 2024. arXiv:2402.05602,
+    section 3. Parts of layer-wise relevance propagation may be covered by patents in some countries; whoever uses it in a
+    product may want to look into that.
     """
 
-    rule: Literal["epsilon", "alpha_beta", "composite"] = "epsilon"
+    rule: Literal["epsilon", "alpha_beta", "composite", "attention"] = "epsilon"
     epsilon: Annotated[float, number(above=0)] = 1e-6
     alpha: Annotated[float, number(least=1)] = 2.0
     beta: Annotated[float, number(least=0)] = 1.0
@@ -66,6 +72,8 @@ class LRP(Method):
 
         rescale = Rescale(lambda op: (op,), _through, lambda factors: factors[0] / 2)
         by_type = {**rescale.rules(), **WINNERS}
+        if self.rule == "attention":
+            by_type |= attention_rules(by_type["Mul"])
         stabilised: dict[str, Rule] = dict.fromkeys(WEIGHED, _epsilon(self.epsilon))
         linear = dict(stabilised)
         if self.rule == "composite":
