@@ -219,3 +219,45 @@ def test_examples_are_short_and_all_are_tested():
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()
+
+
+@pytest.mark.slow
+def test_explain_detections(tmp_path, monkeypatch, capsys):
+    """At least 90 % of the evidence for a box lies inside of it, and maps of two boxes are not each other's."""
+    defined, printed = run("explain_detections.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"detections.png"}
+    own, other = (
+        {
+            name: defined["share_inside"](each, of_the_other=swapped).mean()
+            for name, each in defined["found"].items()
+        }
+        for swapped in (False, True)
+    )
+    assert own["Integrated gradients"] >= 0.9 and own["Occlusion"] >= 0.9, printed
+    assert max(other.values()) < 0.1, printed
+    assert own["Layer-CAM"] > 10 * other["Layer-CAM"]
+    # Of every box: the wrong one never has more.
+    for each in defined["found"].values():
+        assert (defined["share_inside"](each) > defined["share_inside"](each, of_the_other=True)).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_explain_segments(tmp_path, monkeypatch, capsys):
+    defined, printed = run("explain_segments.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"segments_click.png", "segments_area.png", "segments_rather.png"}
+    assert "Seen at the clicked pixels: ring, ring, ring, ring" in printed
+    assert np.mean(defined["inside"]) > 0.95
+    # The hole in the middle tells a ring from a disc.
+    for heat, (y, x) in zip(defined["rather"].heatmap(), defined["middles"][:, 1], strict=True):
+        far = np.hypot(defined["rows"] - y, defined["columns"] - x)
+        assert np.abs(heat[far < 12]).sum() > 0.6 * np.abs(heat).sum()
+
+
+@pytest.mark.slow
+def test_why_alike(tmp_path, monkeypatch, capsys):
+    defined, printed = run("why_alike.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"why_alike.png", "why_alike_swapped.png"}
+    np.testing.assert_allclose(defined["query"].scores, defined["swapped"].scores, atol=1e-5)
+    labels = defined["digits"].target
+    assert (labels[defined["nearest"]] == labels[defined["queries"]]).mean() >= 0.75
+    assert (defined["rather"].scores >= 0).all(), printed

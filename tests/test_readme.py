@@ -43,7 +43,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 @pytest.mark.filterwarnings("error")
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
-        "explanation.png", "explanation.npz", "methods.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
+        "explanation.png", "explanation.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
         "tcav.png", "leaderboard.png", "logs", "maps",
     }  # fmt: skip
 
@@ -67,7 +67,8 @@ def test_shapes_in_the_code_are_true(names):
 def test_the_commands_run(names, capsys):
     photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     Image.fromarray(photo).save("photo.jpg")
-    names["model"].save("model.keras")
+    for name in ("model", "detector", "segmenter"):
+        names[name].save(f"{name}.keras")
     names["model"].export("exported", verbose=False)
     for folder, count in {
         "concepts/red": 12,
@@ -81,7 +82,7 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 10
+    assert len(commands) == 12
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -90,6 +91,10 @@ def test_the_commands_run(names, capsys):
     expected = {
         "photo.jpg",
         "model.keras",
+        "detector.keras",
+        "segmenter.keras",
+        "click.png",
+        "boxes.png",
         "photo_integrated_gradients.png",
         "cam.png",
         "cam.npz",

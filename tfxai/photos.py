@@ -75,9 +75,7 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: Crop = 1.0) -> NDArray[np
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ValueError(f"image has shape {pixels.shape}. Give one picture (H, W, C).")
     height, width = size
-    zoom = crop * min(pixels.shape[0] / height, pixels.shape[1] / width)
-    rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
-    top, left = (pixels.shape[0] - rows) // 2, (pixels.shape[1] - columns) // 2
+    top, left, rows, columns = fitted(pixels.shape[:2], size, crop)
     region = pixels[top : top + rows, left : left + columns]
     if region.dtype != np.uint8:
         region = region.astype("float32")
@@ -85,6 +83,17 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: Crop = 1.0) -> NDArray[np
     planes = [Image.fromarray(region[..., i]) for i in range(region.shape[-1])]
     resized = [np.asarray(plane.resize((width, height), Image.Resampling.BICUBIC)) for plane in planes]
     return np.stack(resized, axis=-1).astype("float32").clip(0, 255)
+
+
+def fitted(given: tuple[int, ...], size: tuple[int, int], crop: float = 1.0) -> tuple[int, int, int, int]:
+    """Which part of a picture `fit` takes: its top, left, height and width, in pixels of the picture.
+
+    given: (height, width) of the picture. size, crop: as for `fit`.
+    """
+    height, width = size
+    zoom = crop * min(given[0] / height, given[1] / width)
+    rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
+    return (given[0] - rows) // 2, (given[1] - columns) // 2, rows, columns
 
 
 @checked

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfxai.cli.asked import add_places, targets_and_score
 from tfxai.cli.feeding import check_labels, how_fed, model_and_photos, target_of
 from tfxai.cli.options import add_photos
 from tfxai.cli.output import output_file, print_files, print_table, write_files
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target", metavar="K", help="class to explain, by number or name (default: the predicted one)"
     )
     which.add_argument("--top", type=int, metavar="K", help="explain the K best ranked classes")
+    add_places(parser, which)
     parser.add_argument("--layer", metavar="PATH", help="layer that the method reads; see: tfxai layers")
     parser.add_argument(
         "--highlight",
@@ -73,11 +75,15 @@ def run(arguments: argparse.Namespace) -> None:
     _check_highlight(arguments.highlight, method)
     out, save = _output_files(arguments, snake_case(type(method).__name__))
     loaded, seen, fed = model_and_photos(arguments)
-    check_labels(loaded, fed)
+    classes = target_of(arguments, loaded) if arguments.top is None else top(arguments.top)
+    targets, score = targets_and_score(arguments, loaded, classes)
+    if score is None:
+        check_labels(loaded, fed)
     explanation = method(
         loaded.model,
         fed,
-        target_of(arguments, loaded) if arguments.top is None else top(arguments.top),
+        targets,
+        score=score,
         batch_size=arguments.batch_size,
         progress=sys.stderr.isatty(),
     )

@@ -74,7 +74,9 @@ def _before(tensor: Tensor) -> Operation:
     """The operation that a tensor comes from, before it is reshaped, or scaled, shifted or bounded by what is fixed."""
     while True:
         op = tensor.op
-        if op.type in _PASSING or (op.type in _ELEMENTWISE and len(varying := _varying(op)) == 1 and varying[0] == 0):
+        if op.type in _PASSING or (
+            op.type in _ELEMENTWISE and len(varying := _varying(op)) == 1 and varying[0] == 0
+        ):
             tensor = op.inputs[0]
         elif op.type in _ELEMENTWISE and op.type not in ("RealDiv", "Pow", "Sub") and _varying(op) == [1]:
             tensor = op.inputs[1]
