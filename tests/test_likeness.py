@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfxai
 from tfxai import scores
@@ -154,8 +155,15 @@ def test_contrast_is_a_difference() -> None:
     )
     with pytest.raises(ValueError, match="contrast got 'a'"):
         scores.contrast("a", 1)
-    with pytest.raises(ValueError, match="holds class 9, the model has 4"):
-        GRADIENT(encoder(), ROWS, score=scores.contrast(9, 1))
+    for pair in ((9, 1), (1, 9)):
+        with pytest.raises(ValueError, match="class 9, the model has 4"):
+            GRADIENT(encoder(), ROWS, score=scores.contrast(*pair))
+    for wrong in (lambda y, t: tf.reduce_mean(y[:, 1]), lambda y, t: tf.reduce_sum(y, 0)):
+        with pytest.raises(ValueError, match="does not return one number per example"):
+            GRADIENT(encoder(), ROWS, score=scores.contrast(0, wrong))
+    # Of the one side the class is meant, and the other needs none.
+    mixed = GRADIENT(encoder(), ROWS, 2, score=scores.contrast(None, scores.similarity(OTHERS)))
+    np.testing.assert_allclose(mixed.values, WEIGHTS[:, 2] - slope_of_cosine(ROWS, OTHERS), atol=1e-5)
 
 
 def convolution() -> Any:
@@ -226,6 +234,12 @@ def test_the_mean_of_a_distribution_and_the_chance_to_survive() -> None:
     lived = GRADIENT(hazards, ROWS, score=scores.survival(2))
     np.testing.assert_allclose(lived.scores, np.log1p(-chance[:, :2]).sum(1), rtol=1e-4)
     np.testing.assert_allclose(lived.values, -chance[:, :2] @ WEIGHTS[:, :2].T, rtol=1e-4, atol=1e-6)
+    rows = keras.Input((6,))
+    states = L.Softmax()(L.Reshape((2, 2))(encoder()(rows)))
+    pairs = keras.Model(rows, states[..., 1])  # as many times as states
+    chances = pairs.predict(ROWS, verbose=0)
+    for score, wanted in ((scores.survival(2), np.log1p(-chances).sum(1)), ("logit", chances.max(1))):
+        np.testing.assert_allclose(GRADIENT(pairs, ROWS, score=score).scores, wanted, rtol=1e-4)
     with pytest.raises(ValueError, match="expected got 3 values"):
         GRADIENT(model, ROWS, score=scores.expected([1, 2, 3]))
     with pytest.raises(ValueError, match="1 to T steps"):
@@ -242,5 +256,18 @@ def test_files_and_metrics_know_what_was_compared(tmp_path: Any) -> None:
     zero = 0 * curve.curves[:, -1]
     np.testing.assert_allclose(curve.curves[:, 0], found.scores, rtol=1e-4)
     np.testing.assert_allclose(curve.curves[:, -1], zero, atol=1e-5)
-    with pytest.raises(ValueError, match="Give the same"):
-        tfxai.metrics.deletion(encoder(), again)
+    for other in ("probability", scores.similarity(OTHERS), scores.activation("embedding", 1)):
+        with pytest.raises(ValueError, match="Give the same"):
+            tfxai.metrics.deletion(encoder(), again, score=other)
+
+
+def test_outputs_of_one_name_are_told_apart() -> None:
+    left, right = keras.Input((6,)), keras.Input((6,))
+    head = L.Dense(4, use_bias=False, name="head")
+    model = keras.Model([left, right], [head(left), head(right)])
+    head.set_weights([WEIGHTS])
+    for output, rows in ((0, ROWS), (1, OTHERS), ("head", ROWS), ("head#2", OTHERS)):
+        found = GRADIENT(model, [ROWS, OTHERS], 1, score=scores.output(output))
+        np.testing.assert_allclose(found.scores, rows @ WEIGHTS[:, 1], rtol=1e-5)
+    with pytest.raises(ValueError, match="2 outputs: 'head'"):
+        GRADIENT(model, [ROWS, OTHERS], 1)

@@ -413,3 +413,32 @@ def test_equal_scores_share_one_trace() -> None:
         GRADIENT(model, X, score=scores.logit("kind"))
         GRADIENT(model, X, score=scores.regression(1, "age"))
     assert traces(model) == 2
+
+
+def test_predicted_areas_are_those_of_probabilities() -> None:
+    """Of one channel what is above the threshold, in every unit and however the model ends; of several the likeliest."""
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((8, 8, 1))
+    before = keras.layers.Conv2D(1, 3, padding="same")(inputs)
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 1)).astype(np.float32)
+    plain = keras.Model(inputs, before)
+    sure = keras.Model(inputs, keras.layers.Activation("sigmoid")(before))
+    logits = plain.predict(images, verbose=0)[..., 0]
+    for model in (plain, sure):
+        for unit in ("logit", "probability"):
+            score = scores.predicted_area(unit=unit, threshold=0.6)
+            found = GRADIENT(model, images, score=score)
+            area = logits > np.log(0.6 / 0.4)
+            np.testing.assert_array_equal(found.references["masks"], area)
+            shown = logits if unit == "logit" else 1 / (1 + np.exp(-logits))
+            np.testing.assert_allclose(found.scores, (shown * area).sum((1, 2)) / area.sum((1, 2)), rtol=1e-4)
+    many = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 3, padding="same")])
+    maps = many.predict(images, verbose=0)
+    for arguments in ({"channel": 1}, {"channel": 1, "targets": 2}, {"targets": 1}):
+        score = scores.predicted_area(arguments.get("channel"))
+        found = GRADIENT(many, images, arguments.get("targets"), score=score)
+        area = maps.argmax(-1) == 1
+        np.testing.assert_array_equal(found.references["masks"], area)
+        np.testing.assert_allclose(
+            found.scores, (maps[..., 1] * area).sum((1, 2)) / area.sum((1, 2)), rtol=1e-4
+        )

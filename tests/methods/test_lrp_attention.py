@@ -218,12 +218,17 @@ def test_a_norm_that_is_one_operation() -> None:
         (lambda x: x / (1 + tf.exp(-x)), lambda x: x * hold(1 / (1 + tf.exp(-x)))),
         (lambda x: x / tf.sqrt(tf.reduce_sum(x * x, -1, keepdims=True) + 1e-3),
          lambda x: x * hold(1 / tf.sqrt(tf.reduce_sum(x * x, -1, keepdims=True) + 1e-3))),
+        (lambda x: x * tf.nn.relu6(x + 3) / 6, lambda x: x * hold(tf.nn.relu6(x + 3) / 6)),
+        (lambda x: x / (tf.math.reduce_variance(x, -1, keepdims=True) + 1e-3) ** 0.5,
+         lambda x: x * hold(tf.math.rsqrt(tf.math.reduce_variance(x, -1, keepdims=True) + 1e-3))),
+        (lambda x: x * tf.math.rsqrt(tf.reduce_mean(x * x, -1, keepdims=True) - tf.reduce_mean(x, -1, keepdims=True) ** 2),
+         lambda x: x * hold(tf.math.rsqrt(tf.math.reduce_variance(x, -1, keepdims=True)))),
         (lambda x: x[..., :2] / (3 + x[..., 2:]),
          lambda x: None),
         (lambda x: (lambda y: y * tf.sigmoid(y))(x + 1), lambda x: (x + 1) * hold(tf.sigmoid(x + 1))),
         (lambda x: x[..., :2] * x[..., 2:], lambda x: halves(x[..., :2], x[..., 2:], tf.multiply)),
     ],
-    ids=["silu by hand", "length", "quotient of two", "shifted gate", "product"],
+    ids=["silu by hand", "length", "hard gate", "deviation by a power", "deviation of two means", "quotient of two", "shifted gate", "product"],
 )  # fmt: skip
 def test_functions_by_hand(function: Callable[[Any], Any], twin: Callable[[Any], Any]) -> None:
     x = RNG.uniform(0.2, 2, size=(3, 4)).astype(np.float32)

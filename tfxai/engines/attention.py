@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tfxai.engines.backward import BATCH_NORMS, PRODUCTS, Rule
-from tfxai.engines.elementwise import SMOOTH
+from tfxai.engines.elementwise import RELU_LIKE, SMOOTH
 from tfxai.model import again
 from tfxai.support import Operation, PerInput, Tensor
 
@@ -58,25 +58,34 @@ def constant_factor(op: Operation) -> int | None:
 def is_statistic(tensor: Tensor) -> bool:
     """Whether a tensor is the root of a mean or sum of squares, or one over it, times or plus what does not change."""
     op = _before(tensor)
-    if op.type not in _ROOTS:
-        return False
     if op.type in ("Reciprocal", "Inv"):
         return is_statistic(op.inputs[0])
-    averaged = _before(op.inputs[0])
-    if averaged.type in ("Mean", "Sum"):
-        squared = _before(averaged.inputs[0])
-        same = squared.type == "Mul" and squared.inputs[0].name == squared.inputs[1].name
-        return squared.type in _SQUARES or same
-    return False
+    is_root = op.type in _ROOTS or (op.type == "Pow" and _exponent(op) in (0.5, -0.5))
+    return is_root and _is_of_squares(op.inputs[0])
+
+
+def _exponent(op: Operation) -> float | None:
+    number = tf.get_static_value(op.inputs[1])
+    return float(number) if number is not None and number.size == 1 else None
+
+
+def _is_of_squares(tensor: Tensor) -> bool:
+    """Whether a tensor is a mean or sum of squares, also as E[x^2] - E[x]^2."""
+    op = _before(tensor)
+    if op.type == "Sub":
+        return _is_of_squares(op.inputs[0])
+    if op.type not in ("Mean", "Sum"):
+        return False
+    squared = _before(op.inputs[0])
+    same = squared.type == "Mul" and squared.inputs[0].name == squared.inputs[1].name
+    return squared.type in _SQUARES or same or (squared.type == "Pow" and _exponent(squared) == 2)
 
 
 def _before(tensor: Tensor) -> Operation:
     """The operation that a tensor comes from, before it is reshaped, or scaled, shifted or bounded by what is fixed."""
     while True:
         op = tensor.op
-        if op.type in _PASSING or (
-            op.type in _ELEMENTWISE and len(varying := _varying(op)) == 1 and varying[0] == 0
-        ):
+        if op.type in _PASSING or (op.type in _ELEMENTWISE and op.type != "Pow" and _varying(op) == [0]):
             tensor = op.inputs[0]
         elif op.type in _ELEMENTWISE and op.type not in ("RealDiv", "Pow", "Sub") and _varying(op) == [1]:
             tensor = op.inputs[1]
@@ -120,7 +129,7 @@ def _is_made_of(tensor: Tensor, source: str) -> bool:
             continue
         seen.add(one.name)
         if one.name != source:
-            if one.op.type not in (*SMOOTH, *_ELEMENTWISE, "Identity", "Cast"):
+            if one.op.type not in (*SMOOTH, *RELU_LIKE, *_ELEMENTWISE, "ClipByValue", "Identity", "Cast"):
                 return False
             waiting += one.op.inputs
     return source in seen and _scaled(tensor) != source

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfxai.engines.elementwise import GATES, RELU_LIKE, is_sealed, mirrored_half, own_gate, wrapped_function
-from tfxai.engines.scoring import Tracer
+from tfxai.engines.scoring import SCORE, Tracer
 from tfxai.graphs import CALLS, OWN, registered
 from tfxai.model import (
     SEALED,
@@ -42,6 +42,7 @@ class Rules:
     of_one:  rules of functions of several tensors of which one changes: where that is the first, the second, the third.
     warn:    whether to name nonlinear operations without a rule.
     effect:  what it means for the values where there is no rule, as the end of a sentence.
+    in_scores: whether operations of a score that compares boxes, areas or embeddings have rules, too; else their derivative.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Rules:
     of_one: Mapping[str, tuple[Rule, ...]] = dataclasses.field(default_factory=dict)
     warn: bool = False
     effect: str = "nothing is cut there"
+    in_scores: bool = False
 
     def rule_of(self, op: Operation, moving: Moving) -> tuple[str, Rule] | None:
         """The rule of an operation, with a name of its own; None where the derivative stays."""
@@ -82,6 +84,8 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
     moving = Moving.of(forward.sources, within=operations_behind(outputs))
     replaced, foreign = 0, []
     for op in operations_behind([score], differentiable=True) & moving.operations:
+        if SCORE in op.name and not rules.in_scores:
+            continue
         found = rules.rule_of(op, moving)
         if found is not None:
             # The public gradient_override_map goes by type alone, and only while operations are being made.

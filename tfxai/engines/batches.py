@@ -32,7 +32,8 @@ def run_in_batches(
     joined: Any = None
     for block, parts in batches_of(request, body, extras, constants):
         if block == slice(0, request.rows):
-            return parts
+            joined = parts
+            continue
         if joined is None:
             joined = tf.nest.map_structure(
                 lambda part: None if part is None else np.empty((request.rows, *part.shape[1:]), part.dtype),

@@ -18,10 +18,20 @@ from tfxai.model import (
     first_tensor,
     named_call,
 )
-from tfxai.scores import ClassScore, OutputScore, Referring, Score, Seen, has_classes, pick
+from tfxai.scores import (
+    ROWS,
+    ClassScore,
+    OutputScore,
+    Referring,
+    Score,
+    Seen,
+    has_classes,
+    pick,
+    wrong_length,
+)
 from tfxai.support import Structure, Tensor
 
-ROWS = 104_729  # a prime number of examples, which no model has classes and no product of its sizes is
+SCORE = "tfxai_score"  # in the names of operations that a score makes of what it has read: they are not the model's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,30 +92,12 @@ class Scoring:
             raise ValueError(
                 f"score {self.score_name} returned {returned}. Return one TensorFlow number per example: a float tensor (N,)."
             )
-        if not isinstance(self.score, OutputScore) and (count := self._wrong_length(outputs, targets)):
+        if not isinstance(self.score, OutputScore) and (count := wrong_length(self.score, outputs, targets)):
             raise ValueError(
                 f"score {self.score_name} returns {count} numbers when it is tried on {ROWS} examples. Return one for each, (N,): the first "
                 "axis is the examples, and classes are the last one (axis=-1)."
             )
         return tf.cast(score, tf.float32)
-
-    def _wrong_length(self, outputs: Structure, targets: Tensor | None) -> int | None:
-        """How many numbers a user's score makes of so many examples as no model has classes, if not one for each."""
-        if not all(tf.is_symbolic_tensor(each) and each.shape.rank for each in tf.nest.flatten(outputs)):
-            return None
-        many = (
-            tf.nest.map_structure(_of_many_rows, outputs),
-            None if targets is None else _of_many_rows(targets),
-        )
-        try:
-            score = tf.function(self.score, autograph=False).get_concrete_function(*many).structured_outputs
-        except Exception:  # it knows how many examples there really are
-            return None
-        return None if score.shape[0] in (None, ROWS) else score.shape[0]
-
-
-def _of_many_rows(tensor: Tensor) -> tf.TensorSpec:
-    return tf.TensorSpec([ROWS, *tensor.shape[1:]], tensor.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +156,8 @@ class Tracer:
         """The score (B,) of rows with these numbers among the references."""
         targets, *details = (tf.gather(tensor, rows) for tensor in self.network.details)
         references = dict(zip(self.scoring.details, details, strict=True))
-        compared = score.compare(read, references, targets)
+        with tf.name_scope(SCORE):
+            compared = score.compare(read, references, targets)
         if not tf.is_tensor(compared) or compared.shape.rank != 1 or not compared.dtype.is_floating:
             raise ValueError(f"{score!r} compares to {compared}. Return one number per example, (N,).")
         return tf.cast(compared, tf.float32)

@@ -171,4 +171,5 @@ RULES = Rules(
     of_one=RESCALE.of_one(),
     warn=True,
     effect="the values need not add up, and `delta` says by how much they do not",
+    in_scores=True,
 )

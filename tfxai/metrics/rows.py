@@ -138,9 +138,9 @@ def rows_of(
 
 def _references(explanation: Explanation, score: str | Score) -> References:
     """What the explained rows were compared with, one entry for each. Raises ValueError if the score compares nothing."""
-    if not isinstance(score, Referring):
+    if not isinstance(score, Referring) or score.words != explanation.score:
         raise ValueError(
-            f"The explanation is of {explanation.score}, and the metric's score is {score!r}. Give the same: "
+            f"The explanation is of {explanation.score}, and the metric's score is {getattr(score, 'words', score)!r}. Give the same: "
             "score=tfxai.scores...."
         )
     lead = explanation.targets.ndim

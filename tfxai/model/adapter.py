@@ -159,11 +159,17 @@ def float_values(variables: Sequence[Variable], values: Sequence[Any]) -> list[t
 
 
 def named_outputs(model: Model, outputs: Structure) -> Structure:
-    """A list of outputs as a dict, where the model names them."""
+    """A list of outputs as a dict, where the model names them; of one name the second is "name#2", as of layers."""
     names = getattr(model, "output_names", None)
-    if isinstance(outputs, (list, tuple)) and names is not None and len(names) == len(outputs):
-        return dict(zip(names, outputs, strict=True))
-    return outputs
+    if not isinstance(outputs, (list, tuple)) or names is None or len(names) != len(outputs):
+        return outputs
+    named: dict[str, Tensor] = {}
+    for name, output in zip(names, outputs, strict=True):
+        own, count = name, 2
+        while own in named:
+            own, count = f"{name}#{count}", count + 1
+        named[own] = output
+    return named
 
 
 def by_input_name(names: Sequence[str], inputs: Inputs, flat: Sequence[Tensor]) -> Mapping[str, Tensor]:

@@ -25,7 +25,7 @@ from tfxai.scores.dense import Box, Click, PredictedArea, Region
 from tfxai.scores.detections import Boxes, Detection
 from tfxai.scores.inner import Activation, Expected, ReconstructionError, Survival
 from tfxai.scores.likeness import Contrast, LikenessMetric, Similarity, side_of
-from tfxai.scores.outputs import Component, OutputScore, Unit
+from tfxai.scores.outputs import ROWS, Component, OutputScore, Unit, wrong_length
 from tfxai.scores.referring import Asked, References, Referring, Seen
 from tfxai.scores.targets import Targets, Top, top
 from tfxai.support import Count, Inputs, Model, OutputKey, Structure, Tensor, checked, number, whole
@@ -38,6 +38,7 @@ __all__ = [
     "ClassScore",
     "OutputScore",
     "References",
+    "ROWS",
     "Referring",
     "Score",
     "Targets",

@@ -191,14 +191,19 @@ class PredictedArea(Area):
 
         def area(maps: NDArray, rows: slice) -> NDArray[np.bool_]:
             count = maps.shape[-1]
-            if count == 1:  # a sigmoid's probability, or what stands before it
-                return maps[..., 0] > (0.0 if self.unit == "logit" else self.threshold)
-            if self.channel is None and classes is None:
+            if count == 1:
+                return maps[..., 0] > self.threshold
+            if self.channel is not None and not -count <= self.channel < count:
+                raise ValueError(f"channel {self.channel}: the output has {count} channels, counted from 0.")
+            if self.channel is not None:
+                wanted = np.full(len(maps), self.channel)
+            elif classes is not None:
+                wanted = classes[rows]
+            else:
                 raise ValueError(f"Which of the {count} classes? Give channel=, or targets= with the call.")
-            wanted = np.full(len(maps), self.channel) if classes is None else classes[rows]
             return maps.argmax(-1) == np.where(wanted < 0, wanted + count, wanted)[:, None, None]
 
-        masks = asked.read(self, None, area)
+        masks = asked.read(dataclasses.replace(self, unit="probability"), None, area)
         if not masks.any((1, 2)).all():
             row = int(np.argmin(masks.any((1, 2))))
             raise ValueError(

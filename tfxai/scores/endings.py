@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import tensorflow as tf
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
@@ -56,7 +57,7 @@ def ending_of(tensor: Tensor) -> Ending | None:
         return ending_of(op.inputs[output])
     if op.type in HANDING_ON:
         which = HANDING_ON[op.type]
-        if op.type in CUTS and _last_axis(op.inputs[which]) != _last_axis(tensor):
+        if op.type in CUTS and (_picks_last(op) or _last_axis(op.inputs[which]) != _last_axis(tensor)):
             return None
         found = ending_of(op.inputs[which])
         return found and Ending(found.kind, lambda: redone(op, which, found.before(), output))
@@ -66,6 +67,25 @@ def ending_of(tensor: Tensor) -> Ending | None:
         kind = _in_any(_bodies(op.node_def), op.graph.as_graph_def(), output)
         return _out_of_reach(kind, "a loop or condition")
     return None
+
+
+def _picks_last(op: Operation) -> bool:
+    """Whether a cut takes one entry of the last axis, which another axis of the same length would hide."""
+    rank = op.inputs[0].shape.rank
+    if rank is None:
+        return False
+    if op.type == "StridedSlice":
+        begin = op.inputs[1].shape[0]
+        entries = begin - bin(op.get_attr("new_axis_mask")).count("1")
+        has_ellipsis = bool(op.get_attr("ellipsis_mask"))
+        reaches = has_ellipsis or entries == rank
+        return reaches and bool(op.get_attr("shrink_axis_mask") >> (begin - 1) & 1)
+    if op.type == "Unpack":
+        return op.get_attr("axis") in (-1, rank - 1)
+    if op.type == "GatherV2":
+        axis = tf.get_static_value(op.inputs[2])
+        return op.inputs[1].shape.rank == 0 and axis is not None and int(axis) in (-1, rank - 1)
+    return False
 
 
 def _last_axis(tensor: Tensor) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,7 @@ class Activation(Referring):
     channel: int | None = None
     place: tuple[int, ...] | None = None
     direction: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    takes_classes: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
@@ -80,6 +81,7 @@ class ReconstructionError(Referring):
     window: tuple[int, int] | None = None
     output: str | int | None = None
     input: int = 0
+    takes_classes: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
@@ -142,7 +144,10 @@ class Survival(OutputScore):
             raise ValueError(
                 f"survival({self.until}): the output has shape {tuple(tensor.shape)}. Give hazards (N, T), and 1 to T steps."
             )
-        logits, kind = in_unit(tensor, "logit", single=True)
-        hazards = logits[:, : self.until]
-        logs = -tf.nn.softplus(hazards) if kind == "Sigmoid" else tf.math.log1p(-hazards)
-        return tf.reduce_sum(logs, 1)
+        hazards, kind = in_unit(tensor, "output", single=True)
+        if kind == "Sigmoid":  # log(1 - sigmoid(z)), also where that is nearly 0
+            logits, _ = in_unit(tensor, "logit", single=True)
+            logs = -tf.nn.softplus(logits)
+        else:
+            logs = tf.math.log1p(-hazards)
+        return tf.reduce_sum(logs[:, : self.until], 1)

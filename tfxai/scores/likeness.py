@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from tfxai.scores.classes import ClassScore, pick
-from tfxai.scores.outputs import OutputScore, Unit, chosen
+from tfxai.scores.outputs import OutputScore, Unit, chosen, wrong_length
 from tfxai.scores.referring import Asked, References, Referring, Seen, only_without_targets
 from tfxai.support import Inputs, Structure, Tensor, check_settings
 
@@ -26,6 +26,7 @@ class Similarity(Referring):
     output: str | int | None = None
     layer: str | None = None
     is_embedding: bool = False
+    takes_classes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -114,6 +115,10 @@ class Entry(Referring):
         return ClassScore(self.unit).classes(seen.outputs)
 
     def compare(self, read: Any, references: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        if self.number is not None and self.number >= read.shape[1]:
+            raise ValueError(
+                f"contrast got class {self.number}, the model has {read.shape[1]}, counted from 0."
+            )
         return pick(read, targets)
 
     def count(self, read: Any) -> int | None:
@@ -151,7 +156,14 @@ class OfOutputs(Referring):
         )
 
     def compare(self, read: Any, references: Mapping[str, Tensor], targets: Tensor) -> Tensor:
-        return self.score(read, targets if self.given else None)
+        targets = targets if self.given else None
+        found = self.score(read, targets)
+        if not tf.is_tensor(found) or found.shape.rank != 1 or wrong_length(self.score, read, targets):
+            raise ValueError(
+                f"contrast: {self.words} does not return one number per example, (N,): the first axis is the examples, and "
+                "classes are the last one (axis=-1)."
+            )
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +178,11 @@ class Contrast(Referring):
         return f"{self.one.words} rather than {self.other.words}"
 
     def refer(self, asked: Asked) -> References:
-        sides = [side.refer(asked) for side in (self.one, self.other)]
+        both = self.one, self.other
+        if not any(side.takes_classes for side in both):
+            only_without_targets("contrast of scores without classes", asked)
+        without = dataclasses.replace(asked, targets=None)
+        sides = [side.refer(asked if side.takes_classes else without) for side in both]
         shape = max((side.targets.shape for side in sides), key=len)
         arrays = {}
         for name, side in zip(("one", "other"), sides, strict=True):
@@ -175,7 +191,8 @@ class Contrast(Referring):
                 wide = array if lead == len(shape) else array[:, None]
                 arrays[f"{name}.{key}"] = np.broadcast_to(wide, shape + array.shape[lead:])
         bare = Contrast(*(side.score or own for side, own in zip(sides, (self.one, self.other), strict=True)))
-        targets = np.broadcast_to(arrays["one.targets"], shape)
+        own = arrays["one.targets"]
+        targets = np.broadcast_to(arrays["other.targets"] if (own < 0).all() else own, shape)
         return References(targets.astype(np.int64), arrays, bare)
 
     def read(self, seen: Seen) -> tuple[Any, Any]:
@@ -192,7 +209,7 @@ class Contrast(Referring):
 
     def count(self, read: Any) -> int | None:
         counts = [side.count(of_side) for side, of_side in zip((self.one, self.other), read, strict=True)]
-        return counts[0]
+        return min((count for count in counts if count is not None), default=None)
 
 
 def side_of(score: Any) -> Referring:

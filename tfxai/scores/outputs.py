@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tfxai.scores.endings import ending_of
 from tfxai.support import Structure, Tensor
 
+ROWS = 104_729  # a prime number of examples, which no model has classes and no product of its sizes is
 Unit = Literal["logit", "probability", "output"]
 
 
@@ -58,6 +60,25 @@ def chosen(outputs: Structure, output: str | int | None, how: str) -> Tensor:
     if isinstance(output, int) and -len(named) <= output < len(named):
         return list(named.values())[output]
     raise ValueError(f"The model has no output {output!r}. It has: {names}.")
+
+
+def wrong_length(score: Callable[..., Tensor], outputs: Structure, targets: Tensor | None) -> int | None:
+    """How many numbers a user's score makes of so many examples as no model has classes, if not one for each."""
+    if not all(tf.is_symbolic_tensor(each) and each.shape.rank for each in tf.nest.flatten(outputs)):
+        return None
+    many = (
+        tf.nest.map_structure(_of_many_rows, outputs),
+        None if targets is None else _of_many_rows(targets),
+    )
+    try:
+        found = tf.function(score, autograph=False).get_concrete_function(*many).structured_outputs
+    except Exception:  # it knows how many examples there really are
+        return None
+    return None if found.shape[0] in (None, ROWS) else found.shape[0]
+
+
+def _of_many_rows(tensor: Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec([ROWS, *tensor.shape[1:]], tensor.dtype)
 
 
 def in_unit(tensor: Tensor, unit: Unit, single: bool) -> tuple[Tensor, str | None]:

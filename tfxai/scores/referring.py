@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,12 @@ class References:
 
 
 class Referring(OutputScore, abc.ABC):
-    """A score of whole outputs, layers or inputs, with references of its own for each row. A frozen dataclass."""
+    """A score of whole outputs, layers or inputs, with references of its own for each row. A frozen dataclass.
+
+    takes_classes: the targets of a call mean something to it.
+    """
+
+    takes_classes: ClassVar[bool] = True
 
     @property
     def words(self) -> str:
