@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.engines.attention import attention_rules
+from tfxai.engines.attention import attention_rules, gate, product_rule
 from tfxai.engines.backgrounds import Background
 from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients, other_spellings
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
@@ -91,6 +91,7 @@ __all__ = [
     "derivative",
     "enlarged",
     "grad_cam",
+    "gate",
     "gradients",
     "hidden_input",
     "hidden_inputs",
@@ -103,6 +104,7 @@ __all__ = [
     "mirrored_half",
     "other_spellings",
     "per_token",
+    "product_rule",
     "remember_twins",
     "repeated",
     "request_of",

@@ -7,7 +7,7 @@ derivative.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -24,9 +24,19 @@ _ELEMENTWISE = ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "
 
 def attention_rules(shared: Rule) -> Mapping[str, Rule]:
     """The rules for operations with more than weights in them. shared: that of a product of two that both change."""
+    return {
+        **dict.fromkeys(PRODUCTS, product_rule(shared, constant_factor)),
+        **dict.fromkeys(("RealDiv", "Div", "DivNoNan"), _quotient),
+        **dict.fromkeys(BATCH_NORMS, _normalised),
+        "Softmax": _softmax,
+    }
+
+
+def product_rule(shared: Rule, constant_of: Callable[[Operation], int | None]) -> Rule:
+    """The rule of a product of which one factor may hand nothing back. shared: where none is such a one."""
 
     def product(op: Operation, incoming: Tensor) -> PerInput:
-        constant = constant_factor(op)
+        constant = constant_of(op)
         if constant is None:
             return shared(op, incoming)
         moving = tf.identity(op.inputs[1 - constant])
@@ -34,12 +44,7 @@ def attention_rules(shared: Rule) -> Mapping[str, Rule]:
         back = tf.gradients(again(op, *factors), moving, grad_ys=incoming)[0]
         return [None if i == constant else back for i in range(2)]
 
-    return {
-        **dict.fromkeys(PRODUCTS, product),
-        **dict.fromkeys(("RealDiv", "Div", "DivNoNan"), _quotient),
-        **dict.fromkeys(BATCH_NORMS, _normalised),
-        "Softmax": _softmax,
-    }
+    return product
 
 
 def constant_factor(op: Operation) -> int | None:
@@ -49,6 +54,13 @@ def constant_factor(op: Operation) -> int | None:
     for which in (0, 1):
         if is_statistic(op.inputs[which]):
             return which
+    return gate(op)
+
+
+def gate(op: Operation) -> int | None:
+    """Which of two factors is a function of the other one alone, as in z * sigmoid(z): together they are one function of it."""
+    if op.type not in ("Mul", "MulNoNan"):
+        return None
     for which in (0, 1):
         if _is_made_of(op.inputs[which], _scaled(op.inputs[1 - which])):
             return which

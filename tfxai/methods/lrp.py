@@ -19,8 +19,10 @@ from tfxai.engines import (
     Tracer,
     attention_rules,
     derivative,
+    gate,
     gradients,
     per_token,
+    product_rule,
     run_in_batches,
     sum_of_values,
     times,
@@ -74,6 +76,8 @@ class LRP(Method):
         by_type = {**rescale.rules(), **WINNERS}
         if self.rule == "attention":
             by_type |= attention_rules(by_type["Mul"])
+        else:
+            by_type["Mul"] = product_rule(by_type["Mul"], gate)
         stabilised: dict[str, Rule] = dict.fromkeys(WEIGHED, _epsilon(self.epsilon))
         linear = dict(stabilised)
         if self.rule == "composite":
