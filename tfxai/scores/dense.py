@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.scores.outputs import OutputScore, Unit, chosen, in_unit
-from tfxai.scores.referring import Asked, References, Referring, Seen
+from tfxai.scores.referring import Asked, References, Referring, Seen, image_size
 from tfxai.support import Structure, Tensor
 
 
@@ -152,9 +152,9 @@ class Click(Area):
     input: int = 0
 
     def refer(self, asked: Asked) -> References:
-        size = asked.sizes[self.input][:2]
+        size = image_size("click", asked, self.input)
         points = np.asarray(self.points)
-        fits = points.dtype.kind in "iu" and points.shape in ((2,), (asked.count, 2)) and len(size) == 2
+        fits = points.dtype.kind in "iu" and points.shape in ((2,), (asked.count, 2))
         if not fits or (points < 0).any() or (points >= size).any():
             raise ValueError(
                 f"click got {np.asarray(self.points).tolist()} for {asked.count} images of {size}. Give (y, x), or one for each, "

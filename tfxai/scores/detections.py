@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfxai.scores.box_geometry import BoxFormat, best_of, corners_of, overlap
 from tfxai.scores.box_readers import BoxReader
-from tfxai.scores.referring import Asked, References, Referring, Seen
+from tfxai.scores.referring import Asked, References, Referring, Seen, image_size
 from tfxai.support import Count, Tensor, check_settings, number
 
 SHARPNESS = 10.0  # of the soft maximum over candidates: what a candidate counts falls by e for each 0.1 that it is worse
@@ -105,7 +105,7 @@ class Detection(Referring):
         return "likeness to the box"
 
     def refer(self, asked: Asked) -> References:
-        size = asked.sizes[self.input][:2]
+        size = image_size("detection", asked, self.input)
         wanted = Boxes(k=1) if asked.targets is None else asked.targets
         if not isinstance(wanted, Boxes):
             raise ValueError(
@@ -120,7 +120,7 @@ class Detection(Referring):
             found = found[:, 0] if asked.targets is None else found
             boxes, classes = found[..., :4], found[..., 4].astype(np.int64)
         else:
-            boxes = wanted.given(asked.count, size)  # pyright: ignore[reportArgumentType]
+            boxes = wanted.given(asked.count, size)
             classes = wanted.given_classes(boxes.shape[:-1])
             if classes is None:
                 classes = asked.read(self, None, lambda read, rows: self._classes(read, boxes[rows]))

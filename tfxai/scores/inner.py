@@ -93,6 +93,10 @@ class ReconstructionError(Referring):
 
     def read(self, seen: Seen) -> tuple[Tensor, Tensor]:
         output = chosen(seen.outputs, self.output, "tfxai.scores.reconstruction_error(output=NAME)")
+        if self.input >= len(seen.inputs):
+            raise ValueError(
+                f"reconstruction_error(input={self.input}): the model has {len(seen.inputs)} inputs."
+            )
         return output, seen.inputs[self.input]
 
     def compare(self, read: Any, references: Mapping[str, Tensor], targets: Tensor) -> Tensor:

@@ -142,6 +142,17 @@ class Referring(OutputScore, abc.ABC):
         )
 
 
+def image_size(score: str, asked: Asked, which: int) -> tuple[int, int]:
+    """Height and width of the images among the inputs. Raises ValueError if this input is none."""
+    if which >= len(asked.sizes) or len(asked.sizes[which]) != 3:
+        raise ValueError(
+            f"{score} is about images, and input {which} is none: the inputs have the shapes "
+            f"{', '.join(str(('N', *size)) for size in asked.sizes)}. Name the image by its position, as input=."
+        )
+    height, width, _ = asked.sizes[which]
+    return height, width
+
+
 def only_without_targets(score: str, asked: Asked) -> None:
     """Raises ValueError if targets were given to a score that needs none."""
     if asked.targets is not None:
