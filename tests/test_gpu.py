@@ -92,3 +92,14 @@ def test_what_has_no_kernel_is_found() -> None:
     model = keras.Sequential([keras.Input((3, 3)), Odd(), keras.layers.Flatten(), keras.layers.Dense(2)])
     tfxai.Occlusion()(model, np.eye(3, dtype=np.float32)[None] + 1)
     assert "MatrixLogarithm" in without_kernel(model)
+
+
+@needs_list
+@pytest.mark.parametrize("name", ["segmenter", "detector", "encoder"])
+def test_scores_with_references_can_run_on_a_gpu(name: str) -> None:
+    from test_scores_battery import CASES, IMAGES
+
+    asked = CASES[name]()
+    for method in (tfxai.Gradient(), tfxai.RISE(samples=4)):
+        method(asked.model, IMAGES, asked.targets, score=asked.score)
+    assert not without_kernel(asked.model)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_boxes import overlaps
 
 import tfxai
 
@@ -252,3 +253,29 @@ def test_an_rms_norm_from_vectors_of_zeros_is_told(name: str) -> None:
     made = family(name)
     with pytest.warns(UserWarning, match="do not add up to the change of the score .* padding token"):
         tfxai.IntegratedGradients()(made.model, made.inputs, score=made.score)
+
+
+def test_boxes_of_a_retinanet() -> None:
+    """The reader's boxes are anchors, moved and stretched by what the head says; the best one has the formula's score."""
+    keras.utils.set_random_seed(0)
+    made = retinanet()  # as it begins: boxes are near their anchors
+    inputs = np.asarray(made.inputs, np.float32)
+    outputs = {name: np.asarray(value, np.float64) for name, value in made.model(inputs).items()}
+    y0, x0, y1, x1 = np.concatenate([np.asarray(a) for a in made.model.anchor_generator(inputs).values()]).T
+    dx, dy, dw, dh = np.moveaxis(outputs["bbox_regression"], -1, 0)
+    x, y = (x0 + x1) / 2 + dx * (x1 - x0), (y0 + y1) / 2 + dy * (y1 - y0)
+    w, h = (np.exp(np.minimum(d, 10)) * side for d, side in ((dw, x1 - x0), (dh, y1 - y0)))
+    boxes = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], -1)
+    chances = 1 / (1 + np.exp(-outputs["cls_logits"]))
+    score = tfxai.scores.detection(tfxai.scores.retinanet(made.model))
+    found = tfxai.Gradient()(made.model, inputs, tfxai.boxes(k=1), score=score)
+    for n in range(len(inputs)):
+        best, kind = np.unravel_index(chances[n].argmax(), chances[n].shape)
+        np.testing.assert_allclose(found.references["boxes"][n, 0], boxes[n, best], rtol=1e-3, atol=1e-2)
+        assert found.targets[n, 0] == kind
+        terms = [
+            np.log(p) + np.log((1 + overlaps(b, boxes[n, best])[1]) / 2)
+            for b, p in zip(boxes[n], chances[n, :, kind], strict=True)
+        ]
+        assert found.scores[n, 0] == pytest.approx(np.log(np.exp(10 * np.array(terms)).sum()) / 10, rel=1e-3)
+    assert np.abs(found.values).max() > 0

@@ -27,6 +27,7 @@ Size: TypeAlias = tuple[Tensor, Tensor]
 BoxReader: TypeAlias = Callable[[Structure, Size], Mapping[str, Tensor]]
 """See this module's docstring."""
 
+LARGEST = 10.0  # log of how much larger a box may be than its anchor: beyond it, sizes end in infinity
 _CONFIDENCES = ("confidence", "scores", "detection_scores", "detection_confidences")
 _LABELS = ("labels", "classes", "detection_classes")
 
@@ -94,9 +95,10 @@ class RetinaNet:
         image = tf.zeros((1, height, width, 3))
         generator = self.detector.anchor_generator
         shape = (height, width, 3)
+        moves, sizes = tf.split(tf.cast(outputs["bbox_regression"], tf.float32), 2, axis=-1)
         boxes = bounding_boxes.decode_deltas_to_boxes(
             anchors=tf.concat(list(generator(image).values()), 0),
-            boxes_delta=tf.cast(outputs["bbox_regression"], tf.float32),
+            boxes_delta=tf.concat([moves, tf.minimum(sizes, LARGEST)], -1),
             encoded_format="center_xywh",
             anchor_format=generator.bounding_box_format,
             box_format="yxyx",
@@ -143,6 +145,7 @@ class Yolo:
         places = tf.cast(tf.stack([x, y], -1), tf.float32)[:, :, None]
         step = tf.reverse(step, [0])  # as x, y
         corner, extent, sure, kinds = tf.split(cells, [2, 2, 1, channels // count - 5], axis=-1)
+        extent = tf.minimum(extent, LARGEST)
         if sizes is None:
             middle, extent = (corner + places) * step, tf.exp(extent) * step
         else:

@@ -16,6 +16,7 @@ from tfxai.scores.referring import Asked, References, Referring, Seen, image_siz
 from tfxai.support import Count, Tensor, check_settings, number
 
 SHARPNESS = 10.0  # of the soft maximum over candidates: what a candidate counts falls by e for each 0.1 that it is worse
+FAR = 1e5  # pixels: a candidate that lies further away is as good as there
 SAME = 0.5  # IoU of boxes that tell of the same thing
 
 
@@ -148,7 +149,8 @@ class Detection(Referring):
         return read["logs"].shape[-1] if "logs" in read else None
 
     def compare(self, read: Any, references: Mapping[str, Tensor], targets: Tensor) -> Tensor:
-        iou, generalised = overlap(tf.cast(read["boxes"], tf.float32), references["boxes"])
+        boxes = tf.clip_by_value(tf.cast(read["boxes"], tf.float32), -FAR, FAR)
+        iou, generalised = overlap(boxes, references["boxes"])
         if "logs" not in read:
             # D-RISE (arXiv:2006.03204, equation 2), where what is left of the classes is one label and its probability.
             same = tf.cast(read["labels"] == tf.cast(targets, read["labels"].dtype)[:, None], tf.float32)
