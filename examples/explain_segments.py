@@ -8,10 +8,9 @@ import numpy as np
 
 import tfxai
 
-folder = Path(*sys.argv[1:2])
 keras.utils.set_random_seed(0)
 rng, classes = np.random.default_rng(0), ["ground", "disc", "ring"]
-rows, columns = np.mgrid[:48, :48]
+(rows, columns), L = np.mgrid[:48, :48], keras.layers
 
 
 def scenes(count):
@@ -31,7 +30,6 @@ def scenes(count):
     return images, truth, middles
 
 
-L = keras.layers
 image = keras.Input((48, 48, 1))
 fine = L.Conv2D(12, 3, padding="same", activation="relu")(image)
 coarse = L.Conv2D(24, 3, padding="same", activation="relu")(L.MaxPooling2D()(fine))
@@ -47,24 +45,15 @@ segmenter.fit(*scenes(600)[:2], batch_size=32, epochs=6, verbose=0)
 
 images, truth, middles = scenes(4)
 print(f"Pixels that are right: {(segmenter.predict(images, verbose=0).argmax(-1) == truth).mean():.1%}")
-method = tfxai.IntegratedGradients()
-on_the_ring = middles[:, 1] - [0, 6]  # six pixels left of its middle
-click = method(segmenter, images, score=tfxai.scores.click(on_the_ring))
+method, clicked, on_the_ring = tfxai.IntegratedGradients(), tfxai.scores.click, middles[:, 1] - [0, 6]
+click = method(segmenter, images, score=clicked(on_the_ring))
 print("Seen at the clicked pixels:", ", ".join(classes[kind] for kind in click.targets))
 area = method(segmenter, images, 2, score=tfxai.scores.predicted_area())
-rather = method(
-    segmenter,
-    images,
-    score=tfxai.scores.contrast(
-        tfxai.scores.click(on_the_ring, channel=2), tfxai.scores.click(on_the_ring, channel=1)
-    ),
-)
-inside = []
-for heat, (y, x) in zip(click.heatmap(), on_the_ring, strict=True):
-    evidence = np.abs(heat)
-    inside.append(evidence[np.hypot(rows - y, columns - x) < 14].sum() / evidence.sum())
+ring_or_disc = tfxai.scores.contrast(clicked(on_the_ring, channel=2), clicked(on_the_ring, channel=1))
+rather = method(segmenter, images, score=ring_or_disc)
+y, x = on_the_ring.T[..., None, None]
+evidence, near = np.abs(click.heatmap()), np.hypot(rows - y, columns - x) < 14
+inside = (evidence * near).sum((1, 2)) / evidence.sum((1, 2))
 print(f"Evidence within 14 pixels of the click: {np.mean(inside):.1%}")
-tfxai.plots.show(click, classes).savefig(folder / "segments_click.png")
-tfxai.plots.show(area, classes).savefig(folder / "segments_area.png")
-tfxai.plots.show(rather, classes).savefig(folder / "segments_rather.png")
-print(f"Pictures: {folder / 'segments_click.png'}, segments_area.png and segments_rather.png beside it")
+for name, explanation in {"click": click, "area": area, "rather": rather}.items():
+    tfxai.plots.show(explanation, classes).savefig(Path(*sys.argv[1:2]) / f"segments_{name}.png")
