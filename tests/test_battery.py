@@ -82,6 +82,10 @@ EVERYWHERE: dict[str, tuple[Any, Callable[[Kind], list[np.ndarray]]]] = {
         tfxai.GuidedIG(steps=4, max_distance=0.0),
         lambda kind: truth.along_straight_path(kind, [0, 0.25, 0.5, 0.75], [0.25] * 4),
     ),
+    "conductance_of_the_inputs": (
+        tfxai.Conductance(steps=3),
+        lambda kind: truth.along_straight_path(kind, [0, 1 / 3, 2 / 3, 1], [1 / 6, 1 / 3, 1 / 3, 1 / 6]),
+    ),
 }
 
 

@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_places(parser, which)
     parser.add_argument("--layer", metavar="PATH", help="layer that the method reads; see: tfxai layers")
     parser.add_argument(
+        "--at",
+        metavar="PATH",
+        help="layer whose output is explained instead of the photo, by methods that use gradients",
+    )
+    parser.add_argument(
         "--highlight",
         type=int,
         metavar="N",
@@ -86,6 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         score=score,
         batch_size=arguments.batch_size,
         progress=sys.stderr.isatty(),
+        at=arguments.at,
     )
     write_files(
         (out, lambda file: _picture(explanation, seen, loaded, arguments.highlight).savefig(file)),

@@ -20,7 +20,7 @@ from tfxai.engines.cams import (
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE, mirrored_half
-from tfxai.engines.ends import OTHER_BASELINE, both_ends, starts_and_ends, two_passes
+from tfxai.engines.ends import OTHER_BASELINE, Ends, both_ends, starts_and_ends, two_passes
 from tfxai.engines.hiding import (
     HiddenInput,
     hidden_input,
@@ -58,6 +58,7 @@ __all__ = [
     "Block",
     "Chunk",
     "Coalitions",
+    "Ends",
     "Example",
     "GUIDED",
     "HiddenInput",

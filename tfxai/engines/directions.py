@@ -77,7 +77,7 @@ class _Activations(Body):
 
     def __call__(self, network: Network, record: _PathsRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
-        record.paths = [named_call(network, forward, layer).path for layer in self.layers]
+        record.paths = [named_call(network.adapter, forward, layer).path for layer in self.layers]
         read = [_tensor(network, forward, layer, self.method) for layer in self.layers]
         return [forward.kept(tf.cast(tensor, tf.float32)) for tensor in read]
 
@@ -121,7 +121,7 @@ class _Slopes(ScoredBody):
 
 
 def _tensor(network: Network, forward: ForwardPass, layer: LayerChoice, method: str) -> Tensor:
-    call = named_call(network, forward, layer)
+    call = named_call(network.adapter, forward, layer)
     tensor = first_tensor(call.output)
     if not tensor.dtype.is_floating or tensor.shape.rank is None or tensor.shape.rank < 2:
         raise ValueError(

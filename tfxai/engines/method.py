@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfxai.engines.left_out import warn_of_left_out
 from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
-from tfxai.model import Needs, Network, run_at_own_batch
+from tfxai.model import At, Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
 from tfxai.support import Count, Inputs, Model, check_settings, checked
@@ -33,6 +33,10 @@ class Method(abc.ABC):
                 of its own is run at that.
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
+    at:         a layer whose output is explained instead of the inputs, by its path, name or number; of methods that use
+                gradients. values then have its shape, (N, ...); its baseline is what it puts out for that of the inputs, and
+                `delta` also tells what goes past it. A list of layers that differ at most in their last axis, such as the
+                embeddings of words and positions, gives {path: values}.
 
     A subclass is a frozen dataclass of settings, whose annotations say what fits (see tfxai.support.settings). It declares what it needs of a model (`needs`), what it explains unless
     it is told otherwise (`default_score`), and whether other inputs than images get None without a word (`only_images`).
@@ -60,11 +64,15 @@ class Method(abc.ABC):
         batch_size: Count = 32,
         progress: bool = False,
         jit_compile: bool = False,
+        at: At = None,
     ) -> Explanation:
         name = type(self).__name__
+        self._check_at(at)
         seed = getattr(self, "seed", 0)
 
         def explained(network: Network) -> Explanation:
+            if at is not None:
+                network = network.explained_at(at)
             request = request_of(
                 network,
                 targets,
@@ -80,12 +88,21 @@ class Method(abc.ABC):
                 attribution.values,
                 name,
                 self.needs,
-                chosen=getattr(self, "input", None) is not None,
+                chosen=getattr(self, "input", None) is not None or at is not None,
                 only_images=self.only_images,
             )
             return request.explanation(attribution, described=described(self))
 
         return run_at_own_batch(lambda: Network(model, inputs, self.needs, name, seed), explained)
+
+    def _check_at(self, at: At) -> None:
+        """Raises ValueError if a layer is to be explained by a method that goes back to inputs alone."""
+        needs = self.needs
+        if at is not None and (needs.layers or needs.images_only or not needs.gradients):
+            raise ValueError(
+                f"at={at!r}: {type(self).__name__} explains inputs. At a layer, gradients, paths and backward rules can be used: "
+                "Gradient, IntegratedGradients, Conductance, DeepLIFT, LRP ..."
+            )
 
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:

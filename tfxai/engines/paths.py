@@ -114,7 +114,7 @@ class Paths:
         state = statistic.start(block.zeros, points)
         # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
         padded = request.batch_size if request.jit_compile else None
-        body = _Loop(self.path, statistic, len(block.arguments), padded)
+        body = _Loop(self.path, statistic, len(block.arguments), padded, self.shared)
         # A bar moves chunk by chunk; without one the whole loop is a single call.
         bounds = range(count + 1) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
@@ -135,7 +135,7 @@ class Paths:
     def scores_at(self, block: Block, points: PathPoints, at_starts: bool = False) -> NDArray:
         """Scores (M,) at points, without gradients; or at their starts, as the model gives them by itself."""
         request = self.request
-        body = _Scores(None if at_starts else self.path, len(block.arguments))
+        body = _Scores(None if at_starts else self.path, len(block.arguments), self.shared)
         starts = points.rows if points.starts is None else points.starts
         scores = []
         for first in range(0, len(points.rows), request.batch_size):
@@ -181,19 +181,21 @@ class _Loop(ScoredBody):
 
     inputs: how many arrays of inputs and starts there are.
     padded: size of all chunks, where they must have one.
+    shared: see `Paths`.
     """
 
     path: PathFunction
     statistic: Statistic
     inputs: int
     padded: int | None
+    shared: bool
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
         arrays, (targets, rows, of_start, parameters, weights, chunks, first, last, *state) = (
             tensors[: self.inputs],
             tensors[self.inputs :],
         )
-        found = _ends(tracer, arrays)
+        found = _ends(tracer, arrays, self.shared)
         starts, ends = found.starts, found.ends
         total = tf.shape(rows)[0]
 
@@ -236,14 +238,15 @@ class _Steps(ScoredBody):
 
 @dataclasses.dataclass(frozen=True)
 class _Scores(ScoredBody):
-    """Scores at points, or at the starts themselves (path: None). inputs: how many arrays of inputs and starts there are."""
+    """Scores at points, or at the starts themselves (path: None). inputs: how many arrays of inputs and starts there are; shared: see `Paths`."""
 
     path: PathFunction | None
     inputs: int
+    shared: bool
 
     def __call__(self, tracer: Tracer, *tensors: Tensor) -> Tensor:
         arrays, (targets, rows, of_start, parameters) = tensors[: self.inputs], tensors[self.inputs :]
-        found = _ends(tracer, arrays).gathered(of_start, rows)
+        found = _ends(tracer, arrays, self.shared).gathered(of_start, rows)
         inputs = _gathered(arrays[: len(found.ends)], rows)
         if self.path is None:
             forward = at_starts(tracer, inputs, found)
@@ -252,11 +255,11 @@ class _Scores(ScoredBody):
         return tracer.scored(forward, tf.gather(targets, rows))[0]
 
 
-def _ends(tracer: Tracer, arrays: Sequence[Tensor]) -> Ends:
+def _ends(tracer: Tracer, arrays: Sequence[Tensor], shared: bool = False) -> Ends:
     """For each input the path's start and end, in the space where it is explained. arrays: inputs, then starts."""
     count = len(tracer.places)
     inputs, starts = list(arrays[:count]), list(arrays[count:])
-    return starts_and_ends(tracer, inputs, starts or inputs)
+    return starts_and_ends(tracer, inputs, starts or inputs, shared)
 
 
 def _points(

@@ -188,7 +188,7 @@ class Request:
         return [baseline] * len(network.arrays)
 
     def _baseline_at(self, which: int, baseline: Baseline) -> NDArray:
-        array, place = self.network.arrays[which], self.network.places[which]
+        array, place = self.network.arrays[which], self.network.own_places[which]
         if place is None:
             return array
         if baseline is None:
@@ -249,6 +249,7 @@ class Request:
             method=described,
             score=self.scoring.score_name,
             axes=network.axes,
+            at=None if network.inner is None else network.inner.names,
             **more,
         )
 
@@ -256,8 +257,11 @@ class Request:
         """Whether all are numbers; warns if not, and if none says anything."""
         # Of texts, which have as many values as words, the rest of a row is NaN.
         arrays = self.network.arrays
+        inside = self.network.inner is not None
         given = [
-            v for v, array in zip(values, arrays, strict=True) if v is not None and array.dtype != object
+            v
+            for v, array in zip(values, arrays, strict=True)
+            if v is not None and (inside or array.dtype != object)
         ]
         # A sum tells quickly whether any is no number.
         if all(np.isfinite(np.sum(value, dtype=np.float64)) for value in given):
@@ -297,14 +301,24 @@ class Request:
         worst = gap if np.isfinite(base[row]) else "the score of the baseline is no number"
         warn(
             f"{self.method}: in {int(far.sum())} of {len(far)} maps the values do not add up to the change of the score from "
-            f"the baseline (see delta; in row {row} {worst}), and may be far off themselves. {attribution.remedy}".rstrip()
+            f"the baseline (see delta; in row {row} {worst}), and may be far off themselves. {self._remedy(attribution)}".rstrip()
+        )
+
+    def _remedy(self, attribution: Attribution) -> str:
+        if self.network.inner is None:
+            return attribution.remedy
+        return (
+            f"A part of the evidence may go past {self.network.inner.names}, as in a skip connection: then name a layer behind it, "
+            f"or list all that it goes through. {attribution.remedy}"
         )
 
     def _in_shape(self, values: NDArray) -> NDArray:
         return values.reshape(self.target_shape + values.shape[1:])
 
     def shaped(self, values: Sequence[NDArray | None]) -> Values:
-        """Values of all rows, for each input, in the shape of the targets and the structure of the inputs."""
+        """Values of all rows, for each input, in the shape of the targets and the structure of the inputs; or of a layer."""
+        if (inner := self.network.inner) is not None:
+            return inner.apart(self._in_shape(np.asarray(values[0], np.float32)))
         return self.network.pack(
             [
                 None if v is None else self._in_shape(self.network.as_given(i, np.asarray(v, np.float32)))

@@ -112,7 +112,7 @@ class Tracer:
         """What a score with references reads of a forward pass, tensors of the whole batch (B, ...)."""
 
         def layer(path: str) -> Tensor:
-            return first_tensor(named_call(self.network, forward, path).output)
+            return first_tensor(named_call(self.network.adapter, forward, path).output)
 
         return cast(Referring, self.scoring.score).read(
             Seen(forward.named, forward.outputs, forward.fed, layer, differentiated)
@@ -128,9 +128,10 @@ class Tracer:
         inputs: Sequence[Tensor],
         points: Sequence[Tensor] | None = None,
         replaced: Replaced | None = None,
+        own: Sequence[Tensor] | None = None,
     ) -> ForwardPass:
         """See `tfxai.model.Network.forward`."""
-        return self.network.forward(inputs, points, replaced)
+        return self.network.forward(inputs, points, replaced, own)
 
     def scored(self, forward: ForwardPass, target_codes: Tensor) -> tuple[Tensor, Tensor]:
         """Score and class (B,) of each example of a forward pass."""

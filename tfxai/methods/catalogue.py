@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfxai.methods.ablation_cam import AblationCAM
 from tfxai.methods.blur_ig import BlurIG
 from tfxai.methods.cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from tfxai.methods.conductance import Conductance
 from tfxai.methods.deeplift import DeepLIFT
 from tfxai.methods.expected_gradients import ExpectedGradients
 from tfxai.methods.gradient import Gradient, InputXGradient
@@ -29,6 +30,7 @@ __all__ = [
     "XRAI",
     "AblationCAM",
     "BlurIG",
+    "Conductance",
     "DeepLIFT",
     "Deconvnet",
     "EigenCAM",

@@ -138,9 +138,12 @@ class IntegratedGradients(Method):
         """Each row's path in parts of one length, with the scores at their ends; and the error wanted (rows,)."""
         count, rows = max(self.steps // PART, 1), len(block.targets)
         edges = np.linspace(0, 1, count + 1)
-        at = _points(np.repeat(np.arange(rows), count - 1), np.tile(edges[1:-1], rows))
-        inner = paths.scores_at(block, at).reshape(rows, count - 1)
-        scores = np.column_stack([block.base_scores, inner, block.scores]).astype(np.float64)
+        # A path through a layer begins where the rest of the model is still at the input: that score nobody knows yet.
+        first = int(paths.network.inner is None)
+        at = _points(np.repeat(np.arange(rows), count - first), np.tile(edges[first:-1], rows))
+        inner = paths.scores_at(block, at).reshape(rows, count - first)
+        starts = [block.base_scores] if first else []
+        scores = np.column_stack([*starts, inner, block.scores]).astype(np.float64)
         parts = [
             _Stretch(row, *edges[i : i + 2], *scores[row, i : i + 2])
             for row in range(rows)

@@ -6,9 +6,11 @@ from tfxai.model.embeddings import is_embedding, is_padding_mask
 from tfxai.model.families import build
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.grids import Cells, Grid
+from tfxai.model.inner import Inner
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.lookups import Embedded
-from tfxai.model.maps import LayerChoice, MapPiece, activation_maps, first_tensor, named_call
+from tfxai.model.maps import MapPiece, activation_maps
+from tfxai.model.named_layers import At, LayerChoice, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place
 from tfxai.model.operations import (
     SEALED,
@@ -27,11 +29,13 @@ from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, w
 
 __all__ = [
     "SEALED",
+    "At",
     "Body",
     "Cells",
     "Embedded",
     "ForwardPass",
     "Grid",
+    "Inner",
     "LayerChoice",
     "LayerTable",
     "MapPiece",

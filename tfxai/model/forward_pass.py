@@ -12,14 +12,15 @@ import tensorflow as tf
 from tfxai.model.alignment import Alignment, layout_of_input
 from tfxai.model.fixed_batch import Filled
 from tfxai.model.folding import folded
+from tfxai.model.inner import Inner
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.lookups import Embedded
 from tfxai.model.operations import operations_ahead, operations_behind
 from tfxai.support import Operation, PerInput, Structure, Tensor
 
-Place: TypeAlias = "str | Embedded | None"
+Place: TypeAlias = "str | Embedded | Inner | None"
 """Where an input is explained: "input", at itself; "cast", where it has been turned into fractions; at the embeddings of
-its token ids; or not at all."""
+its token ids; or not at all. In the place of the first one: a layer inside that is explained instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ForwardPass:
             if isinstance(place, Embedded):
                 sources = [(part, place.layout(k, part)) for k, part in enumerate(self.parts[which])]
             else:
-                own = fed if place is None else self.parts[which][0]
+                own = self.parts[which][0] if isinstance(place, str) else fed
                 sources = [(own, layout_of_input(list(fed.shape)))]
             self._alignments[which] = Alignment(fed.graph, sources)
         return self._alignments[which]
@@ -106,7 +107,7 @@ class ForwardPass:
 
     def _joined(self, parts: Sequence[Sequence[Tensor]]) -> PerInput:
         return [
-            place.joined(tensors) if isinstance(place, Embedded) else tensors[0] if tensors else None
+            place.joined(tensors) if isinstance(place, (Embedded, Inner)) else tensors[0] if tensors else None
             for place, tensors in zip(self.places, parts, strict=True)
         ]
 
@@ -120,6 +121,8 @@ class ForwardPass:
         Raises ValueError if the score does not depend on any of them.
         """
         wanted = list(self.sources if of is None else of)
+        # Of several layers that are explained side by side one may be made of another.
+        partial = partial or (of is None and any(isinstance(place, Inner) for place in self.places))
         behind = operations_behind([score], differentiable=True)
         moving = operations_ahead(wanted) | {tensor.op for tensor in wanted}
         with folded(behind & moving, moving, wanted):

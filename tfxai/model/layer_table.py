@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfxai.inputs import specs_of
 from tfxai.model.families import adapter_of
 from tfxai.model.layer_call import LayerCall
-from tfxai.model.maps import class_of, default_calls, first_tensor, grids_of
+from tfxai.model.maps import default_calls, grids_of
+from tfxai.model.named_layers import class_of, first_tensor
 from tfxai.model.network import Network
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Inputs, Model, Tensor

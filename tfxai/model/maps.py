@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Sequence
-from typing import Annotated, TypeAlias
+from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tfxai.hub import Endpoint
@@ -15,23 +12,12 @@ from tfxai.model.answers import answers_of, heads_of, source_of
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.grids import Cells, Grid, grid_of_layout
 from tfxai.model.layer_call import LayerCall
+from tfxai.model.named_layers import LayerChoice, class_of, first_tensor, listed, named_call
 from tfxai.model.network import Network
 from tfxai.model.operations import operations_behind
 from tfxai.model.own_gradients import has_own_gradient
 from tfxai.model.tracing import TraceRecord
-from tfxai.support import Layer, Operation, Setting, Structure, Tensor
-
-# Not as text, and a number before a name: settings on the command line are read by these types.
-LayerChoice: TypeAlias = Annotated[
-    int | str | Layer | None,
-    Setting(
-        lambda value: (
-            not isinstance(value, (list, tuple, dict, set, float, bool, bytes, np.ndarray, tf.Tensor))
-        ),
-        "a layer's path, name or number, the layer itself, or None",
-    ),
-]
-"""A layer by its path, its name, its index in model.layers, or itself; None for the default."""
+from tfxai.support import Operation, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +64,7 @@ def activation_maps(
     if layer is None:
         calls = default_calls(network, forward, [score])
     else:
-        named = named_call(network, forward, layer)
+        named = named_call(network.adapter, forward, layer)
         calls = _parallel(
             [call for call in forward.calls if call.layer is named.layer and call.path], [score]
         )
@@ -87,14 +73,14 @@ def activation_maps(
     if not calls:
         raise ValueError(
             f"{method} needs a layer with spatial maps, such as (N, h, w, channels), between the inputs and the score. "
-            f"It has: {_listed(forward)}."
+            f"It has: {listed(forward)}."
         )
     pieces = [piece for call in calls for piece in _pieces(network, forward, call)]
     if not pieces:
         call = calls[-1]
         raise ValueError(
             f"Layer {call.path!r} puts out {tuple(first_tensor(call.output).shape)}, {_why_not(network, forward, call)}. "
-            f"{method} can read: {_listed(forward, lambda t: bool(grids_of(network, forward, t)))}."
+            f"{method} can read: {listed(forward, lambda t: bool(grids_of(network, forward, t)))}."
         )
     if guessed := sorted({piece.path for piece in pieces if piece.grid.guessed}):
         record.warnings.append(
@@ -138,7 +124,7 @@ def _check_gradient(call: LayerCall, forward: ForwardPass, score: Tensor, method
         if any(tensor.op in operations_behind([op.inputs[0]]) for op in own):
             raise ValueError(
                 f"Layer {call.path!r} lies inside a function with a gradient of its own (tf.custom_gradient), which passes "
-                f"it by: {method} cannot see it. Name a layer outside of it. The model has: {_listed(forward)}."
+                f"it by: {method} cannot see it. Name a layer outside of it. The model has: {listed(forward)}."
             )
 
 
@@ -253,36 +239,6 @@ def _guessed_grid_of_tokens(which: int, tokens: int, height: int, width: int) ->
     return None
 
 
-def named_call(network: Network, forward: ForwardPass, layer: LayerChoice) -> LayerCall:
-    """Inside a trace: the last call of the named layer.
-
-    Raises ValueError, with the layers that there are, if it does not exist.
-    """
-    calls = [call for call in forward.calls if call.path and tf.is_tensor(first_tensor(call.output))]
-    if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
-        layer = network.adapter.layer_at(int(layer))
-    elif isinstance(layer, str):
-        layer = network.adapter.layer_named(layer) or layer
-    if isinstance(layer, str):
-        matching = [call for call in calls if call.path == layer]
-        matching = matching or [call for call in calls if call.path.split("/")[-1] == layer]
-        paths = sorted({call.path for call in matching})
-        if len(paths) > 1:
-            raise ValueError(
-                f"There are {len(paths)} layers named {layer!r}: {', '.join(paths)}. Give the whole path."
-            )
-    else:
-        matching = [call for call in calls if call.layer is layer]
-    if not matching:
-        name = layer if isinstance(layer, str) else getattr(layer, "name", layer)
-        near = difflib.get_close_matches(str(name), [call.path for call in calls], n=3, cutoff=0.5)
-        nearest = f" Nearest: {', '.join(near)}." if near else ""
-        is_unused = any(path == name or each is layer for path, each in network.layers)
-        problem = "is not used when the model is called" if is_unused else "does not exist"
-        raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {_listed(forward)}.")
-    return matching[-1]
-
-
 def _attention_paths(forward: ForwardPass) -> list[str]:
     """Paths of attention layers, by their class, or in a module by their name, in order."""
     paths: dict[str, None] = {}
@@ -294,24 +250,3 @@ def _attention_paths(forward: ForwardPass) -> list[str]:
         depths = [i for i, scope in enumerate(scopes, 1) if "attention" in scope.lower()]
         paths |= {"/".join(scopes[: depths[-1]]): None} if depths else {}
     return list(paths)
-
-
-def class_of(layer: Layer) -> str:
-    """The class of a layer; of an inner tensor of a module the operation that makes it."""
-    return layer.kind if isinstance(layer, Endpoint) else type(layer).__name__
-
-
-def _listed(forward: ForwardPass, wanted: Callable[[Tensor], bool] = lambda tensor: True) -> str:
-    tensors = {
-        call.path: first_tensor(call.output)
-        for call in forward.calls
-        if call.path and tf.is_tensor(first_tensor(call.output))
-    }
-    names = [f"{path} {tuple(tensor.shape)}" for path, tensor in tensors.items() if wanted(tensor)]
-    return "; ".join(names) or "no layers"
-
-
-def first_tensor(output: Structure) -> Tensor:
-    """A layer's output, or the first of several; None if that is no plain tensor."""
-    flat = tf.nest.flatten(output)
-    return flat[0] if flat and isinstance(flat[0], tf.Tensor) else None

@@ -6,6 +6,7 @@ while the model is being traced, so nested and subclassed models need no rebuild
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -22,7 +23,10 @@ from tfxai.model.casts import CAST, explain_at
 from tfxai.model.families import adapter_of
 from tfxai.model.fixed_batch import Filled, FixedBatch
 from tfxai.model.forward_pass import ForwardPass, Place
+from tfxai.model.inner import Inner
+from tfxai.model.inner_outputs import inner_at
 from tfxai.model.lookups import Embedded
+from tfxai.model.named_layers import At
 from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.places import AT_FRACTIONS, Places, PlacesRecord, numbers_from
 from tfxai.model.taking import taken
@@ -60,7 +64,8 @@ class Network(Tracing):
     structure: the inputs as they were given: array, dict, list or tuple; of a table an array, or a dict of its columns.
     frame:     the DataFrame that the inputs came as, if they did.
     views:     for each array the shape in which its rows are read, where it is not theirs; rows: the shapes as given.
-    places:    for each array where it is explained.
+    own_places: for each array where it is explained, unless `explained_at` says otherwise.
+    inner:     the layer that is explained instead.
     tables:    for each array the size of the vocabulary, where it is token ids that a Keras layer looks up as they are.
     batch:     how many rows the model takes at once, where it takes no other number; None: any.
     seed:      of what the model draws while it is called. What it draws is the same for every row, pass and batch size.
@@ -105,18 +110,39 @@ class Network(Tracing):
         self.tables: list[int | None] = [None] * len(self.arrays)
         self.views: list[tuple[int, ...] | None] = [None] * len(self.arrays)
         self.rows = [array.shape[1:] for array in self.arrays]
-        self.places: list[Place] = []
+        self.own_places: list[Place] = []
+        self.inner: Inner | None = None
         self.views = told or self._views()
         self.arrays = [self.viewed(i, array) for i, array in enumerate(self.arrays)]
         self._key = (self._key, tuple(self.views))
-        self.places = self._explained_places(method)
+        self.own_places = self._explained_places(method)
         # Where inputs are explained depends on the method's needs, beside the model.
-        self._key = (self._key, tuple(place is None for place in self.places))
+        self._key = (self._key, tuple(place is None for place in self.own_places))
         for which, (array, name) in enumerate(zip(self.arrays, flatten(inputs)[1], strict=True)):
             self.check_ids(which, array, name)
 
     def __len__(self) -> int:
         return len(self.arrays[0])
+
+    @property
+    def places(self) -> list[Place]:
+        """Where each input is explained. A layer that is explained instead stands in the first one's place."""
+        return self.own_places if self.inner is None else [self.inner, *[None] * (len(self.arrays) - 1)]
+
+    def explained_at(self, at: At) -> Network:
+        """The same network, explained at what a layer puts out.
+
+        Raises ValueError if that cannot be: see `tfxai.model.inner_outputs.inner_at`.
+        """
+        if not self.adapter.has_layers:
+            raise ValueError(
+                f"at={at!r}: a plain callable has no layers. Give a Keras model, or one of tfxai.hub."
+            )
+        other = copy.copy(self)
+        other.inner = inner = inner_at(self, at)
+        widths = tuple(shape[-1:] for shape in inner.shapes)
+        other._key = (self._key, inner.paths, inner.common, inner.listed, widths)
+        return other
 
     @property
     def layers(self) -> list[tuple[str, Layer]]:
@@ -186,23 +212,31 @@ class Network(Tracing):
         inputs: Sequence[Tensor],
         points: Sequence[Tensor] | None = None,
         replaced: Replaced | None = None,
+        own: Sequence[Tensor] | None = None,
     ) -> ForwardPass:
         """Calls the model on tensors of a graph that is being traced, in inference mode, and watches its layers.
 
-        points:   replaces what the inputs are explained at (an input itself, or its embedding); None leaves one as it is.
+        points:   replaces what is explained (an input itself, its embedding, a layer's output); None leaves one as it is.
         replaced: what layers put out instead of their own.
+        own:      where a layer is explained, the same for the inputs.
         """
         filled = self._filled_of(inputs)
-        ends = self.filled(points or ())
+        ends, place_inside = self.filled(points or ()), self.inner
+        if place_inside is not None:
+            inside, ends = (ends or [None])[0], self.filled(own or ())
+            replaced = {
+                **place_inside.replacing(inside, tf.shape(self.filled(inputs)[0])[0]),
+                **(replaced or {}),
+            }
         # What is fed for whole numbers may be fractions, of pixels that are half hidden.
-        given = {i: x for i, x in enumerate(self.filled(inputs)) if self.places[i] == CAST}
+        given = {i: x for i, x in enumerate(self.filled(inputs)) if self.own_places[i] == CAST}
         fed = [self._whole(i, x) for i, x in enumerate(self.filled(inputs))]
         replacements = {
             key: made if filled is None or callable(made) else filled.filled(made)
             for key, made in (replaced or {}).items()
         }
         for i, point in enumerate(ends):
-            place = self.places[i]
+            place = self.own_places[i]
             if point is not None and place == "input":
                 fed[i] = tf.cast(point, inputs[i].dtype)
             elif point is not None and isinstance(place, Embedded):
@@ -217,7 +251,7 @@ class Network(Tracing):
         open_recomputed(tf.compat.v1.get_default_graph())
         parts = [
             place.among(output.calls)
-            if isinstance(place, Embedded)
+            if isinstance(place, (Embedded, Inner))
             else [fractions.get(i, fed[i])]
             if place is not None
             else []
@@ -227,7 +261,7 @@ class Network(Tracing):
 
     def _whole(self, which: int, tensor: Tensor) -> Tensor:
         """An input as the model takes it; whole numbers as a tensor of one pass alone, in whose place a point is read."""
-        if self.places[which] == CAST:
+        if self.own_places[which] == CAST:
             tensor = tf.identity(tensor)
         wanted = self.arrays[which].dtype
         return tf.cast(tensor, wanted) if tensor.dtype.is_floating and wanted.kind == "i" else tensor
@@ -290,7 +324,7 @@ class Network(Tracing):
     def _places(self) -> list[Place]:
         if not self.adapter.looks_up and all(array.dtype.kind in "fO" for array in self.arrays):
             return ["input" if array.dtype.kind == "f" else None for array in self.arrays]
-        self.places = ["input"] * len(self.arrays)
+        self.own_places = ["input"] * len(self.arrays)
         function = self.traced(Places(), self.arrays)
         record: PlacesRecord = function.record
         for message in record.warnings:

@@ -53,7 +53,7 @@ class Tracing:
 
     adapter: Adapter
     arrays: list[NDArray]
-    places: list[Place]
+    own_places: list[Place]
     seed: int
     place: int
     is_any_size: bool
@@ -160,7 +160,7 @@ class Tracing:
         """Whether nothing outside of the trace was made for the sizes of these inputs."""
         moved = [
             lookup.places is not None
-            for place in self.places
+            for place in self.own_places
             if isinstance(place, Embedded)
             for lookup in place.lookups
         ]

@@ -58,7 +58,8 @@ def bars(
     for row, k in np.ndindex(examples, classes):
         ax = canvas.placed(figure, MARGIN + k * across + NAMES, MARGIN + TITLE + row * pitch, WIDTH, height)
         named = [_name_and_cell(*pair) for pair in zip(names, table.cells[row], strict=True)]
-        _draw_columns(ax, table.values[row, k], named, top)
+        noun = "column" if getattr(explanation, "units", None) is None else "unit"
+        _draw_columns(ax, table.values[row, k], named, top, noun)
         ax.set_xlim(_reach(table.values[row], top))
         name, score = heading(explanation, row, k, labels)
         truth = "" if k else titles.true_class(true_labels, row, labels)
@@ -137,7 +138,8 @@ def _column_names(key: str | int, width: int, alone: bool) -> list[str]:
 def _name_and_cell(name: str, cell: object) -> str:
     """`age = 63`, as much of both as there is room for; the value comes first in that."""
     room = 72 * NAMES - 8
-    value = titles.cut(f" = {_cell_text(cell)}", 0.6 * room, NAME)
+    words = _cell_text(cell)
+    value = titles.cut(f" = {words}", 0.6 * room, NAME) if words else ""
     return titles.cut(name, room - titles.text_width(value, NAME), NAME) + value
 
 
@@ -147,13 +149,13 @@ def _cell_text(cell: object) -> str:
     return titles.number(float(cell), ".4g") if isinstance(cell, (float, np.floating)) else str(cell)
 
 
-def _draw_columns(ax: Axes, values: NDArray, names: Sequence[str], top: int) -> None:
-    """The largest columns, and pale below them the sum of the others."""
+def _draw_columns(ax: Axes, values: NDArray, names: Sequence[str], top: int, noun: str) -> None:
+    """The largest columns, and pale below them the sum of the others. noun: what they are called."""
     first, rest = _ranked(values, top)
     lengths, shown = list(values[first]), [names[int(i)] for i in first]
     if len(rest):
         lengths.append(values[rest].sum())
-        shown.append(f"{len(rest)} other column{'s' * (len(rest) > 1)}")
+        shown.append(f"{len(rest)} other {noun}{'s' * (len(rest) > 1)}")
     colours = [RED if length > 0 else BLUE for length in lengths]
     drawn = ax.barh(np.arange(len(lengths)), lengths, height=0.66, color=colours)
     if len(rest):

@@ -13,6 +13,7 @@ from tfxai.plots.by_column import bars
 from tfxai.plots.by_word import text
 from tfxai.plots.canvas import KEY, MARGIN
 from tfxai.plots.colours import colour_key
+from tfxai.plots.inside import laid_out
 from tfxai.plots.marks import draw_marks, references_of
 from tfxai.plots.protocol import Explained, Percentile
 from tfxai.plots.reading import has_columns, has_words, heading, maps_and_inputs, origin, per_target
@@ -37,16 +38,21 @@ def show(
     The maps of a row share one scale, so classes can be compared: symmetric around zero, or from zero for an
     explanation that is never negative. Of a volume, the slice with most evidence. Texts explained by words are
     drawn as `text` does it, columns that come as single inputs as `bars` does it. Boxes, areas and points that maps were asked
-    about are drawn in green: all of them on the input, its own on each map.
+    about are drawn in green: all of them on the input, its own on each map. Values at a layer lie on the part of the input that
+    each of its cells has when the layer is stretched over it; of one without such cells, the units that count most are drawn.
 
     labels:      class names, by class index.
     true_labels: (N,) class indices or names, written over the inputs.
     percentile:  of |heatmap| in a row, where the colours end.
     limit:       how many examples are drawn; the figure says so if there are more.
-    input:       which of several inputs is drawn; the first explained image unless given.
+    input:       which of several inputs is drawn; the first explained image unless given. Of several layers: which of them.
 
     Raises ValueError if labels or true_labels do not fit.
     """
+    if getattr(explanation, "at", None) is not None:
+        explanation, input = laid_out(explanation, input), None
+        if explanation.units is not None:
+            return bars(explanation, explanation.units, labels=labels, true_labels=true_labels, limit=limit)
     if has_words(explanation, input):
         return text(explanation, labels, true_labels, limit=limit)
     if has_columns(explanation, input):

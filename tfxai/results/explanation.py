@@ -29,6 +29,8 @@ class Explanation(Stored):
     score:   what was explained: "logit", "probability" or the name of a score function.
     axes:    where an input is read in other axes than its array has (the model reshapes it at once, or `tfxai.Axes` says so):
              the shape of one example as it is read, in the structure of the inputs; None: as it is.
+    at:      the layer whose output is explained instead of the inputs (or several): values then have its shape, targets.shape +
+             (...), or are {layer: values}; None: the inputs.
     references: what each map's score compares with, by name, targets.shape + (...): "boxes" (y0, x0, y1, x1), "masks",
              "points" (y, x), "embedding"; None for scores of classes.
     """
@@ -43,6 +45,7 @@ class Explanation(Stored):
     method: str = ""
     score: str = "logit"
     axes: Any = None
+    at: str | list[str] | None = None
     references: dict[str, NDArray] | None = None
 
     def problem(self) -> str:
@@ -97,17 +100,24 @@ class Explanation(Stored):
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return dataclasses.replace(
             self,
-            **{name: _rows_of_field(value, order) for name, value in fields.items() if name != "axes"},
+            **{
+                name: _rows_of_field(value, order)
+                for name, value in fields.items()
+                if name not in ("axes", "at")
+            },
         )
 
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
-        """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens.
+        """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens; of a layer with its own axes.
 
         input: which of several inputs (key or position); unless given, the first explained image, else the
                first explained input.
         """
-        values, inputs = self.one(input)
         lead = self.targets.ndim
+        if self.at is not None:
+            values = self._of_layer(input)
+            return values.sum(axis=-1) if values.ndim - lead >= 2 else values
+        values, inputs = self.one(input)
         if inputs.ndim >= 3 and values.ndim - lead == inputs.ndim - 1:
             values = values.sum(axis=-1)
         return values
@@ -117,6 +127,10 @@ class Explanation(Stored):
 
         input: as for `heatmap`.
         """
+        if self.at is not None:
+            raise ValueError(
+                f"The values lie at the output of {self.at}, not at the inputs. Read .values or .heatmap(), or explain without at=."
+            )
         key = self.key(input)
         values, inputs = (self.values, self.inputs) if key is None else (self.values[key], self.inputs[key])
         if values is None:
@@ -125,6 +139,17 @@ class Explanation(Stored):
         if row == inputs.shape[1:]:
             return values, inputs
         return values.reshape(*self.targets.shape, *row), inputs.reshape(len(inputs), *row)
+
+    def _of_layer(self, name: str | int | None) -> NDArray:
+        """The values at a layer; of several at the one with this path, else at the first."""
+        if not isinstance(self.values, dict):
+            return self.values
+        name = next(iter(self.values)) if name is None else name
+        if name not in self.values:
+            raise ValueError(
+                f"There is no layer {name!r}. Explained are: {', '.join(map(str, self.values))}."
+            )
+        return self.values[name]
 
     def key(self, input: str | int | None = None) -> str | int | None:
         """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
