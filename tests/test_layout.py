@@ -24,7 +24,7 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "results",
     "model",
     "engines",
-    "methods concepts predictions",
+    "methods concepts predictions generation",
     "metrics sanity",
     "cli training",
     "__init__ __main__",

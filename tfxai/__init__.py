@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfxai import (
         baselines,
         concepts,
+        generation,
         hub,
         methods,
         metrics,
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     )
     from tfxai.axes import Axes
     from tfxai.concepts import TCAV, TCAVResult
+    from tfxai.generation import explain_generation
     from tfxai.methods import *  # noqa: F403
     from tfxai.metrics import compare_methods, stability
     from tfxai.model import layers
-    from tfxai.results import Explanation
+    from tfxai.results import Explanation, GenerationExplanation
     from tfxai.scores import boxes, top
     from tfxai.text import Text
     from tfxai.training import ConceptCallback, ExplainCallback
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _MODULES = (
     "baselines",
     "concepts",
+    "generation",
     "hub",
     "methods",
     "metrics",
@@ -48,6 +51,8 @@ _HOMES = {
     "ConceptCallback": "training",
     "ExplainCallback": "training",
     "Explanation": "results",
+    "GenerationExplanation": "results",
+    "explain_generation": "generation",
     "layers": "model",
     "stability": "metrics",
     "compare_methods": "metrics",

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+STARTS = ("Ġ", "▁", "Ċ", " ", "\n")  # of tokens that begin a word, as tokenizers write them
+GOES_ON = "##"  # of tokens that do not
+
 
 @dataclasses.dataclass(frozen=True)
 class Text:
@@ -48,3 +51,8 @@ class Text:
         if self.mask:
             return self.join([word if seen else self.mask for word, seen in pairs])
         return self.join([word for word, seen in pairs if seen])
+
+
+def plain(token: str) -> str:
+    """A token without its tokenizer's marks: with a space in front where it begins a word."""
+    return token.removeprefix(GOES_ON).replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n")

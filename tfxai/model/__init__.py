@@ -23,7 +23,7 @@ from tfxai.model.operations import (
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
 from tfxai.model.traced import thawed
-from tfxai.model.tracing import Body, TracedFunction, TraceRecord
+from tfxai.model.tracing import Body, ModelFailed, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
 from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, weights_kept
 
@@ -39,6 +39,7 @@ __all__ = [
     "LayerChoice",
     "LayerTable",
     "MapPiece",
+    "ModelFailed",
     "Needs",
     "Network",
     "Place",

@@ -11,6 +11,7 @@ from tfxai.plots.by_segment import segments
 from tfxai.plots.by_word import text
 from tfxai.plots.canvas import pixels
 from tfxai.plots.concept_scores import tcav
+from tfxai.plots.generated import generation
 from tfxai.plots.maps import compare, show
 from tfxai.plots.method_table import leaderboard
 from tfxai.plots.metric_curves import curves
@@ -23,6 +24,7 @@ __all__ = [
     "bars",
     "compare",
     "curves",
+    "generation",
     "heatmap",
     "leaderboard",
     "sanity",

@@ -60,6 +60,42 @@ class Explained(Protocol):
         ...
 
 
+class Generated(Protocol):
+    """What O output tokens were made of, as of `tfxai.GenerationExplanation`."""
+
+    @property
+    def matrix(self) -> NDArray:
+        """(O, prompt + O): what each token says for each output token."""
+        ...
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """All tokens as text."""
+        ...
+
+    @property
+    def prompt(self) -> int:
+        """How many of them are the prompt."""
+        ...
+
+    @property
+    def scores(self) -> NDArray:
+        """(O,): the explained scores."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """The method with its settings, as text."""
+        ...
+
+    @property
+    def score(self) -> str:
+        """What was explained, as text."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 class LayerByLayer(Protocol):
     """Explanations of N inputs by M methods while S layers lose their weights, as of `tfxai.sanity.SanityReport`."""
 

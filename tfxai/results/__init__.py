@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from tfxai.results.explanation import Explanation, PartsExplanation, SampledExplanation, SurrogateExplanation
+from tfxai.results.generation import GenerationExplanation
 from tfxai.results.storage import Stored
 
 __all__ = [
     "Explanation",
+    "GenerationExplanation",
     "PartsExplanation",
     "SampledExplanation",
     "Stored",

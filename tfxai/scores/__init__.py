@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from tfxai.scores.box_geometry import BoxFormat
 from tfxai.scores.box_readers import BoxReader, Plain, RetinaNet, Yolo
 from tfxai.scores.classes import ClassScore, has_classes, pick
+from tfxai.scores.continuations import Continuation, TokenUnit, logits_of_tokens
 from tfxai.scores.dense import Box, Click, PredictedArea, Region
 from tfxai.scores.detections import Boxes, Detection
 from tfxai.scores.inner import Activation, Expected, ReconstructionError, Survival
@@ -36,22 +37,26 @@ Score = Callable[[Structure, Tensor], Tensor]
 __all__ = [
     "Boxes",
     "ClassScore",
+    "Continuation",
     "OutputScore",
     "References",
     "ROWS",
     "Referring",
     "Score",
     "Targets",
+    "TokenUnit",
     "Top",
     "Unit",
     "activation",
     "box",
     "boxes",
     "click",
+    "continuation",
     "contrast",
     "detection",
     "expected",
     "logit",
+    "logits_of_tokens",
     "output",
     "predicted_area",
     "probability",
@@ -360,3 +365,32 @@ def survival(until: Count, output: OutputKey = None) -> Score:
     Raises ValueError, when it is called, if there are fewer steps.
     """
     return Survival(until, output)
+
+
+@checked
+def continuation(
+    tokens: ArrayLike,
+    start: Count,
+    against: ArrayLike | None = None,
+    *,
+    unit: TokenUnit = "log_probability",
+    output: OutputKey = None,
+) -> Score:
+    """What a language model (N, T, V) says of tokens that it has read itself, each one given all before it: a map for each.
+
+    tokens:  (O,) ids, the same for every input, that stand from place `start` on; the last one may be left out of the input.
+    start:   place of the first of them: the length of the prompt.
+    against: (O,) other ids: the score is how much more likely the token is than this one at its place.
+    unit:    "log_probability" (natural logarithm) or "logit".
+
+    Raises ValueError if the numbers of tokens differ; when it is called, if the input is too short. See `tfxai.explain_generation`.
+    """
+    ids, others = np.asarray(tokens), None if against is None else np.asarray(against)
+    for name, array in (("tokens", ids), ("against", others)):
+        if array is not None and (
+            array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or array.min() < 0
+        ):
+            raise ValueError(f"continuation({name}={array!r}): give ids, (O,) whole numbers from 0.")
+    if others is not None and len(others) != len(ids):
+        raise ValueError(f"continuation: {len(ids)} tokens against {len(others)}. Give as many.")
+    return Continuation(ids, start, others, unit, output)
