@@ -68,6 +68,18 @@ def bert() -> Family:
     return Family(model, inputs, lambda y, t: y[:, 1])
 
 
+def roberta() -> Family:
+    backbone = M.RobertaBackbone(20, 2, 2, 8, 16, max_sequence_length=5)
+    model = M.RobertaTextClassifier(backbone, num_classes=3, preprocessor=None)
+    return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, lambda y, t: y[:, 1])
+
+
+def distil_bert() -> Family:
+    backbone = M.DistilBertBackbone(20, 2, 2, 8, 16, max_sequence_length=5)
+    model = M.DistilBertTextClassifier(backbone, num_classes=3, preprocessor=None)
+    return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, lambda y, t: y[:, 1])
+
+
 def gpt2() -> Family:
     backbone = M.GPT2Backbone(20, 2, 2, 8, 16, max_sequence_length=5)
     model = M.GPT2CausalLM(backbone, preprocessor=None)
@@ -77,6 +89,18 @@ def gpt2() -> Family:
 def gemma() -> Family:
     model = M.GemmaCausalLM(M.GemmaBackbone(20, 2, 2, 1, 8, 16, 4), preprocessor=None)
     return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, word)
+
+
+def llama() -> Family:
+    model = M.LlamaCausalLM(M.LlamaBackbone(20, 2, 2, 8, 16, 1), preprocessor=None)
+    return Family(model, {"token_ids": TOKENS, "padding_mask": FULL}, word)
+
+
+def opt() -> Family:
+    backbone = M.OPTBackbone(20, 2, 2, 8, 16, max_sequence_length=5)
+    return Family(
+        M.OPTCausalLM(backbone, preprocessor=None), {"token_ids": TOKENS, "padding_mask": FULL}, word
+    )
 
 
 def t5() -> Family:
@@ -115,7 +139,10 @@ def retinanet() -> Family:
     return Family(model, images(64), lambda y, t: y["cls_logits"][:, 100, 1])
 
 
-BUILDERS = {each.__name__: each for each in (vit, clip, bert, gpt2, gemma, t5, segformer, retinanet)}
+BUILDERS = {
+    each.__name__: each
+    for each in (vit, clip, bert, roberta, distil_bert, gpt2, gemma, llama, opt, t5, segformer, retinanet)
+}
 
 
 @functools.cache
@@ -238,7 +265,7 @@ def test_sums_are_the_change_of_the_score(name: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_default_layer_is_chosen_that_the_score_depends_on(name: str) -> None:
     made = family(name)
-    if name in ("bert", "gpt2", "gemma", "t5"):
+    if name in ("bert", "roberta", "distil_bert", "gpt2", "gemma", "llama", "opt", "t5"):
         with silent():
             table = str(tfxai.layers(made.model, made.inputs))
         assert table
@@ -279,3 +306,74 @@ def test_boxes_of_a_retinanet() -> None:
         ]
         assert found.scores[n, 0] == pytest.approx(np.log(np.exp(10 * np.array(terms)).sum()) / 10, rel=1e-3)
     assert np.abs(found.values).max() > 0
+
+
+SOFT_CAPPED = "gemma_2"
+LMS = ("gpt2", "gemma", "llama", "opt", SOFT_CAPPED)
+
+
+@functools.cache
+def language_model(name: str) -> Any:
+    """A causal model of the table above, or one with soft caps on attention and logits, and windows."""
+    if name != SOFT_CAPPED:
+        return family(name).model
+    keras.utils.set_random_seed(0)
+    backbone = M.GemmaBackbone(
+        20, 2, 2, 1, 8, 16, 4, use_post_ffw_norm=True, use_post_attention_norm=True, final_logit_soft_cap=3.0,
+        attention_logit_soft_cap=5.0, use_sliding_window_attention=True, sliding_window_size=3,
+    )  # fmt: skip
+    return M.GemmaCausalLM(backbone, preprocessor=None)
+
+
+@pytest.mark.parametrize("name", LMS)
+def test_generated_tokens_are_explained_by_what_the_model_says_of_them(name: str) -> None:
+    lm, text = language_model(name), np.array([3, 7, 1, 9, 4])
+    with silent():
+        found = tfxai.explain_generation(tfxai.Gradient(), lm, text[:2], text[2:])
+    assert found.matrix.shape == (3, 5)
+    for j in range(3):
+        ids = text[None, : 2 + j].astype(np.int32)
+        made = Family(
+            lm,
+            {"token_ids": ids, "padding_mask": np.ones_like(ids)},
+            lambda y, t, j=j: tf.nn.log_softmax(tf.cast(y[:, -1], tf.float32))[:, int(text[2 + j])],
+        )
+        (wanted,) = taped(made)
+        np.testing.assert_allclose(found.matrix[j, : 2 + j], wanted[0], rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(found.scores[j], made.scores(made.inputs)[0], rtol=1e-4)
+        assert not found.matrix[j, 2 + j :].any()
+
+
+@pytest.mark.parametrize("name", LMS)
+def test_all_methods_for_tokens_explain_what_is_generated(name: str) -> None:
+    lm = language_model(name)
+    baseline = {"token_ids": np.full((1, 4), 12, np.int32), "padding_mask": np.ones((1, 4), np.int32)}
+    for method in (
+        tfxai.InputXGradient(), tfxai.IntegratedGradients(200, baseline), tfxai.LRP(rule="attention"),
+        tfxai.DeepLIFT(baseline), tfxai.Occlusion(), tfxai.KernelSHAP(), tfxai.LIME(samples=40),
+    ):  # fmt: skip
+        with silent():
+            found = tfxai.explain_generation(method, lm, [3, 7], length=3)
+        assert np.abs(found.matrix[:, :2]).max() > 0 and not found.matrix[:, -1].any()
+        if found.delta is not None and type(method).__name__ in ("IntegratedGradients", "DeepLIFT"):
+            assert np.abs(found.delta).max() <= 0.02 * np.abs(found.matrix).sum(1).max() + 1e-3, method
+
+
+def test_words_positions_and_segments_of_bert_add_up() -> None:
+    made = family("bert")
+    start = {**made.inputs, "token_ids": np.full_like(TOKENS, 12)}
+    change = made.scores(made.inputs) - made.scores(start)
+    backbone = next(layer for layer in made.model.layers if "backbone" in layer.name)
+    with silent():
+        names = [info.path for info in tfxai.layers(made.model, made.inputs)]
+    ends = ("token_embedding", "position_embedding", "segment_embedding")
+    paths = [next(name for name in names if name.endswith(end)) for end in ends]
+    with silent():
+        found = tfxai.IntegratedGradients(200, start)(made.model, made.inputs, score=made.score, at=paths)
+        slopes = tfxai.Gradient()(made.model, made.inputs, score=made.score, at=paths).values
+    assert [each.shape for each in found.values.values()] == [(2, 5, 8)] * 3, backbone.name
+    total = sum(each.reshape(2, -1).sum(1) for each in found.values.values())
+    np.testing.assert_allclose(total, change, atol=0.02 * np.abs(change).max() + 1e-3)
+    words, places, segments = slopes.values()  # which are added up, so that they are worth the same
+    np.testing.assert_allclose(words, places, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(words, segments, rtol=1e-3, atol=1e-6)
