@@ -215,7 +215,7 @@ def test_train_with_explanations(tmp_path, monkeypatch, capsys):
 
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 14
+    assert len(scripts) == 15
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()
@@ -267,3 +267,14 @@ def test_why_alike(tmp_path, monkeypatch, capsys):
     labels = defined["digits"].target
     assert (labels[defined["nearest"]] == labels[defined["queries"]]).mean() >= 0.75
     assert (defined["rather"].scores >= 0).all(), printed
+
+
+@pytest.mark.slow
+def test_explain_generation(tmp_path, monkeypatch, capsys):
+    defined, printed = run("explain_generation.py", tmp_path, monkeypatch, capsys)
+    assert pictures(tmp_path) == {"generation.png", "bark_not_barks.png", "bark_not_sleep.png"}
+    assert "bark because they are" in printed
+    written = defined["written"]
+    sources = [written.pieces[i] for i in written.matrix.argmax(1)]
+    assert (sources[0], sources[2], sources[3]) == ("dogs", "bark", "they")
+    assert printed.count('most of all for "dogs"') == 2

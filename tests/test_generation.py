@@ -311,6 +311,7 @@ def test_results_are_kept_and_drawn(lm: keras.Model, tmp_path: Any) -> None:
     again = tfxai.GenerationExplanation.load(tmp_path / "text.npz")
     np.testing.assert_array_equal(again.matrix, found.matrix)
     np.testing.assert_array_equal(again.against, found.against)
+    assert again.against_pieces == ["6", "8", "9"]
     assert again.pieces == found.pieces and again.prompt == 3
     figure = tfxai.plots.generation(again, -1)
     text, heat = figure.axes[:2]
@@ -319,6 +320,7 @@ def test_results_are_kept_and_drawn(lm: keras.Model, tmp_path: Any) -> None:
     assert np.ma.getmaskarray(np.ma.masked_invalid(image))[0].tolist() == [False] * 3 + [True] * 3
     framed = [patch for patch in text.patches if patch.get_linewidth() > 0]
     assert len(framed) == 1
+    assert text.get_title("left") == "why '20', not '9'?"
     with pytest.raises(ValueError, match="3 output tokens"):
         tfxai.plots.generation(found, 3)
 

@@ -87,6 +87,7 @@ def explain_generation(
         found.method,
         found.score,
         others,
+        None if others is None else [told.piece(int(i)) for i in others],
     )
 
 

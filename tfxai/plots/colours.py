@@ -17,6 +17,7 @@ from tfxai.plots.titles import number
 RED, BLUE = "#c9102f", "#0f4fbd"
 LINES = ("#222222", "#1b7f5c", "#b37400", "#7a4fa3", "#5f6b76", "#8c564b")  # neither red nor blue
 GREEN = LINES[1]
+WORDS = 0.6  # inches of a key that has room for words
 _RAMP = np.linspace(0, 1, 256)
 
 
@@ -56,7 +57,8 @@ def colour_key(ax: Axes, signed: bool, scale: float, pale: bool = False) -> None
     bar.set_ticks(ticks, labels=[number(tick, ".2g") for tick in ticks])
     bar.outline.set_visible(False)
     quiet(key)
-    for word, height in [("for", 0.75), ("against", 0.25)] if signed else []:
+    tall = ax.bbox.height / ax.figure.dpi > WORDS
+    for word, height in [("for", 0.75), ("against", 0.25)] if signed and tall else []:
         place = {"rotation": 90, "va": "center", "transform": key.transAxes}
         key.text(5.5, height, word, size=SMALL, color=GREY, **place)
 

@@ -72,7 +72,9 @@ def _draw_text(ax: Axes, explanation: Generated, output: int, pieces: Sequence[s
     draw_words(ax, flowing, row / (scale or 1.0), framed=[at], pale=range(at + 1, len(pieces)))
     score = titles.number(explanation.scores[output], ".3g")
     ends = f"colours end at ±{titles.number(scale, '.2g')}" if scale else "no evidence"
-    titles.title(ax, f"why {pieces[at]!r}?", titles.joined(f"{explanation.score} {score}", ends))
+    against = explanation.against_pieces
+    rather = "" if against is None else f", not {_shown(against[output])!r}"
+    titles.title(ax, f"why {pieces[at]!r}{rather}?", titles.joined(f"{explanation.score} {score}", ends))
 
 
 def _draw_map(ax: Axes, explanation: Generated, percentile: float) -> None:

@@ -79,6 +79,11 @@ class Generated(Protocol):
         ...
 
     @property
+    def against_pieces(self) -> Sequence[str] | None:
+        """What the output tokens are compared with, as text."""
+        ...
+
+    @property
     def scores(self) -> NDArray:
         """(O,): the explained scores."""
         ...

@@ -24,7 +24,7 @@ class GenerationExplanation(Stored):
     scores: float32 (outputs,): the explained score of each output token, given all before it.
     delta:  float32 (outputs,): sum of the row - (score - score of the baseline), of methods that promise it; else None.
     method, score: as of `tfxai.Explanation`.
-    against: int (outputs,): the tokens that were compared with, if that was asked.
+    against, against_pieces: int (outputs,), and as text: the tokens that were compared with, if that was asked.
     """
 
     called = "explanation of a generated text"
@@ -38,6 +38,7 @@ class GenerationExplanation(Stored):
     method: str = ""
     score: str = "log-probability"
     against: NDArray[np.int64] | None = None
+    against_pieces: list[str] | None = None
 
     def problem(self) -> str:
         """See `Stored.problem`."""
@@ -81,6 +82,7 @@ class GenerationExplanation(Stored):
             scores=np.add.reduceat(self.scores, of_outputs),
             delta=None if self.delta is None else np.add.reduceat(self.delta, of_outputs),
             against=None,
+            against_pieces=None,
         )
 
     def _repr_html_(self) -> str:
