@@ -24,8 +24,8 @@ methods = {
     "RISE": tfxai.RISE(samples=100),
     "Occlusion": tfxai.Occlusion(window=56, stride=56),
 }
-# Steps of 28 rows, for a quick look; without `step` they are single rows, as in the paper, and take 28 times as long.
-deletion, insertion = (partial(each, step=28 * 224) for each in (metrics.deletion, metrics.insertion))
+# Steps of 56 rows, for a quick look; without `step` they are single rows, as in the paper, and take 56 times as long.
+deletion, insertion = (partial(each, step=56 * 224) for each in (metrics.deletion, metrics.insertion))
 columns = ["average_drop", "average_increase", deletion, insertion]
 table = tfxai.compare_methods(methods, model, images, columns)
 print(table)

@@ -543,16 +543,27 @@ def test_guided_backprop_outlives_a_real_model() -> None:
     photos = tfxai.zoo.sample_photos().values()
     x = np.stack([tfxai.photos.fit(photo.astype(np.float32), (224, 224), 0.875) for photo in photos])
     before = bits(model)
-    methods = [tfxai.Gradient(), tfxai.GuidedBackprop(), tfxai.GradCAM(), edges]
-    reports = [sanity.randomize_model(methods, model, x, layers=[model.name], seed=seed) for seed in range(8)]
+    smooth, fine = [tfxai.GradCAM()], [tfxai.Gradient(), tfxai.GuidedBackprop(), edges]
+    reports = [
+        sanity.randomize_model(smooth + fine * (seed < 3), model, x, layers=[model.name], seed=seed)
+        for seed in range(8)
+    ]
     assert bits(model) == before
-    last = np.array([report.similarity["spearman_abs"][:, -1] for report in reports]).mean(axis=(0, 2))
-    gradient, guided, cam, _ = last
-    assert guided > gradient + 0.1
-    assert guided > cam + 0.03
+
+    def left(method: str) -> float:
+        """How like the trained model's map the destroyed one's is, over all draws."""
+        of_method = [
+            report.similarity["spearman_abs"][list(report.methods).index(method), -1]
+            for report in reports
+            if method in report.methods
+        ]
+        return float(np.mean(of_method))
+
+    assert left("guided_backprop") > left("gradient") + 0.1
+    assert left("guided_backprop") > left("grad_cam") + 0.03
     wanted = {"gradient": True, "guided_backprop": False, "grad_cam": True, "edges": False}
     for report in reports:
-        assert report.verdict() == wanted
+        assert report.verdict() == {name: wanted[name] for name in report.methods}
         assert report.scores[0].min() > 0.25
         assert report.scores[1].max() < 0.002  # one in a thousand
 
