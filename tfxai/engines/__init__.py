@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.engines.attention import attention_rules, gate, product_rule
+from tfxai.engines.attention_maps import mean_of_heads, through_attention
 from tfxai.engines.backgrounds import Background
 from tfxai.engines.backward import GUIDED, Rule, Rules, derivative, gradients, other_spellings
 from tfxai.engines.batches import per_token, run_in_batches, sum_of_values, times
@@ -46,6 +46,7 @@ from tfxai.engines.perturb import (
     joined_values,
 )
 from tfxai.engines.references import request_of
+from tfxai.engines.relevance import RelevanceRule, relevance_rules
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -74,6 +75,7 @@ __all__ = [
     "Perturbed",
     "PerturbedScores",
     "RELU_LIKE",
+    "RelevanceRule",
     "Request",
     "Rescale",
     "Rule",
@@ -84,7 +86,6 @@ __all__ = [
     "activation_map",
     "added",
     "aligned",
-    "attention_rules",
     "attribution_along",
     "at_inputs",
     "attribution_of",
@@ -92,7 +93,6 @@ __all__ = [
     "derivative",
     "enlarged",
     "grad_cam",
-    "gate",
     "gradients",
     "hidden_input",
     "hidden_inputs",
@@ -102,10 +102,11 @@ __all__ = [
     "layer_maps",
     "layer_paths",
     "lined_up",
+    "mean_of_heads",
     "mirrored_half",
     "other_spellings",
     "per_token",
-    "product_rule",
+    "relevance_rules",
     "remember_twins",
     "repeated",
     "request_of",
@@ -118,6 +119,7 @@ __all__ = [
     "weighed_maps",
     "starts_and_ends",
     "sum_of_values",
+    "through_attention",
     "times",
     "two_passes",
     "visible",

@@ -72,10 +72,18 @@ class Rules:
         return None if rule is None else (f"tfxai.{self.name}.{family}.{op.type}", rule)
 
 
-def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules, method: str) -> PerInput:
+def gradients(
+    tracer: Tracer,
+    forward: ForwardPass,
+    score: Tensor,
+    rules: Rules,
+    method: str,
+    of: Sequence[Tensor] | None = None,
+) -> PerInput:
     """d score / d points by the rules.
 
     method: what warnings call the method.
+    of:     other tensors than the points, of the whole batch.
 
     Where nothing or not everything could be changed the record gets a warning for the user: a plain gradient must not
     pass for another method.
@@ -101,7 +109,7 @@ def gradients(tracer: Tracer, forward: ForwardPass, score: Tensor, rules: Rules,
         tracer.record.warnings.append(
             f"{method} found no operation to change in this model, so the result is the plain gradient."
         )
-    return forward.gradients(score)
+    return forward.gradients(score, of)
 
 
 def _named(operations: Sequence[Operation], forward: ForwardPass) -> str:
@@ -218,9 +226,8 @@ BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 def _is_of_moments(op: Operation) -> bool:
     """Whether it stops the mean in a variance, where nothing is lost: differences to the mean add up to zero."""
-    return op.type == "StopGradient" and all(
-        each.type == "SquaredDifference" for each in op.outputs[0].consumers()
-    )
+    readers = [each for each in op.outputs[0].consumers() if "gradients" not in each.name.split("/")[0]]
+    return op.type == "StopGradient" and all(each.type == "SquaredDifference" for each in readers)
 
 
 # Operations whose gradient is exact for steps of any size, given their kernel, window or index.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfxai.methods.ablation_cam import AblationCAM
+from tfxai.methods.attention import AttentionRelevance, AttentionRollout
 from tfxai.methods.blur_ig import BlurIG
 from tfxai.methods.cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from tfxai.methods.conductance import Conductance
@@ -29,6 +30,8 @@ __all__ = [
     "RISE",
     "XRAI",
     "AblationCAM",
+    "AttentionRelevance",
+    "AttentionRollout",
     "BlurIG",
     "Conductance",
     "DeepLIFT",

@@ -9,7 +9,7 @@ from tfxai.model.grids import Cells, Grid
 from tfxai.model.inner import Inner
 from tfxai.model.layer_table import LayerTable, layers, sample_inputs
 from tfxai.model.lookups import Embedded
-from tfxai.model.maps import MapPiece, activation_maps
+from tfxai.model.maps import MapPiece, activation_maps, grids_of
 from tfxai.model.named_layers import At, LayerChoice, first_tensor, named_call
 from tfxai.model.network import Needs, Network, Place
 from tfxai.model.operations import (
@@ -54,6 +54,7 @@ __all__ = [
     "carries_gradient",
     "chosen_layers",
     "first_tensor",
+    "grids_of",
     "has_own_gradient",
     "is_embedding",
     "is_padding_mask",
