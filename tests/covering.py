@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+OF_ATTENTION = ("AttentionRelevance", "AttentionRollout")  # methods that most models have nothing for
 proves = pytest.mark.proves
 """proves("LRP"): the test compares values of these methods (names of classes) with a truth."""
 

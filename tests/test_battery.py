@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import truth
 from covering import each_method, every, once, proves
 from kinds import Kind, flat
@@ -266,6 +267,51 @@ def test_methods_for_images(name: str) -> None:
         half = max(5e-2, 2 * rounding(model, reference))
         for found, wanted in zip(values, reference(model), strict=True):
             same(found, wanted, model, half)
+
+
+def attention_by_hand(model: Kind, method: str) -> np.ndarray:
+    """The class token's row of what attention hands on, of the small vision transformer, written out."""
+    layers = [layer for layer in model.model.layers if layer.weights]
+    patch, tokens, one, first, wide, narrow, two, second, norm, dense = layers
+    x = tokens(patch(model.flat[0]))
+    chain = np.eye(10)[None]
+
+    def behind(weight: Any, y: Any, x: Any, mixing: Any) -> Any:
+        return x + mixing._output_dense(tf.einsum("bhts,bshd->bthd", weight, mixing._value_dense(y)))
+
+    def rest(x: Any) -> Any:
+        x = x + narrow(wide(x))
+        y = two(x)
+        return x + second(y, y)
+
+    for norm_before, mixing, after in ((one, first, rest), (two, second, lambda x: x)):
+        y = norm_before(x)
+        weight = mixing(y, y, return_attention_scores=True)[1]
+        with tf.GradientTape() as tape:
+            tape.watch(weight)
+            out = behind(weight, y, x, mixing)
+            score = tf.gather(dense(norm(after(out))[:, 0]), model.predicted(), axis=1, batch_dims=1)
+        slope = tape.gradient(score, weight)
+        x = out + narrow(wide(out))
+        shares = (
+            np.maximum(weight * slope, 0).mean(1)
+            if method == "AttentionRelevance"
+            else weight.numpy().mean(1)
+        )
+        chain = (np.eye(10) + shares) @ chain * (0.5 if method == "AttentionRollout" else 1)
+    return truth.enlarged(chain[:, 0, 1:].reshape(-1, 3, 3), model, model.pieces[0])
+
+
+@proves("AttentionRelevance", "AttentionRollout")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_maps_of_attention_where_there_is_some(name: str) -> None:
+    model = kind(name)
+    for method in (tfxai.AttentionRelevance(relevance="attention"), tfxai.AttentionRollout()):
+        if name != "vit":
+            with pytest.raises(ValueError, match="reads the softmax of attention, and there is none"):
+                method(model.model, model.inputs, **model.asked)
+            continue
+        same(explained(method, model)[1][0], attention_by_hand(model, type(method).__name__), model)
 
 
 ONE_BY_ONE = {

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from covering import every, once
+from covering import OF_ATTENTION, every, once
 from kinds import Kind
 from models import BUILDERS, kind
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -105,7 +105,7 @@ def same(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
             assert np.nanmax(np.abs(one - other)) <= tolerance * np.nanmax(np.abs(other))
 
 
-@once("name", 2, name=methods.__all__, file=FILES)
+@once("name", 2, name=[name for name in methods.__all__ if name not in OF_ATTENTION], file=FILES)
 def test_every_method_gives_the_values_of_the_keras_model(net, saved, file: str, name: str) -> None:
     method = getattr(methods, name)(**SETTINGS.get(name, {}))
     wanted = method(net, X)
@@ -283,7 +283,9 @@ def apart(found: Any, wanted: Any) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in methods.__all__ if name != "GuidedIG"])
+@pytest.mark.parametrize(
+    "name", [name for name in methods.__all__ if name not in ("GuidedIG", *OF_ATTENTION)]
+)
 def test_a_module_of_a_real_network(anew: Any, name: str) -> None:
     """1001 classes, the first for the background. A ReLU6 whose gate flips makes up to a percent of difference."""
     model, module, photos = anew

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from covering import every
+from covering import OF_ATTENTION, every
 from models import kind
 
 import tfxai
@@ -21,7 +21,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "RISE": {"samples": 30},
     "XRAI": {"steps": 5, "min_size": 10, "smallest_gain": 5},
 }
-METHODS = {name: getattr(tfxai, name)(**SETTINGS.get(name, {})) for name in tfxai.methods.__all__}
+METHODS = {
+    name: getattr(tfxai, name)(**SETTINGS.get(name, {}))
+    for name in tfxai.methods.__all__
+    if name not in OF_ATTENTION
+}
 METHODS |= {
     "to a tolerance": tfxai.IntegratedGradients(steps=10, tolerance=1e-3),
     "all rules": tfxai.LRP("alpha_beta"),

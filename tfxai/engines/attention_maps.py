@@ -60,7 +60,8 @@ def attention_maps(forward: ForwardPass, scores: Tensor, method: str) -> list[Te
 
     Raises ValueError if there are none, or of different numbers of tokens.
     """
-    within = operations_behind([scores], differentiable=True) & operations_ahead(forward.sources)
+    moving = operations_ahead(forward.sources) | {source.op for source in forward.sources}
+    within = operations_behind([scores], differentiable=True) & moving
     found = [op.outputs[0] for op in within if op.type == "Softmax" and _weighs_tokens(op, within)]
     order = {op: i for i, op in enumerate(scores.graph.get_operations())}
     found.sort(key=lambda tensor: order[tensor.op])
