@@ -265,6 +265,12 @@ class Tokenizer:
     def id_to_token(self, number: int) -> str:
         return self.pieces[number]
 
+    def token_to_id(self, token: str) -> int:
+        return self.pieces.index(token)
+
+    def detokenize(self, ids: list[int]) -> str:
+        return "".join(self.pieces[i] for i in ids).replace("Ġ", " ").strip()
+
 
 def test_texts_are_cut_and_joined_by_their_tokenizer(lm: keras.Model) -> None:
     found = tfxai.explain_generation(
@@ -278,8 +284,21 @@ def test_texts_are_cut_and_joined_by_their_tokenizer(lm: keras.Model) -> None:
                                                  found.matrix[:2, 4:6].sum(), 0], rtol=1e-4, atol=1e-6)  # fmt: skip
     np.testing.assert_allclose(words.matrix.sum(), found.matrix.sum(), rtol=1e-4)
     np.testing.assert_allclose(words.scores, [found.scores[:2].sum(), found.scores[2:].sum()], rtol=1e-5)
-    alone = found.pieces[:1]
-    assert alone == ["Ġun"]
+
+
+def test_texts_are_hidden_piece_by_piece_as_their_tokenizer_cuts_them() -> None:
+    text = tfxai.Text.of(["cat unbelievable", "sat"], Tokenizer())
+
+    def cats(texts: Any) -> np.ndarray:
+        return np.array([[each.count("cat") + 2.0 * each.count("able")] for each in texts], np.float32)
+
+    found = tfxai.KernelSHAP()(cats, text, targets=0, score="output")
+    assert found.tokens == [["Ġcat", "Ġun", "believ", "able"], ["Ġs", "at"]]
+    np.testing.assert_allclose(found.weights[0], [1, 0, 0, 2], atol=1e-4)
+    with pytest.raises(ValueError, match="does not know the mask"):
+        tfxai.Text.of(["cat"], Tokenizer(), "[MASK]")
+    with pytest.raises(ValueError, match="has no id_to_token"):
+        tfxai.Text.of(["cat"], str.split)
 
 
 def test_wordpieces_go_on_with_two_signs() -> None:

@@ -377,3 +377,33 @@ def test_words_positions_and_segments_of_bert_add_up() -> None:
     words, places, segments = slopes.values()  # which are added up, so that they are worth the same
     np.testing.assert_allclose(words, places, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(words, segments, rtol=1e-3, atol=1e-6)
+
+
+def test_a_tokenizer_of_keras_hub_names_the_pieces_of_texts() -> None:
+    pieces = ["[PAD]", "[UNK]", "[MASK]", "the", "qu", "##ick", "br", "##own", "fox", "jumps"]
+    tokenizer = keras_hub.tokenizers.WordPieceTokenizer(pieces, dtype="int32", lowercase=True)
+    lm = language_model("gpt2")
+    with silent():
+        found = tfxai.explain_generation(
+            tfxai.InputXGradient(), lm, "the quick", "brown", tokenizer=tokenizer, length=2
+        )
+    assert found.pieces == ["the", "qu", "##ick", "br", "##own"]
+    np.testing.assert_array_equal(found.tokens, [3, 4, 5, 6, 7])
+    words = found.words()
+    assert words.pieces == ["the", "quick", "brown"]
+    np.testing.assert_allclose(words.matrix.sum(), found.matrix.sum(), rtol=1e-4)
+
+    def foxes(texts: Any) -> np.ndarray:
+        """How often the word is there."""
+        return np.array([[text.count("quick"), text.count("fox")] for text in map(str, texts)], np.float32)
+
+    for mask in (None, "[MASK]"):
+        text = tfxai.Text.of(["the quick fox", "the fox"], tokenizer, mask)
+        found = tfxai.KernelSHAP()(foxes, text, targets=[0, 1], score="output")
+        assert found.tokens == [["the", "qu", "##ick", "fox"], ["the", "fox"]]
+        np.testing.assert_allclose(found.weights[0, :4], [0, 0.5, 0.5, 0], atol=1e-4)  # half of it is none
+        np.testing.assert_allclose(found.weights[1, :2], [0, 1], atol=1e-4)
+    with pytest.raises(ValueError, match="does not know the mask"):
+        tfxai.Text.of(["the fox"], tokenizer, "<hidden>")
+    with pytest.raises(ValueError, match="has no id_to_token"):
+        tfxai.Text.of(["the fox"], str.split)

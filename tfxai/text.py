@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,37 @@ class Text:
     def __post_init__(self) -> None:
         if isinstance(self.strings, str) or not all(isinstance(string, str) for string in self.strings):
             raise ValueError("Text takes a list of strings. For a single text give [text].")
+
+    @classmethod
+    def of(cls, strings: Sequence[str], tokenizer: Any, mask: str | None = None) -> Text:
+        """The same token by token, as a model's own tokenizer cuts texts: KerasHub's, or any object of its kind.
+
+        tokenizer: called with a text it gives ids, and has `id_to_token`, `token_to_id` and `detokenize`.
+        mask:      a token that it knows, such as "[MASK]".
+
+        Raises ValueError if it lacks one of these, or does not know the mask.
+        """
+        for name in ("__call__", "id_to_token", "token_to_id", "detokenize"):
+            if not hasattr(tokenizer, name):
+                raise ValueError(
+                    f"{type(tokenizer).__name__} has no {name}. Give a tokenizer that has, or Text(tokenize=..., join=...)."
+                )
+        if mask is not None:
+            try:
+                tokenizer.token_to_id(mask)
+            except (KeyError, ValueError, IndexError) as error:
+                raise ValueError(f"The tokenizer does not know the mask {mask!r} ({error}).") from error
+
+        def tokenize(text: str) -> list[str]:
+            return [str(tokenizer.id_to_token(int(number))) for number in np.asarray(tokenizer(text)).ravel()]
+
+        def join(tokens: list[str]) -> str:
+            if not tokens:
+                return ""
+            joined = tokenizer.detokenize([tokenizer.token_to_id(token) for token in tokens])
+            return joined.decode() if isinstance(joined, bytes) else str(joined)
+
+        return cls(strings, tokenize, join, mask)
 
     def words(self, number: int) -> list[str]:
         """The words of one text."""
