@@ -403,6 +403,84 @@ def time_major() -> Kind:
     )  # fmt: skip
 
 
+def bert() -> Kind:
+    """An encoder of words and positions, of which some are padding, that answers by its first token."""
+    keras.utils.set_random_seed(1)
+    words, places, first = L.Embedding(30, 6), Places(9), L.LayerNormalization()
+    mixing, second = L.MultiHeadAttention(2, 3), L.LayerNormalization()
+    wide, narrow, last = L.Dense(8, "gelu"), L.Dense(6), L.LayerNormalization()
+    pooled, dense, half = L.Dense(6, "tanh"), L.Dense(4), L.Rescaling(0.5)
+    inputs = {name: keras.Input((9,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+
+    def encoded(x: Any, mask: Any) -> Any:
+        x = first(places(x))
+        x = second(x + mixing(x, x, attention_mask=keras.ops.expand_dims(keras.ops.cast(mask, "bool"), 1)))
+        return last(x + narrow(wide(x)))
+
+    maps = encoded(words(inputs["token_ids"]), inputs["padding_mask"])
+    model = settle(keras.Model(inputs, half(dense(pooled(maps[:, 0])))))
+    arrays = {
+        "token_ids": np.random.default_rng(0).integers(1, 30, (2, 9)),
+        "padding_mask": np.array([[1] * 6 + [0] * 3, [1] * 8 + [0]], np.int32),
+    }
+    return Kind(
+        "bert", model, arrays,
+        lambda points, relu: encoded(points[0], points[1]),
+        lambda maps, points, relu: half(dense(pooled(maps[:, 0]))),
+        points=lambda ids, mask: [words(ids), tf.constant(mask)],
+        fixed=(1,), tokens=True, relu=False, guided=False,
+    )  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("tests")
+class Places(L.Layer):
+    """A vector for each place, added up."""
+
+    def __init__(self, length: int, **more: Any) -> None:
+        super().__init__(**more)
+        self.length = length
+
+    def build(self, shape: Any) -> None:
+        self.table = self.add_weight(
+            shape=(self.length, shape[-1]), initializer="random_normal", name="table"
+        )
+
+    def call(self, x: Any) -> Any:
+        return x + self.table
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "length": self.length}
+
+
+def gpt() -> Kind:
+    """A decoder with causal attention that says the next word with the table that it reads words by."""
+    keras.utils.set_random_seed(4)
+    words, places = Tied(12, 6), Places(7)
+    first, mixing = L.LayerNormalization(), L.MultiHeadAttention(2, 3)
+    second, wide, narrow, last = (
+        L.LayerNormalization(),
+        L.Dense(8, "gelu"),
+        L.Dense(6),
+        L.LayerNormalization(),
+    )
+    ids = keras.Input((7,), dtype="int32")
+
+    def decoded(x: Any) -> Any:
+        x = places(x)
+        y = first(x)
+        x = x + mixing(y, y, use_causal_mask=True)
+        return last(x + narrow(wide(second(x))))
+
+    model = settle(keras.Model(ids, words(decoded(words(ids))[:, -1], reverse=True)))
+    return Kind(
+        "gpt", model, np.random.default_rng(2).integers(1, 12, (2, 7)),
+        lambda points, relu: decoded(points[0]),
+        lambda maps, points, relu: words(maps[:, -1], reverse=True),
+        points=lambda ids: [words(ids)],
+        tokens=True, relu=False, guided=False,
+    )  # fmt: skip
+
+
 BUILDERS: dict[str, Callable[[], Kind]] = {
     "fixed_batch": fixed_batch,
     "stored_positions": stored_positions,
@@ -420,4 +498,6 @@ BUILDERS: dict[str, Callable[[], Kind]] = {
     "detector": detector,
     "ragged": ragged,
     "time_major": time_major,
+    "bert": bert,
+    "gpt": gpt,
 }

@@ -21,7 +21,6 @@ STEPS = 3
 MIDPOINTS = [(k + 0.5) / STEPS for k in range(STEPS)]
 METHODS: dict[str, Any] = {
     "gradient": tfxai.Gradient(),
-    "input_x_gradient": tfxai.InputXGradient(),
     "integrated_gradients": tfxai.IntegratedGradients(steps=STEPS, rule="midpoint"),
     "conductance": tfxai.Conductance(steps=STEPS),
 }
@@ -60,8 +59,7 @@ def wanted_of(model: Kind, method: str) -> np.ndarray:
     if method == "integrated_gradients":
         at = [slopes_at(model, tf.cast(first + a * (last - first), maps_at(1.0).dtype)) for a in MIDPOINTS]
         return (last - first) * sum(at) / STEPS
-    slopes = slopes_at(model, maps_at(1.0))
-    return slopes * last if method == "input_x_gradient" else slopes
+    return slopes_at(model, maps_at(1.0))
 
 
 @once("method", name=BUILDERS, method=METHODS)
