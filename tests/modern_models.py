@@ -442,7 +442,7 @@ class Places(L.Layer):
 
     def build(self, shape: Any) -> None:
         self.table = self.add_weight(
-            shape=(self.length, shape[-1]), initializer="random_normal", name="table"
+            shape=(self.length, shape[-1]), initializer="random_normal", name="places"
         )
 
     def call(self, x: Any) -> Any:

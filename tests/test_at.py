@@ -252,6 +252,50 @@ def test_several_targets_and_small_batches_change_nothing(past: keras.Model, sco
     np.testing.assert_allclose(whole.values, few.values, rtol=1e-4, atol=1e-7)
 
 
+def over_time(length: int) -> keras.Model:
+    """Inside, steps come before examples."""
+    inputs = keras.Input((length, 3))
+    turned = keras.layers.Lambda(lambda x: keras.ops.transpose(x, (1, 0, 2)), name="turned")(inputs)
+    inner = keras.layers.Dense(4, name="inner")(turned)
+    back = keras.layers.Lambda(lambda x: keras.ops.transpose(x, (1, 0, 2)))(inner)
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(back)))
+
+
+@pytest.mark.parametrize("length", [2, 3, 5])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_another_first_axis_is_never_taken_for_the_examples(length: int, rows: int) -> None:
+    with pytest.raises(ValueError, match="first axis is not theirs"):
+        tfxai.Gradient()(over_time(length), np.ones((rows, length, 3), np.float32), at="inner")
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_positions_of_short_texts_are_each_rows_own(length: int, rows: int) -> None:
+    seeded(3)
+    ids = keras.Input((length,), dtype="int32")
+    words, table = (
+        keras.layers.Embedding(9, 4, name="words"),
+        keras.layers.Embedding(length, 4, name="places"),
+    )
+
+    @keras.saving.register_keras_serializable("tests")
+    class Numbered(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.places = table
+
+        def call(self, x: Any) -> Any:
+            return x + self.places(keras.ops.arange(length))
+
+    x = keras.layers.Dense(6, activation="gelu")(Numbered(name="numbered")(words(ids)))
+    model = keras.Model(ids, keras.layers.Dense(3)(keras.ops.sum(x, 1)))
+    texts = np.random.default_rng(0).integers(1, 9, (rows, length))
+    both = tfxai.Gradient()(model, texts, targets=1, at=["words", "numbered/places"]).values
+    assert both["words"].shape == both["numbered/places"].shape == (rows, length, 4)
+    np.testing.assert_allclose(both["words"], both["numbered/places"], rtol=1e-4, atol=1e-7)
+    for method in (tfxai.InputXGradient(), tfxai.IntegratedGradients(steps=3)):
+        assert method(model, texts, targets=1, at="numbered/places").values.shape == (rows, length, 4)
+
+
 def twice() -> keras.Model:
     inputs, layer = keras.Input((4,)), keras.layers.Dense(4, name="again")
     return keras.Model(inputs, keras.layers.Dense(2)(layer(layer(inputs))))

@@ -302,6 +302,44 @@ def test_texts_are_hidden_piece_by_piece_as_their_tokenizer_cuts_them() -> None:
         tfxai.Text.of(["cat"], str.split)
 
 
+def test_a_heading_is_no_wordpiece() -> None:
+    pieces = ["##", "ĠTit", "le", "Ċ", "big", "Ġ##", "Ġwor", "ld"]
+    found = tfxai.GenerationExplanation(
+        np.ones((2, 8), np.float32), np.arange(8), pieces, 6, np.ones(2, np.float32)
+    ).words()
+    assert found.pieces == ["##", "Title", "\nbig".strip(), "##", "world"]
+    figure = tfxai.plots.generation(found)
+    image = figure.axes[1].images[0].get_array()
+    assert image[0, 4] == found.matrix[0, 4] != 0  # what a word's first piece says for its second
+
+
+def test_a_cache_beside_the_scores_is_left_alone(lm: keras.Model) -> None:
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, {"scores": lm(ids), "cache": keras.layers.Embedding(24, 3)(ids)})
+    with pytest.raises(ValueError, match="has 2 outputs"):
+        tfxai.explain_generation(tfxai.Gradient(), model, PROMPT, OUTPUT)
+    found = tfxai.explain_generation(tfxai.Gradient(), model, PROMPT, OUTPUT, logits="scores")
+    wanted = tfxai.explain_generation(tfxai.Gradient(), lm, PROMPT, OUTPUT)
+    np.testing.assert_allclose(found.matrix, wanted.matrix, rtol=1e-4)
+    assert len(tfxai.explain_generation(tfxai.Gradient(), model, PROMPT, logits="scores", length=2)) == 2
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_a_look_ahead_of_any_length_is_told(ahead: int) -> None:
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(24, 8)(ids)
+    later = K.concatenate([x[:, ahead:], 0 * x[:, :ahead]], 1)
+    model = keras.Model(ids, keras.layers.Dense(24)(x + later))
+    with pytest.warns(UserWarning, match="no causal model"):
+        tfxai.explain_generation(tfxai.Gradient(), model, [3, 1, 4, 1, 5], [9, 2, 6])
+
+
+@pytest.mark.filterwarnings("error")
+def test_inputs_that_are_made_here_are_nobodys_question() -> None:
+    for method in (tfxai.Gradient(), tfxai.Occlusion()):
+        tfxai.explain_generation(method, as_functional(), PROMPT, OUTPUT)
+
+
 def test_wordpieces_go_on_with_two_signs() -> None:
     found = tfxai.GenerationExplanation(
         np.ones((2, 5), np.float32),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tfxai.engines import Method
 from tfxai.model import Body, ModelFailed, Needs, Network, TraceRecord, run_at_own_batch
 from tfxai.results import GenerationExplanation
 from tfxai.scores import TokenUnit, continuation, logits_of_tokens
-from tfxai.support import Count, Inputs, Model, Setting, Tensor, checked, warn
+from tfxai.support import Count, Inputs, Model, OutputKey, Setting, Tensor, checked, warn
 
 Tokens = str | ArrayLike
 AS_METHOD = Setting(lambda value: isinstance(value, Method), "a method, such as tfxai.InputXGradient()")
@@ -30,6 +31,7 @@ def explain_generation(
     against: Tokens | None = None,
     score: TokenUnit = "log_probability",
     length: Count = 16,
+    logits: OutputKey = None,
     tokenizer: Any = None,
     inputs: Callable[[NDArray[np.int32]], Inputs] | None = None,
     batch_size: Count = 32,
@@ -51,6 +53,7 @@ def explain_generation(
     length:    how many tokens are generated where no output is given; fewer if the tokenizer's end comes first.
     tokenizer: KerasHub's, or any object that is called with a text and has `id_to_token` or `detokenize`; unless given, that of
                `lm.preprocessor`.
+    logits:    name or position of the output with scores of tokens, of a model with several.
     inputs:    ids (N, T) -> what the model takes; unless given, by the names of its inputs.
 
     Warns if the model looks at later tokens: then it is no causal model, and the values mean something else.
@@ -59,7 +62,7 @@ def explain_generation(
     """
     told = _Tokenizer(tokenizer if tokenizer is not None else _own_tokenizer(lm))
     given = told.ids(prompt, "prompt")
-    text = _Text(lm, inputs or _feeding(lm), _fixed_length(lm))
+    text = _Text(lm, inputs or _feeding(lm), _fixed_length(lm), logits)
     said = _generated(text, given, length, told.end) if output is None else told.ids(output, "output")
     others = None if against is None else told.ids(against, "against")
     if others is not None and len(others) != len(said):
@@ -68,8 +71,11 @@ def explain_generation(
         )
     whole = np.concatenate([given, said])
     text.check_causal(whole[:-1])
-    asked = continuation(said, len(given), others, unit=score)
-    found = method(lm, text.fed(whole[:-1]), score=asked, batch_size=batch_size, progress=progress)
+    asked = continuation(said, len(given), others, unit=score, output=logits)
+    with warnings.catch_warnings():
+        if inputs is None:  # masks and segments that were made here are nobody's question
+            warnings.filterwarnings("ignore", message=r".*gets? no values \(None\)", category=UserWarning)
+        found = method(lm, text.fed(whole[:-1]), score=asked, batch_size=batch_size, progress=progress)
     values = found.one(text.key(found.values))[0][0][:, : len(whole) - 1]
     matrix = np.zeros((len(said), len(whole)), np.float32)
     matrix[:, :-1] = values
@@ -93,11 +99,12 @@ def explain_generation(
 
 @dataclasses.dataclass(frozen=True)
 class _Text:
-    """One text as the model takes it. fixed: how long it must be; None: any length."""
+    """One text as the model takes it. fixed: how long it must be; None: any length. logits: the output that is read."""
 
     lm: Model
     feed: Callable[[NDArray[np.int32]], Inputs]
     fixed: int | None
+    logits: str | int | None
 
     def fed(self, ids: NDArray) -> Inputs:
         """Ids (T,) as a batch of one. Raises ValueError if the model takes no text of this length."""
@@ -123,31 +130,35 @@ class _Text:
 
         def run(network: Network) -> NDArray[np.float32]:
             arguments = [np.int32(at), *network.arrays]
-            return network.traced(_Said(), arguments)(*arguments).numpy()
+            return network.traced(_Said(self.logits), arguments)(*arguments).numpy()
 
         return run_at_own_batch(lambda: Network(self.lm, joined, Needs(gradients=False)), run)
 
     def check_causal(self, ids: NDArray) -> None:
-        """Warns if another last token changes what is said before it."""
-        if len(ids) < 2:
-            return
-        other = ids.copy()
-        other[-1] = ids[0] if ids[0] != ids[-1] else max(int(ids[-1]) - 1, 0)
-        one, two = (self.said(each, len(ids) - 2)[0] for each in (ids, other))
-        if np.abs(one - two).max() > 1e-3 * (np.abs(one).max() + 1e-6):
-            warn(
-                "explain_generation: what the model says of a token depends on later ones, so it is no causal model: each token was "
-                "explained while the model read the whole text. Give a decoder with a causal mask."
+        """Warns if other tokens behind a place change what is said there: behind the first, the middle and the last but one."""
+        for place in sorted({0, (len(ids) - 1) // 2, len(ids) - 2} - {-1, len(ids) - 1}):
+            other = ids.copy()
+            other[place + 1 :] = np.where(
+                ids[place + 1 :] == ids[0], max(int(ids[0]) - 1, 1 - int(ids[0])), ids[0]
             )
+            one, two = self.said(ids, place, [ids, other])
+            if np.abs(one - two).max() > 1e-3 * (np.abs(one).max() + 1e-6):
+                warn(
+                    "explain_generation: what the model says of a token depends on later ones, so it is no causal model: each token "
+                    "was explained while the model read the whole text. Give a decoder with a causal mask."
+                )
+                return
 
 
 @dataclasses.dataclass(frozen=True)
 class _Said(Body):
-    """Logits behind one place."""
+    """Logits behind one place. output: that is read."""
+
+    output: str | int | None
 
     def __call__(self, network: Network, record: TraceRecord, at: Tensor, *inputs: Tensor) -> Tensor:
         forward = network.forward(inputs)
-        return forward.kept(tf.gather(logits_of_tokens(forward.named), at, axis=1))
+        return forward.kept(tf.gather(logits_of_tokens(forward.named, self.output), at, axis=1))
 
 
 def _generated(text: _Text, prompt: NDArray, length: int, end: int | None) -> NDArray:
@@ -244,6 +255,8 @@ class _Tokenizer:
             if self.own is None:
                 raise ValueError(f"{name} is a text, and there is no tokenizer. Give tokenizer=, or ids.")
             given = self.own(given)
+            if isinstance(given, Mapping):  # as some tokenizers answer, with masks beside the ids
+                given = given.get("input_ids", given.get("token_ids"))
             given = given.to_numpy() if hasattr(given, "to_numpy") else given
         ids = np.asarray(given)
         if ids.ndim == 2 and len(ids) == 1:

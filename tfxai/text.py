@@ -87,4 +87,5 @@ class Text:
 
 def plain(token: str) -> str:
     """A token without its tokenizer's marks: with a space in front where it begins a word."""
-    return token.removeprefix(GOES_ON).replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n")
+    token = token.removeprefix(GOES_ON) or token  # a heading's sign is a token of its own
+    return token.replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n")

@@ -192,9 +192,78 @@ def plain() -> keras.Model:
     return keras.Model(inputs, L.Dense(2, activation="softmax")(L.Flatten()(inputs)))
 
 
+def beside() -> keras.Model:
+    inputs = keras.Input((8, 4))
+    both = L.MultiHeadAttention(1, 4)(inputs, inputs) + L.MultiHeadAttention(1, 4)(inputs, inputs)
+    return keras.Model(inputs, L.Dense(2)(L.Flatten()(inputs + both)))
+
+
+def twins() -> keras.Model:
+    """Two halves of a series through one attention each."""
+    inputs = keras.Input((8, 4))
+
+    def tower(x: Any) -> Any:
+        x = L.Dense(4)(x)
+        return (x + L.MultiHeadAttention(1, 4)(x, x))[:, 0]
+
+    return keras.Model(inputs, L.Dense(2)(L.Concatenate()([tower(inputs[:, :4]), tower(inputs[:, 4:])])))
+
+
+def from_an_encoder() -> keras.Model:
+    inputs = keras.Input((8, 4))
+    left, right = L.Dense(4)(inputs[:, :4]), L.Dense(4)(inputs[:, 4:])
+    left = left + L.MultiHeadAttention(1, 4)(left, left)
+    right = right + L.MultiHeadAttention(1, 4)(right, right)
+    return keras.Model(inputs, L.Dense(2)(L.Flatten()(right + L.MultiHeadAttention(1, 4)(right, left))))
+
+
+def by_hand(x: Any, changed: bool) -> Any:
+    weight = K.softmax(K.matmul(L.Dense(4)(x), K.transpose(L.Dense(4)(x), (0, 2, 1))))
+    if changed:
+        weight = weight + 1e-8
+        weight = weight / K.sum(weight, -1, keepdims=True)
+    return x + K.matmul(weight, L.Dense(x.shape[-1])(x))
+
+
+def over_features() -> keras.Model:
+    inputs = keras.Input((8, 4))
+    x = L.Dense(8)(inputs)
+    turned = K.transpose(x, (0, 2, 1))
+    weight = K.softmax(K.matmul(L.Dense(4)(turned), K.transpose(L.Dense(4)(turned), (0, 2, 1))))
+    mixed = K.transpose(K.matmul(weight, turned), (0, 2, 1))
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling1D()(x + mixed)))
+
+
+def half_known() -> keras.Model:
+    inputs = keras.Input((8, 4))
+    return keras.Model(inputs, L.Dense(2)(by_hand(by_hand(inputs, False), True)[:, 0]))
+
+
+def test_attention_of_inputs_themselves_is_followed() -> None:
+    seeded(1)
+    inputs = keras.Input((5, 4))
+    mixing = L.MultiHeadAttention(2, 4)
+    model = keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling1D()(inputs + mixing(inputs, inputs))))
+    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
+    weight = np.asarray(mixing(x, x, return_attention_scores=True)[1]).mean(1)
+    found = tfxai.AttentionRollout()(model, x, targets=0)
+    np.testing.assert_allclose(found.values[..., 0], (0.5 * weight + 0.5 * np.eye(5)).mean(1), rtol=1e-4)
+    with pytest.raises(ValueError, match="explains inputs"):
+        tfxai.AttentionRollout()(model, x, targets=0, at="dense")
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
-    [(windows, "cannot be lined up"), (crossed, "windows, pooled tokens"), (plain, "there is none")],
+    [
+        (windows, "cannot be lined up"),
+        (crossed, "windows, pooled tokens"),
+        (plain, "there is none"),
+        (beside, "side by side"),
+        (twins, "side by side"),
+        (from_an_encoder, "side by side"),
+        (over_features, "over features"),
+        (half_known, "changed before it weighs"),
+    ],
 )
 @pytest.mark.parametrize("method", [tfxai.AttentionRollout(), tfxai.AttentionRelevance()], ids=repr)
 def test_where_tokens_cannot_be_followed_it_says_so(build: Any, words: str, method: Any) -> None:

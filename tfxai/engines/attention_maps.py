@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ def attention_maps(forward: ForwardPass, scores: Tensor, method: str) -> list[Te
     """
     moving = operations_ahead(forward.sources) | {source.op for source in forward.sources}
     within = operations_behind([scores], differentiable=True) & moving
-    found = [op.outputs[0] for op in within if op.type == "Softmax" and _weighs_tokens(op, within)]
+    softmaxes = [op for op in within if op.type == "Softmax" and op.outputs[0].shape.rank in (3, 4)]
+    found = [op.outputs[0] for op in softmaxes if _weighs_tokens(op, within)]
     order = {op: i for i, op in enumerate(scores.graph.get_operations())}
     found.sort(key=lambda tensor: order[tensor.op])
     shapes = [tuple(tensor.shape) for tensor in found]
@@ -77,7 +79,62 @@ def attention_maps(forward: ForwardPass, scores: Tensor, method: str) -> list[Te
             f"{method} follows tokens through layers in which each looks at all, (N, heads, T, T); this model has {listed}: windows, "
             'pooled tokens or two kinds of them. Use LRP(rule="attention"), GradCAM or IntegratedGradients.'
         )
+    _check_followed(forward, softmaxes, found, method)
     return found
+
+
+def _check_followed(
+    forward: ForwardPass, softmaxes: Sequence[Operation], found: Sequence[Tensor], method: str
+) -> None:
+    """Raises ValueError unless each attention is of the same tokens as the one before it, and all of it is known."""
+    count, known = found[0].shape[-1], {tensor.op for tensor in found}
+    others = [op.outputs[0].shape for op in softmaxes if op not in known]
+    if any(shape[-1] == shape[-2] == count for shape in others):
+        _refuse(method, "a softmax over tokens that is changed before it weighs them, as by talking heads")
+    for before, after in itertools.pairwise(found):
+        if before.op not in operations_behind([after]):
+            _refuse(
+                method,
+                "attention side by side, as in two towers, parallel branches, or a decoder beside an encoder",
+            )
+    for tensor in found:
+        product = _product_of(tensor.op)
+        values = next((each for each in product.inputs if tensor.op not in operations_behind([each])), None)
+        if values is not None and _lies_along_its_last_axis(forward, values):
+            _refuse(method, "attention over features, whose places are beside each other in the last axis")
+        if values is not None and _sources_of(forward, values) != _sources_of(forward, tensor):
+            _refuse(method, "attention from some tokens to others, as between a decoder and its encoder")
+
+
+def _lies_along_its_last_axis(forward: ForwardPass, values: Tensor) -> bool:
+    layouts = [forward.alignment(which).of(values) for which in range(len(forward.fed))]
+    return any(layout is not None and layout.dims and layout.dims[-1].places for layout in layouts)
+
+
+def _refuse(method: str, what: str) -> None:
+    raise ValueError(
+        f"{method} follows tokens from layer to layer of attention of all to all; this model has {what}. Use "
+        'LRP(rule="attention"), GradCAM or IntegratedGradients.'
+    )
+
+
+def _sources_of(forward: ForwardPass, tensor: Tensor) -> set[str]:
+    """Names of the points of inputs that a tensor is made of."""
+    behind = operations_behind([tensor]) | {tensor.op}
+    return {source.name for source in forward.sources if source.op in behind}
+
+
+def _product_of(softmax: Operation) -> Operation:
+    """The product in which a softmax weighs tokens."""
+    waiting, seen = [softmax], set()
+    while waiting:
+        for each in waiting.pop(0).outputs[0].consumers():
+            if each.type in PRODUCTS:
+                return each
+            if each.type in PASSING and each not in seen:
+                seen.add(each)
+                waiting.append(each)
+    raise AssertionError("no product behind a softmax that weighs tokens")
 
 
 def _weighs_tokens(op: Operation, within: set[Operation]) -> bool:
@@ -99,9 +156,10 @@ def _weighs_tokens(op: Operation, within: set[Operation]) -> bool:
 
 def _grid(tracer: Tracer, forward: ForwardPass, first: Tensor, method: str) -> Grid:
     """How the tokens that the first attention reads line up with an input."""
-    behind, count = operations_behind([first]), first.shape[-1]
-    for call in reversed(forward.calls):
-        tensor = first_tensor(call.output)
+    behind = operations_behind([first]) | {source.op for source in forward.sources}
+    count = first.shape[-1]
+    outputs = [first_tensor(call.output) for call in reversed(forward.calls)]
+    for tensor in [*outputs, *forward.sources]:
         if (
             not tf.is_tensor(tensor)
             or tensor.op not in behind
@@ -110,7 +168,7 @@ def _grid(tracer: Tracer, forward: ForwardPass, first: Tensor, method: str) -> G
         ):
             continue
         grids = grids_of(tracer.network, forward, tensor)
-        if grids:
+        if len(grids) == 1:
             return grids[0]
     raise ValueError(
         f"{method}: the tokens that attention reads, {tuple(first.shape)}, cannot be lined up with an input, as in windows. Use "

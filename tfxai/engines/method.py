@@ -39,7 +39,8 @@ class Method(abc.ABC):
                 embeddings of words and positions, gives {path: values}.
 
     A subclass is a frozen dataclass of settings, whose annotations say what fits (see tfxai.support.settings). It declares what it needs of a model (`needs`), what it explains unless
-    it is told otherwise (`default_score`), and whether other inputs than images get None without a word (`only_images`).
+    it is told otherwise (`default_score`), whether other inputs than images get None without a word (`only_images`), and whether a
+    layer can stand in the place of the inputs (`inside`), if it needs gradients and no layers or images.
 
     Warns where an input gets no values (None) that a user would expect.
 
@@ -49,6 +50,7 @@ class Method(abc.ABC):
     needs: ClassVar[Needs] = Needs()
     default_score: ClassVar[str] = "logit"
     only_images: ClassVar[bool] = False
+    inside: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -98,7 +100,7 @@ class Method(abc.ABC):
     def _check_at(self, at: At) -> None:
         """Raises ValueError if a layer is to be explained by a method that goes back to inputs alone."""
         needs = self.needs
-        if at is not None and (needs.layers or needs.images_only or not needs.gradients):
+        if at is not None and (not self.inside or needs.layers or needs.images_only or not needs.gradients):
             raise ValueError(
                 f"at={at!r}: {type(self).__name__} explains inputs. At a layer, gradients, paths and backward rules can be used: "
                 "Gradient, IntegratedGradients, Conductance, DeepLIFT, LRP ..."

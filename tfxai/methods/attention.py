@@ -36,6 +36,8 @@ class AttentionRollout(Method):
     Abnar, Zuidema: Quantifying Attention Flow in Transformers, 2020. arXiv:2005.00928, equations 1 and 2
     """
 
+    inside = False
+
     def attribute(self, request: Request) -> Attribution:
         return through_attention(request, _rollout)
 
@@ -57,6 +59,7 @@ class AttentionRelevance(Method):
     """
 
     relevance: Literal["lrp", "attention"] = "lrp"
+    inside = False
 
     def attribute(self, request: Request) -> Attribution:
         return through_attention(request, _Relevant(self.relevance == "lrp", request.method))

@@ -70,5 +70,9 @@ class Inner:
 
 
 def _for_each_row(output: Tensor, rows: Tensor) -> Tensor:
-    one = output if output.shape.rank and output.shape[0] == 1 else output[None]
-    return tf.repeat(one, rows, 0)
+    return tf.repeat(output if one_for_all(tuple(output.shape)) else output[None], rows, 0)
+
+
+def one_for_all(shape: tuple[int | None, ...]) -> bool:
+    """Whether the first axis of what serves all rows is in the place of theirs: (1, T, D), not (T, D)."""
+    return len(shape) > 2 and shape[0] == 1

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from tfxai.plots import canvas, titles
 from tfxai.plots.canvas import GREY, INK, KEY, MARGIN, SMALL, TITLE, WIDE
-from tfxai.plots.colours import colour_key, colour_map, end_of_scale
+from tfxai.plots.colours import colour_key, colour_map
 from tfxai.plots.flowing import LINE, draw_words, wrapped
-from tfxai.plots.protocol import Generated, Percentile
+from tfxai.plots.protocol import Generated
 from tfxai.support import checked
 from tfxai.text import plain
 
@@ -22,7 +22,7 @@ BEFORE = "red: makes the token likelier, blue: less likely"
 
 
 @checked
-def generation(explanation: Generated, output: int = 0, *, percentile: Percentile = 99.5) -> Figure:
+def generation(explanation: Generated, output: int = 0) -> Figure:
     """The prompt and the output as text, coloured by what each token says for one output token, which has a frame; and below
     it the heat map of all: a row for each output token, a column for each token before it.
 
@@ -30,8 +30,9 @@ def generation(explanation: Generated, output: int = 0, *, percentile: Percentil
 
     explanation: of tfxai.explain_generation.
     output:      which output token the text is about, from 0; -1 is the last.
-    percentile:  of |matrix| where the colours of the map end. The first token does not count for it: many decoders leave there
-                 what they have no use for.
+
+    The colours of the text end at its own largest value, those of the map at the median of the rows' largest ones, without the
+    first token: many decoders leave there what they have no use for.
 
     Raises ValueError if there is no such output token.
     """
@@ -55,7 +56,7 @@ def generation(explanation: Generated, output: int = 0, *, percentile: Percentil
         canvas.placed(figure, MARGIN, MARGIN + TITLE, WIDE, text), explanation, output, pieces, flowing
     )
     ax = canvas.placed(figure, left, MARGIN + 2 * TITLE + text + top, across, down)
-    _draw_map(ax, explanation, percentile)
+    _draw_map(ax, explanation)
     _name_tokens(ax, short, prompt, output, named)
     titles.footnote(figure, BEFORE, explanation.method, f"score: {explanation.score}")
     return figure
@@ -77,21 +78,21 @@ def _draw_text(ax: Axes, explanation: Generated, output: int, pieces: Sequence[s
     titles.title(ax, f"why {pieces[at]!r}{rather}?", titles.joined(f"{explanation.score} {score}", ends))
 
 
-def _draw_map(ax: Axes, explanation: Generated, percentile: float) -> None:
+def _draw_map(ax: Axes, explanation: Generated) -> None:
     matrix, prompt = explanation.matrix, explanation.prompt
     count, length = matrix.shape
     before = np.arange(length) < prompt + np.arange(count)[:, None]
-    behind_first = before & (np.arange(length) > 0)
-    scale = end_of_scale(matrix[behind_first] if behind_first.any() else matrix[before], percentile)
+    largest = np.abs(np.where(before, matrix, 0)[:, 1:]).max(1) if length > 2 else np.abs(matrix).max(1)
+    scale = float(np.median(largest)) or float(np.abs(matrix).max())
+    before |= matrix != 0  # of a word, what its first pieces say for its later ones
     ax.imshow(
         np.where(before, matrix, np.nan), **colour_map(True, scale), aspect="auto", interpolation="nearest"
     )
     ax.axvline(prompt - 0.5, color=GREY, linewidth=0.8)
-    ax.plot(  # the stairs of what comes later
-        np.repeat(prompt - 0.5 + np.arange(count), 2)[:-1] if count > 1 else [],
-        np.repeat(np.arange(count) - 0.5, 2)[1:] if count > 1 else [],
-        color=GREY, linewidth=0.5,
-    )  # fmt: skip
+    steps = prompt - 0.5 + np.arange(count + 1)  # the stairs of what comes later
+    ax.plot(
+        np.repeat(steps, 2)[:-2], np.repeat(np.arange(count + 1) - 0.5, 2)[1:-1], color=GREY, linewidth=0.5
+    )
     colour_key(ax, True, scale)
 
 

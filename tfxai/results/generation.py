@@ -17,7 +17,8 @@ from tfxai.text import GOES_ON, STARTS, plain
 class GenerationExplanation(Stored):
     """How much each token before it spoke for (positive) or against (negative) each token of a generated text.
 
-    matrix: float32 (outputs, prompt + outputs), raw and signed; 0 where a token comes later, or is the one explained.
+    matrix: float32 (outputs, prompt + outputs), raw and signed; 0 where a token comes later, or is the one explained (of words:
+            what a word's first pieces say for its later ones).
     tokens: int (prompt + outputs,): ids of the prompt, then of the output; of words the first id of each.
     pieces: the same as text.
     prompt: how many of these are the prompt.
@@ -104,6 +105,6 @@ def _begins(pieces: Sequence[str], prompt: int) -> NDArray[np.bool_]:
     """Which pieces begin a word."""
     goes_on = np.array([piece.startswith(GOES_ON) for piece in pieces])
     marked = np.array([piece.startswith(STARTS) for piece in pieces])
-    begins = ~goes_on if goes_on.any() else marked if marked.any() else np.ones(len(pieces), bool)
+    begins = marked if marked.any() else ~goes_on if goes_on.any() else np.ones(len(pieces), bool)
     begins[[0, prompt]] = True
     return begins

@@ -75,7 +75,11 @@ def logits_of_tokens(outputs: Structure, output: str | int | None = None) -> Ten
 
     Raises ValueError if it has another shape, or it is not clear which output is meant.
     """
-    tensor = chosen(outputs, output, "tfxai.scores.continuation(..., output=NAME)")
+    tensor = chosen(
+        outputs,
+        output,
+        "tfxai.scores.continuation(..., output=NAME), or tfxai.explain_generation(..., logits=NAME)",
+    )
     if tensor.shape.rank != 3:
         raise ValueError(
             f"The output has shape {tuple(tensor.shape)}. A language model says something of each token: (N, T, vocabulary)."
