@@ -324,6 +324,25 @@ def test_a_cache_beside_the_scores_is_left_alone(lm: keras.Model) -> None:
     assert len(tfxai.explain_generation(tfxai.Gradient(), model, PROMPT, logits="scores", length=2)) == 2
 
 
+def test_what_is_none_among_the_outputs_is_no_output(lm: keras.Model) -> None:
+    """As decoders return a cache that they do not keep."""
+
+    class WithoutCache(keras.Model):
+        def __init__(self, as_dict: bool) -> None:
+            super().__init__()
+            self.inner, self.as_dict = lm, as_dict
+
+        def call(self, ids: Any) -> Any:
+            return {"logits": self.inner(ids), "cache": None} if self.as_dict else (self.inner(ids), None)
+
+    wanted = tfxai.explain_generation(tfxai.InputXGradient(), lm, PROMPT, OUTPUT)
+    for as_dict in (True, False):
+        model = WithoutCache(as_dict)
+        model(WHOLE[None])
+        found = tfxai.explain_generation(tfxai.InputXGradient(), model, PROMPT, OUTPUT)
+        np.testing.assert_allclose(found.matrix, wanted.matrix, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("ahead", [1, 2, 3])
 def test_a_look_ahead_of_any_length_is_told(ahead: int) -> None:
     ids = keras.Input((None,), dtype="int32")

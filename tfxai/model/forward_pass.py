@@ -15,7 +15,7 @@ from tfxai.model.folding import folded
 from tfxai.model.inner import Inner
 from tfxai.model.layer_call import LayerCall
 from tfxai.model.lookups import Embedded
-from tfxai.model.operations import operations_ahead, operations_behind
+from tfxai.model.operations import operations_ahead, operations_behind, tensors_in
 from tfxai.support import Operation, PerInput, Structure, Tensor
 
 Place: TypeAlias = "str | Embedded | Inner | None"
@@ -102,7 +102,7 @@ class ForwardPass:
 
     @functools.cached_property
     def _order(self) -> dict[Operation, int]:
-        graph = next((tensor.graph for tensor in tf.nest.flatten(self.outputs)), None)
+        graph = next((tensor.graph for tensor in tensors_in(self.outputs)), None)
         return {} if graph is None else {op: i for i, op in enumerate(graph.get_operations())}
 
     def _joined(self, parts: Sequence[Sequence[Tensor]]) -> PerInput:

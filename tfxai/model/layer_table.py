@@ -14,6 +14,7 @@ from tfxai.model.layer_call import LayerCall
 from tfxai.model.maps import default_calls, grids_of
 from tfxai.model.named_layers import class_of, first_tensor
 from tfxai.model.network import Network
+from tfxai.model.operations import tensors_in
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Inputs, Model, Tensor
 
@@ -82,7 +83,7 @@ class _Table(Body):
 
     def __call__(self, network: Network, record: _TableRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
-        outputs = [tensor for tensor in tf.nest.flatten(forward.outputs) if tensor.dtype.is_floating]
+        outputs = [tensor for tensor in tensors_in(forward.outputs) if tensor.dtype.is_floating]
         best = {call.path for call in default_calls(network, forward, outputs)}
         calls = {
             call.path: call for call in forward.calls if call.path and tf.is_tensor(first_tensor(call.output))

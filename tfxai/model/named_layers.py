@@ -69,7 +69,11 @@ def named_call(adapter: Adapter, forward: ForwardPass, layer: LayerChoice) -> La
         near = difflib.get_close_matches(str(name), [call.path for call in calls], n=3, cutoff=0.5)
         nearest = f" Nearest: {', '.join(near)}." if near else ""
         is_unused = any(path == name or each is layer for path, each in adapter.layers)
-        problem = "is not used when the model is called" if is_unused else "does not exist"
+        problem = (
+            "is not used when the model is called, or only in a compiled function, which cannot be looked into"
+            if is_unused
+            else "does not exist"
+        )
         raise ValueError(f"Layer {name!r} {problem}.{nearest} The model has: {listed(forward)}.")
     return matching[-1]
 

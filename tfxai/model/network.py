@@ -27,6 +27,7 @@ from tfxai.model.inner import Inner
 from tfxai.model.inner_outputs import inner_at
 from tfxai.model.lookups import Embedded
 from tfxai.model.named_layers import At
+from tfxai.model.operations import tensors_in
 from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.places import AT_FRACTIONS, Places, PlacesRecord, numbers_from
 from tfxai.model.taking import taken
@@ -279,7 +280,7 @@ class Network(Tracing):
             shapes = [array.shape for array in self.arrays]
             words = f"a batch of shape {shapes[0] if len(shapes) == 1 else shapes}"
             raise ModelFailed(self.adapter.refusal(words, error)) from error
-        draws, self._record.free = drawing(made, tf.nest.flatten(output.outputs))
+        draws, self._record.free = drawing(made, tensors_in(output.outputs))
         self._record.draws = draws
         return output
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfxai.graphs import CALLS
 from tfxai.model.own_gradients import arguments_of, has_own_gradient
-from tfxai.support import Operation, Tensor
+from tfxai.support import Operation, Structure, Tensor
 
 # Operations that read nothing of a tensor but its shape.
 OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
@@ -20,6 +20,11 @@ SEALED = (*CALLS, "While", "StatelessWhile", "If", "StatelessIf", "Case", "State
 
 # Operations through which no gradient goes, although their output is made of their input's values.
 BARRIERS = ("StopGradient", "PreventGradient")
+
+
+def tensors_in(structure: Structure) -> list[Tensor]:
+    """The tensors of a structure, without what is none: a cache that is not kept."""
+    return [each for each in tf.nest.flatten(structure) if tf.is_tensor(each)]
 
 
 def operations_behind(

@@ -15,6 +15,7 @@ from tfxai.hub import Endpoint
 from tfxai.model.casts import CAST, is_differentiable_at_casts
 from tfxai.model.embeddings import lookups_of, other_readers, table_size_of
 from tfxai.model.lookups import Lookup, places_in_row, places_of
+from tfxai.model.operations import tensors_in
 from tfxai.model.tracing import Body, TracedFunction, TraceRecord
 from tfxai.support import Layer, Operation, Tensor, warn
 
@@ -96,7 +97,7 @@ class Places(Body):
     def __call__(self, network: Any, record: PlacesRecord, *given: Tensor) -> list[Tensor]:
         inputs = network.filled(given)
         output = network.called(inputs, {})
-        tensors = [t for t in tf.nest.flatten(output.outputs) if t.dtype.is_floating]
+        tensors = [t for t in tensors_in(output.outputs) if t.dtype.is_floating]
         layers = [id(layer) for _, layer in network.layers]
         moved: list[Tensor] = []
         for which, tensor in enumerate(inputs):

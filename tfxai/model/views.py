@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.model.layout_rules import ENTRY_BY_ENTRY
-from tfxai.model.operations import operations_ahead
+from tfxai.model.operations import operations_ahead, tensors_in
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Tensor
 
@@ -36,9 +36,7 @@ class Views(Body):
         output = network.called(inputs, {})
         record.views = [view_of(tensor) if tensor.dtype.is_floating else None for tensor in inputs]
         return [
-            tf.reduce_sum(tf.cast(t, tf.float32))
-            for t in tf.nest.flatten(output.outputs)
-            if t.dtype != tf.string
+            tf.reduce_sum(tf.cast(t, tf.float32)) for t in tensors_in(output.outputs) if t.dtype != tf.string
         ]
 
 

@@ -17,6 +17,7 @@ from tfxai.hub import Module
 from tfxai.inputs import is_float
 from tfxai.model.forward_pass import ForwardPass
 from tfxai.model.network import Network
+from tfxai.model.operations import tensors_in
 from tfxai.model.tracing import Body, TraceRecord
 from tfxai.support import Inputs, Layer, Model, Operation, Tensor, Variable
 
@@ -121,7 +122,7 @@ class _Order(Body):
     def __call__(self, network: Network, record: _OrderRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
         record.order = _order(network, forward, owned_weights(network))
-        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tf.nest.flatten(forward.outputs)]
+        return [tf.reduce_sum(tf.cast(t, tf.float32)) for t in tensors_in(forward.outputs)]
 
 
 @contextlib.contextmanager

@@ -49,5 +49,5 @@ def pick(classes: Tensor, targets: Tensor) -> Tensor:
 
 def has_classes(outputs: Structure) -> bool:
     """Whether there is one output, and it holds class scores."""
-    flat = tf.nest.flatten(outputs)
+    flat = [each for each in tf.nest.flatten(outputs) if each is not None]
     return len(flat) == 1 and tf.is_tensor(flat[0]) and flat[0].shape.rank in (1, 2)

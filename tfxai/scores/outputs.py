@@ -48,6 +48,9 @@ def chosen(outputs: Structure, output: str | int | None, how: str) -> Tensor:
         named = dict(enumerate(outputs))
     else:
         named = {0: outputs}
+    named = {
+        name: each for name, each in named.items() if each is not None
+    }  # such as a cache that is not kept
     if output is None and len(named) == 1:
         return next(iter(named.values()))
     if output is None and "default" in named:  # as modules of TF-Hub call the one that is meant
