@@ -234,6 +234,15 @@ def over_features() -> keras.Model:
     return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling1D()(x + mixed)))
 
 
+def weighed_again() -> keras.Model:
+    """A gate upon the weights of attention, which are then no longer the softmax."""
+    inputs = keras.Input((8, 4))
+    weight = K.softmax(K.matmul(L.Dense(4)(inputs), K.transpose(inputs, (0, 2, 1)))) * L.Dense(8, "sigmoid")(
+        inputs
+    )
+    return keras.Model(inputs, L.Dense(2)(by_hand(inputs + K.matmul(weight, inputs), False)[:, 0]))
+
+
 def half_known() -> keras.Model:
     inputs = keras.Input((8, 4))
     return keras.Model(inputs, L.Dense(2)(by_hand(by_hand(inputs, False), True)[:, 0]))
@@ -263,6 +272,7 @@ def test_attention_of_inputs_themselves_is_followed() -> None:
         (from_an_encoder, "side by side"),
         (over_features, "over features"),
         (half_known, "changed before it weighs"),
+        (weighed_again, "changed before it weighs"),
     ],
 )
 @pytest.mark.parametrize("method", [tfxai.AttentionRollout(), tfxai.AttentionRelevance()], ids=repr)

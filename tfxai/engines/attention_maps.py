@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,10 +20,7 @@ PASSING = (
     "Identity",
     "Cast",
     "Reshape",
-    "Transpose",
-    "Mul",
-    "SelectV2",
-)  # at rest, between a softmax and its product
+)  # between a softmax and its product; what else is there changes the weights
 PRODUCTS = ("Einsum", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
 Weigh = Callable[[Tracer, ForwardPass, Tensor, Sequence[Tensor]], list[Tensor]]
 """(tracer, forward, score, attention maps (B, heads, T, T) or (B, T, T)) -> what each layer hands on, (B, T, T)."""
@@ -64,9 +61,10 @@ def attention_maps(forward: ForwardPass, scores: Tensor, method: str) -> list[Te
     moving = operations_ahead(forward.sources) | {source.op for source in forward.sources}
     within = operations_behind([scores], differentiable=True) & moving
     softmaxes = [op for op in within if op.type == "Softmax" and op.outputs[0].shape.rank in (3, 4)]
-    found = [op.outputs[0] for op in softmaxes if _weighs_tokens(op, within)]
     order = {op: i for i, op in enumerate(scores.graph.get_operations())}
-    found.sort(key=lambda tensor: order[tensor.op])
+    softmaxes.sort(key=lambda op: order[op])
+    products = {op: product for op in softmaxes if (product := _product_of(op, within)) is not None}
+    found = [op.outputs[0] for op in products]
     shapes = [tuple(tensor.shape) for tensor in found]
     if not found:
         raise ValueError(
@@ -79,16 +77,17 @@ def attention_maps(forward: ForwardPass, scores: Tensor, method: str) -> list[Te
             f"{method} follows tokens through layers in which each looks at all, (N, heads, T, T); this model has {listed}: windows, "
             'pooled tokens or two kinds of them. Use LRP(rule="attention"), GradCAM or IntegratedGradients.'
         )
-    _check_followed(forward, softmaxes, found, method)
+    _check_followed(forward, softmaxes, products, method)
     return found
 
 
 def _check_followed(
-    forward: ForwardPass, softmaxes: Sequence[Operation], found: Sequence[Tensor], method: str
+    forward: ForwardPass, softmaxes: Sequence[Operation], products: Mapping[Operation, Operation], method: str
 ) -> None:
     """Raises ValueError unless each attention is of the same tokens as the one before it, and all of it is known."""
-    count, known = found[0].shape[-1], {tensor.op for tensor in found}
-    others = [op.outputs[0].shape for op in softmaxes if op not in known]
+    found = [op.outputs[0] for op in products]
+    count = found[0].shape[-1]
+    others = [op.outputs[0].shape for op in softmaxes if op not in products]
     if any(shape[-1] == shape[-2] == count for shape in others):
         _refuse(method, "a softmax over tokens that is changed before it weighs them, as by talking heads")
     for before, after in itertools.pairwise(found):
@@ -98,8 +97,9 @@ def _check_followed(
                 "attention side by side, as in two towers, parallel branches, or a decoder beside an encoder",
             )
     for tensor in found:
-        product = _product_of(tensor.op)
-        values = next((each for each in product.inputs if tensor.op not in operations_behind([each])), None)
+        values = next(
+            (each for each in products[tensor.op].inputs if tensor.op not in operations_behind([each])), None
+        )
         if values is not None and _lies_along_its_last_axis(forward, values):
             _refuse(method, "attention over features, whose places are beside each other in the last axis")
         if values is not None and _sources_of(forward, values) != _sources_of(forward, tensor):
@@ -124,34 +124,19 @@ def _sources_of(forward: ForwardPass, tensor: Tensor) -> set[str]:
     return {source.name for source in forward.sources if source.op in behind}
 
 
-def _product_of(softmax: Operation) -> Operation:
-    """The product in which a softmax weighs tokens."""
+def _product_of(softmax: Operation, within: set[Operation]) -> Operation | None:
+    """The product in which a softmax weighs something else that the inputs make, the values of attention; None if there is none."""
     waiting, seen = [softmax], set()
-    while waiting:
-        for each in waiting.pop(0).outputs[0].consumers():
-            if each.type in PRODUCTS:
-                return each
-            if each.type in PASSING and each not in seen:
-                seen.add(each)
-                waiting.append(each)
-    raise AssertionError("no product behind a softmax that weighs tokens")
-
-
-def _weighs_tokens(op: Operation, within: set[Operation]) -> bool:
-    """Whether a softmax is a factor of a product with something else that the input makes: the values of attention."""
-    if op.outputs[0].shape.rank not in (3, 4):
-        return False
-    waiting, seen = [op], set()
     while waiting:
         for each in waiting.pop().outputs[0].consumers():
             if each not in within or each in seen:
                 continue
             seen.add(each)
             if each.type in PRODUCTS:
-                return sum(tensor.op in within for tensor in each.inputs) == 2
+                return each if sum(tensor.op in within for tensor in each.inputs) == 2 else None
             if each.type in PASSING:
                 waiting.append(each)
-    return False
+    return None
 
 
 def _grid(tracer: Tracer, forward: ForwardPass, first: Tensor, method: str) -> Grid:

@@ -19,7 +19,7 @@ class Inner:
     """What layers put out; that of several lies side by side on the last axis.
 
     layers: each is called once. paths: their names.
-    shapes: of what each puts out for one row, -1 for unknown.
+    shapes: of what each puts out for one row.
     common: for each whether one output serves all rows, as positions do: rows then get a copy each.
     listed: whether several were asked for.
     """
