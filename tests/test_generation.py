@@ -235,7 +235,8 @@ def test_probabilities_and_a_fixed_length_change_nothing(lm: keras.Model) -> Non
     chances = decoder(blocks=1, softmax=True)
     chances.set_weights(lm.get_weights())
     ids = keras.Input((9,), dtype="int32")
-    for other in (chances, keras.Model(ids, lm(ids))):
+    alone = keras.Input(batch_shape=(1, 9), dtype="int32")
+    for other in (chances, keras.Model(ids, lm(ids)), keras.Model(alone, lm(alone))):
         found = tfxai.explain_generation(tfxai.InputXGradient(), other, PROMPT, OUTPUT)
         np.testing.assert_allclose(found.matrix, wanted.matrix, rtol=1e-3, atol=1e-5)
         np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-4)

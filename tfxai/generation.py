@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -123,16 +123,15 @@ class _Text:
         pairs = values.items() if isinstance(values, dict) else enumerate(values)
         return next(key for key, value in pairs if value is not None)
 
-    def said(self, ids: NDArray, at: int, rows: Sequence[NDArray] = ()) -> NDArray[np.float32]:
-        """Logits (rows, V) of the token behind a place, of this text, or of several of its length."""
-        fed = [self.fed(row) for row in rows or [ids]]
-        joined = tf.nest.map_structure(lambda *each: np.concatenate(each), *fed)
+    def said(self, ids: NDArray, at: int) -> NDArray[np.float32]:
+        """Logits (V,) of the token behind a place. One text at a time: there are models that take no more."""
+        fed = self.fed(ids)
 
         def run(network: Network) -> NDArray[np.float32]:
             arguments = [np.int32(at), *network.arrays]
-            return network.traced(_Said(self.logits), arguments)(*arguments).numpy()
+            return network.traced(_Said(self.logits), arguments)(*arguments).numpy()[0]
 
-        return run_at_own_batch(lambda: Network(self.lm, joined, Needs(gradients=False)), run)
+        return run_at_own_batch(lambda: Network(self.lm, fed, Needs(gradients=False)), run)
 
     def check_causal(self, ids: NDArray) -> None:
         """Warns if other tokens behind a place change what is said there: behind the first, the middle and the last but one."""
@@ -141,7 +140,7 @@ class _Text:
             other[place + 1 :] = np.where(
                 ids[place + 1 :] == ids[0], max(int(ids[0]) - 1, 1 - int(ids[0])), ids[0]
             )
-            one, two = self.said(ids, place, [ids, other])
+            one, two = self.said(ids, place), self.said(other, place)
             if np.abs(one - two).max() > 1e-3 * (np.abs(one).max() + 1e-6):
                 warn(
                     "explain_generation: what the model says of a token depends on later ones, so it is no causal model: each token "
@@ -171,7 +170,7 @@ def _generated(text: _Text, prompt: NDArray, length: int, end: int | None) -> ND
     said: list[int] = []
     for place in range(len(prompt), room):
         try:
-            best = int(text.said(ids, place - 1)[0].argmax())
+            best = int(text.said(ids, place - 1).argmax())
         except ModelFailed as error:
             raise ValueError(
                 f"{len(prompt)} tokens and length={length}: {error} Give a smaller length=."
