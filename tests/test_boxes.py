@@ -301,3 +301,24 @@ def test_boxes_need_a_score_of_boxes() -> None:
     model = keras.Sequential([keras.Input((24, 24, 3)), L.Flatten(), L.Dense(3)])
     with pytest.raises(ValueError, match="and the score is about classes"):
         GRADIENT(model, IMAGES, tfxai.boxes(k=2))
+
+
+@pytest.mark.parametrize("ending", ["sigmoid", "softmax", None])
+def test_deep_lift_of_a_box_adds_up_to_the_change_of_its_formula(ending: str | None) -> None:
+    model, corners = detector(ending), np.array([[1.0, 2, 9, 11], [15, 14, 23, 22]])
+    found = tfxai.DeepLIFT(baseline=0.5)(
+        model, IMAGES, tfxai.boxes([corners] * 2, [[0, 2]] * 2), score=scores.detection()
+    )
+    ends = []
+    for images in (IMAGES, np.full_like(IMAGES, 0.5)):
+        outputs = model.predict(images, verbose=0)
+        chances = outputs["scores"] if ending else 1 / (1 + np.exp(-outputs["logits"]))
+        ends.append(
+            [
+                [by_hand(b, p, corners[k], (0, 2)[k], 1, 1) for k in range(2)]
+                for b, p in zip(outputs["boxes"], chances, strict=True)
+            ]
+        )
+    change = np.array(ends[0]) - ends[1]
+    assert np.abs(change).max() > 0.1
+    np.testing.assert_allclose(found.values.sum((2, 3, 4)), change, rtol=1e-3, atol=1e-4)

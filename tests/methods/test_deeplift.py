@@ -103,6 +103,23 @@ def test_the_softmax_rule_shares_out_what_two_classes_share() -> None:
     np.testing.assert_allclose(values, [slope * 2.5, slope * 1.2], rtol=1e-5)
 
 
+def test_the_logarithm_of_a_softmax_shares_out_the_same() -> None:
+    x, base = np.array([[3.0, -1.0]], np.float32), np.array([[0.5, 0.2]], np.float32)
+    values = tfxai.DeepLIFT(baseline=base)(tf.nn.log_softmax, x, 0, score="output").values[0]
+    slope = (np.log1p(np.exp(-0.3)) - np.log1p(np.exp(-4.0))) / (4.0 - 0.3)
+    np.testing.assert_allclose(values, [slope * 2.5, slope * 1.2], rtol=1e-5)
+
+
+@every(3, 2, scale=("0.01", "5", "100"))
+def test_complete_through_a_log_softmax_of_any_size(scale: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), L.Dense(50, "relu"), L.Dense(9, "log_softmax")])
+    x = np.random.default_rng(0).normal(0, float(scale), (4, 6)).astype(np.float32)
+    result = tfxai.DeepLIFT(baseline=0.3)(model, x, 2, score="output")
+    change = np.asarray(model(x) - model(0 * x + 0.3))[:, 2]
+    np.testing.assert_allclose(result.values.sum(1), change, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("function", "x", "base"),
     [

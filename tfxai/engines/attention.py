@@ -1,8 +1,8 @@
 """What layer-wise relevance propagation does in transformers (AttnLRP): told by operations, not by families of models.
 
 A statistic that a normalisation divides by hands nothing back; nor does the gate of a function such as GELU, which is made of
-the same tensor as what it lets through. Two tensors that are multiplied share what comes, half and half. A softmax hands back its
-derivative.
+the same tensor as what it lets through. Two tensors that are multiplied share what comes, half and half. A softmax and its
+logarithm hand back their derivative.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def attention_rules(shared: Rule) -> Mapping[str, Rule]:
         **dict.fromkeys(("RealDiv", "Div", "DivNoNan"), _quotient),
         **dict.fromkeys(BATCH_NORMS, _normalised),
         "Softmax": _softmax,
+        "LogSoftmax": _log_softmax,
     }
 
 
@@ -161,6 +162,11 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     """Its Taylor expansion (proposition 3.1) times the input is its derivative times the input."""
     chances = op.outputs[0]
     return (incoming - tf.reduce_sum(incoming * chances, -1, keepdims=True)) * chances
+
+
+def _log_softmax(op: Operation, incoming: Tensor) -> Tensor:
+    """Its derivative, as of a softmax."""
+    return incoming - tf.reduce_sum(incoming, -1, keepdims=True) * tf.exp(op.outputs[0])
 
 
 def _normalised(op: Operation, incoming: Tensor, *others: Tensor) -> PerInput:

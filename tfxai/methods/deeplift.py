@@ -39,7 +39,7 @@ class DeepLIFT(Method):
 
     The rescale rule: a nonlinearity hands the gradient on with the slope between its values at baseline and input.
     Complete: the values add up to score(input) - score(baseline), and `delta` is the true gap. Products (gates,
-    attention), quotients, max pooling and softmax share out finite differences too; any other nonlinear operation keeps its
+    attention), quotients, max pooling, softmax and its logarithm share out finite differences too; any other nonlinear operation keeps its
     gradient, and a warning names it. Cost: a forward pass over inputs and one over baselines, and one backward pass.
 
     baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines; of token
@@ -133,13 +133,9 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     """The multiplier w (dy - sum(dy w) / sum(w)), with w = (p - p0) / (log p - log p0) for probabilities p.
 
     It is complete: log p = x - log sum exp(x), so (log p - log p0) w = p - p0 for each class, and what the common
-    logarithm takes is shared out in proportion to w. Probabilities are at most 1, so that nothing overflows.
+    logarithm takes is shared out in proportion to w.
     """
-    new, old = (tf.nn.log_softmax(tf.cast(each.inputs[0], tf.float32)) for each in with_twin(op))
-    step = tf.where(new == old, tf.zeros_like(new), new - old)  # both are -inf where a mask says so
-    small = tf.abs(step) < 1e-2
-    middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
-    mean = _quotient(tf.exp(new) - tf.exp(old), step, middle, small)
+    mean = _mean_probabilities(op)
     dy = tf.cast(incoming, tf.float32)
     # Where one class has nearly all of w, dy - sum(dy w) / sum(w) would be mostly rounding there: measured from its dy.
     largest = tf.one_hot(tf.argmax(mean, -1), tf.shape(mean)[-1])
@@ -147,6 +143,23 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     total = tf.reduce_sum(mean, axis=-1, keepdims=True)
     common = tf.reduce_sum(dy * mean, axis=-1, keepdims=True) / total
     return tf.cast(mean * (dy - common), incoming.dtype)
+
+
+def _log_softmax(op: Operation, incoming: Tensor) -> Tensor:
+    """x - log sum exp(x): the logarithm of the sum is shared out in proportion to w, as in `_softmax`."""
+    mean = _mean_probabilities(op)
+    dy = tf.cast(incoming, tf.float32)
+    common = tf.reduce_sum(dy, axis=-1, keepdims=True) / tf.reduce_sum(mean, axis=-1, keepdims=True)
+    return tf.cast(dy - mean * common, incoming.dtype)
+
+
+def _mean_probabilities(op: Operation) -> Tensor:
+    """(p - p0) / (log p - log p0) of each class, float32. Probabilities are at most 1, so that nothing overflows."""
+    new, old = (tf.nn.log_softmax(tf.cast(each.inputs[0], tf.float32)) for each in with_twin(op))
+    step = tf.where(new == old, tf.zeros_like(new), new - old)  # both are -inf where a mask says so
+    small = tf.abs(step) < 1e-2
+    middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
+    return _quotient(tf.exp(new) - tf.exp(old), step, middle, small)
 
 
 def _divided(op: Operation, incoming: Tensor) -> PerInput:
@@ -167,6 +180,7 @@ RULES = Rules(
         **dict.fromkeys(("MaxPool", "MaxPool3D", "Max"), _pooled),
         **dict.fromkeys(("RealDiv", "Div"), _divided),
         "Softmax": _softmax,
+        "LogSoftmax": _log_softmax,
     },
     of_one=RESCALE.of_one(),
     warn=True,

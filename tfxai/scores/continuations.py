@@ -14,7 +14,6 @@ from tfxai.scores.outputs import chosen, in_unit
 from tfxai.scores.referring import Asked, References, Referring, Seen, only_without_targets
 from tfxai.support import Structure, Tensor
 
-LARGE = 60.0  # an exponent that leaves room for the sum of any vocabulary in float32
 TokenUnit: TypeAlias = Literal["log_probability", "logit"]
 
 
@@ -58,16 +57,7 @@ class Continuation(Referring):
         score = tf.gather(logits, targets, axis=1, batch_dims=1)
         if "against" in references:  # of log-probabilities the difference is that of the logits
             return score - tf.gather(logits, references["against"], axis=1, batch_dims=1)
-        return score if self.unit == "logit" else -_log_of_sum(logits - score[:, None])
-
-
-def _log_of_sum(logits: Tensor) -> Tensor:
-    """log(sum(exp(logits))) of each row, of logits relative to one of them.
-
-    Nothing is taken off that a baseline would have otherwise, as long as numbers allow it: DeepLIFT's differences then add up.
-    """
-    over = tf.stop_gradient(tf.nn.relu(tf.reduce_max(logits, 1, keepdims=True) - LARGE))
-    return tf.math.log(tf.reduce_sum(tf.exp(logits - over), 1)) + over[:, 0]
+        return score if self.unit == "logit" else tf.gather(tf.nn.log_softmax(logits), targets, axis=1, batch_dims=1)
 
 
 def logits_of_tokens(outputs: Structure, output: str | int | None = None) -> Tensor:

@@ -17,6 +17,7 @@ from tfxai.support import Count, Tensor, check_settings, number
 
 SHARPNESS = 10.0  # of the soft maximum over candidates: what a candidate counts falls by e for each 0.1 that it is worse
 FAR = 1e5  # pixels: a candidate that lies further away is as good as there
+NOTHING = -1e4  # the logarithm of what does not count among candidates: that of 0 would leave no number
 SAME = 0.5  # IoU of boxes that tell of the same thing
 
 
@@ -158,7 +159,7 @@ class Detection(Referring):
             return tf.reduce_max(tf.where(read["confidence"] > 0, likeness, 0.0), 1)
         near = tf.math.log(tf.maximum((1 + generalised) / 2, 1e-6))
         seen = tf.gather(tf.transpose(read["logs"], (0, 2, 1)), targets, axis=1, batch_dims=1)
-        return tf.reduce_logsumexp(SHARPNESS * (self.kind * seen + self.place * near), 1) / SHARPNESS
+        return _log_of_sum(SHARPNESS * (self.kind * seen + self.place * near)) / SHARPNESS
 
     def _classes(self, read: dict[str, NDArray], boxes: NDArray[np.float32]) -> NDArray[np.int64]:
         """The likeliest class of each box (B,) or (B, K)."""
@@ -175,6 +176,12 @@ class Detection(Referring):
                 best = (iou * read["confidence"]).argmax(1)
                 found[:, k] = np.take_along_axis(read["labels"], best[:, None], 1)[:, 0]
         return found.reshape(boxes.shape[:-1])
+
+
+def _log_of_sum(numbers: Tensor) -> Tensor:
+    """log(sum(exp(x))) of each row, by way of a log-softmax: DeepLIFT shares that out, and the values add up."""
+    counted = tf.maximum(numbers, NOTHING)
+    return counted[:, 0] - tf.nn.log_softmax(counted)[:, 0]
 
 
 def _each(read: dict[str, NDArray]) -> list[tuple[NDArray, NDArray, NDArray]]:
