@@ -27,14 +27,15 @@ methods = {
 # Steps of 56 rows, for a quick look; without `step` they are single rows, as in the paper, and take 56 times as long.
 deletion, insertion = (partial(each, step=56 * 224) for each in (metrics.deletion, metrics.insertion))
 columns = ["average_drop", "average_increase", deletion, insertion]
-table = tfxai.compare_methods(methods, model, images, columns)
+table = tfxai.compare_methods(methods, model, images, columns, batch_size=8)
 print(table)
 table.to_csv(folder / "methods.csv")
 plots.leaderboard(table).savefig(folder / "leaderboard.png")
 
 # The curves behind one of the columns.
 found = {
-    name: deletion(model, methods[name](model, images)) for name in ("Gradient", "SmoothGrad", "GradCAM")
+    name: deletion(model, methods[name](model, images, batch_size=8))
+    for name in ("Gradient", "SmoothGrad", "GradCAM")
 }
 plots.curves(found).savefig(folder / "deletion.png")
 for name, result in found.items():

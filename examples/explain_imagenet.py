@@ -19,11 +19,13 @@ for name, row in zip(names, predictions.probabilities(model, images), strict=Tru
     print(f"  {name:8}", ", ".join(f"{labels[k]} {row[k]:.0%}" for k in best))
 
 # Each method explains the class that the model predicts, unless told otherwise.
-integrated = tfxai.IntegratedGradients(tolerance=0.01, baseline=baselines.blur(20))(model, images)
+integrated = tfxai.IntegratedGradients(tolerance=0.01, baseline=baselines.blur(20))(
+    model, images, batch_size=8
+)
 explanations = {
     "Grad-CAM": tfxai.GradCAM()(model, images),
     "LayerCAM, finer layer": tfxai.LayerCAM(layer="block5c_add")(model, images),
-    "VarGrad": tfxai.VarGrad(samples=20)(model, images),
+    "VarGrad": tfxai.VarGrad(samples=20)(model, images, batch_size=8),
     "Integrated gradients": integrated,
 }
 plots.compare(explanations, labels).savefig(folder / "imagenet_methods.png")

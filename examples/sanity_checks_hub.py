@@ -42,7 +42,7 @@ methods = {
     "Integrated Gradients": tfxai.IntegratedGradients(steps=20, baseline=baselines.blur(20)),
     "Grad-CAM, block5c": tfxai.GradCAM(layer="EfficientNet/block5c"),
 }
-found = {name: method(module, images, classes) for name, method in methods.items()}
+found = {name: method(module, images, classes, batch_size=8) for name, method in methods.items()}
 plots.compare(found, labels).savefig(folder / "sanity_methods.png")
 
 # The cascade: from the logits down to the first convolution, whole blocks with their batch norms.

@@ -1,5 +1,6 @@
 """Quiet TensorFlow, figures without a screen, the folder of test models on the path, and an order that saves work."""
 
+import ctypes
 import gc
 import os
 import sys
@@ -56,6 +57,20 @@ def pytest_collection_finish() -> None:
     """What importing has made stays: no search for garbage goes through it again, and none comes at every few objects."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: Any, nextitem: Any) -> None:
+    """What a file has built goes with it: models that it kept, what was traced for them, and the pages that this frees."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    import models
+
+    for kept in [models.kind, *vars(item.module).values()]:
+        getattr(kept, "cache_clear", lambda: None)()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture

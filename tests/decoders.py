@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -61,14 +62,29 @@ def copying(count: int, generator: np.random.Generator) -> np.ndarray:
     return np.concatenate([ones, words, 2 * ones, words], 1)
 
 
-def trained(steps: int = 600, seed: int = 0) -> keras.Model:
-    """A decoder that copies."""
-    model, generator = decoder(seed=seed), np.random.default_rng(seed)
-    half = COUNT + 1
+def recalling(count: int, generator: np.random.Generator) -> np.ndarray:
+    """`begin w1 ... w8 again q1 a1 ... q4 a4`: each q is one of the first seven words, and its a the word behind it there."""
+    words = np.array([generator.permutation(np.arange(3, VOCABULARY))[:COUNT] for _ in range(count)])
+    places = np.array([generator.permutation(COUNT - 1)[: COUNT // 2] for _ in range(count)])
+    pairs = [np.take_along_axis(words, places + k, 1) for k in (0, 1)]
+    ones = np.ones((count, 1), int)
+    return np.concatenate([ones, words, 2 * ones, np.stack(pairs, 2).reshape(count, -1)], 1)
+
+
+def trained(
+    texts_of: Callable[[int, np.random.Generator], np.ndarray] = copying,
+    asked: slice = slice(COUNT + 2, None),
+    steps: int = 600,
+) -> keras.Model:
+    """A decoder that knows what comes at some places of texts of one kind.
+
+    asked: the places.
+    """
+    model, generator = decoder(), np.random.default_rng(0)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps, warmup_target=3e-3, warmup_steps=1)
     model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    texts = copying(128 * steps, generator)
-    weights = np.zeros((len(texts), texts.shape[1] - 1), np.float32)
-    weights[:, half:] = 1
-    model.fit(texts[:, :-1], texts[:, 1:], sample_weight=weights, batch_size=128, epochs=1, verbose=0)
+    texts = texts_of(128 * steps, generator)
+    weights = np.zeros(texts.shape, np.float32)
+    weights[:, asked] = 1
+    model.fit(texts[:, :-1], texts[:, 1:], sample_weight=weights[:, 1:], batch_size=128, epochs=1, verbose=0)
     return model

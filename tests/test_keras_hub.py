@@ -103,6 +103,30 @@ def opt() -> Family:
     )
 
 
+def causal(model: type, backbone: Any) -> Family:
+    return Family(model(backbone, preprocessor=None), {"token_ids": TOKENS, "padding_mask": FULL}, word)
+
+
+def mistral() -> Family:
+    return causal(M.MistralCausalLM, M.MistralBackbone(20, 2, 2, 8, 16, 1, sliding_window=3))
+
+
+def qwen() -> Family:
+    return causal(M.QwenCausalLM, M.QwenBackbone(20, 2, 2, 1, 8, 16))
+
+
+def bloom() -> Family:
+    return causal(M.BloomCausalLM, M.BloomBackbone(20, 2, 2, 8, 16))
+
+
+def falcon() -> Family:
+    return causal(M.FalconCausalLM, M.FalconBackbone(20, 2, 2, 8, 16))
+
+
+def phi3() -> Family:
+    return causal(M.Phi3CausalLM, M.Phi3Backbone(20, 2, 8, 16, 2, 1))
+
+
 def t5() -> Family:
     inputs = {
         "encoder_token_ids": TOKENS,
@@ -130,6 +154,64 @@ def segformer() -> Family:
     return Family(model, images(64), tfxai.scores.box((8, 8, 16, 16), channel=1))
 
 
+def swin() -> Family:
+    backbone = M.SwinTransformerBackbone(
+        image_shape=(32, 32, 3), patch_size=4, embed_dim=8, depths=(2, 2), num_heads=(2, 2), window_size=2
+    )
+    return Family(backbone, images(32), lambda y, t: y[:, 1, 3])
+
+
+def deeplab() -> Family:
+    encoder = M.ResNetBackbone(
+        [64], [7], [64, 64, 64, 64], [1, 1, 1, 1], [1, 2, 2, 2], "basic_block", image_shape=(64, 64, 3)
+    )
+    backbone = M.DeepLabV3Backbone(encoder, "P5", 8, [2, 4], "P2", 8, (64, 64, 3))
+    model = M.DeepLabV3ImageSegmenter(backbone, num_classes=3, preprocessor=None)
+    return Family(model, images(64), tfxai.scores.box((8, 8, 16, 16), channel=2))
+
+
+def depth() -> Family:
+    """How far away a part of the picture is."""
+    encoder = M.DINOV2Backbone(
+        14,
+        4,
+        8,
+        2,
+        16,
+        image_shape=(112, 112, 3),
+        position_embedding_shape=(112, 112, 3),
+        apply_layernorm=True,
+    )
+    backbone = M.DepthAnythingBackbone(
+        encoder, [4, 2, 1, 0.5], [4, 6, 8, 8], 8, 4, -1, ["stage1", "stage2", "stage3", "stage4"]
+    )
+    model = M.DepthAnythingDepthEstimator(backbone, "relative", preprocessor=None)
+    return Family(model, images(112), lambda y, t: tf.reduce_mean(y["depths"][:, 8:16, 8:16], (1, 2, 3)))
+
+
+def d_fine() -> Family:
+    """A query is asked for: which candidates become queries is decided by ranks."""
+    encoder = M.HGNetV2Backbone(
+        [1, 1, 1, 1],
+        4,
+        [8, 8, 8, 8],
+        [3, 4, 4],
+        "relu",
+        True,
+        [[4, 4, 8, 1, 1, 3], [8, 4, 8, 1, 1, 3], [8, 4, 8, 1, 1, 3], [8, 4, 8, 1, 1, 3]],
+        [False, True, True, True],
+        [False, False, True, True],
+        image_shape=(64, 64, 3),
+        out_features=["stage3", "stage4"],
+    )
+    backbone = M.DFineBackbone(
+        encoder, [8, 8], 8, 3, 0, False, 10, (64, 64), [16, 32], 2, 8, [8, 8], [1], 2, 8, 1, 0.34, 0.5, -1, 2, 2, 8,
+        [2, 2], 8, 2, out_features=["stage3", "stage4"], image_shape=(64, 64, 3), seed=0,
+    )  # fmt: skip
+    model = M.DFineObjectDetector(backbone, num_classes=3, preprocessor=None)
+    return Family(model, images(64), lambda y, t: y["logits"][:, 4, 1])
+
+
 def retinanet() -> Family:
     encoder = M.ResNetBackbone(
         [64], [7], [64, 64, 64, 64], [1, 1, 1, 1], [1, 2, 2, 2], "basic_block", image_shape=(64, 64, 3)
@@ -141,7 +223,26 @@ def retinanet() -> Family:
 
 BUILDERS = {
     each.__name__: each
-    for each in (vit, clip, bert, roberta, distil_bert, gpt2, gemma, llama, opt, t5, segformer, retinanet)
+    for each in (
+        *(
+            vit,
+            clip,
+            bert,
+            roberta,
+            distil_bert,
+            gpt2,
+            gemma,
+            llama,
+            mistral,
+            qwen,
+            bloom,
+            falcon,
+            phi3,
+            opt,
+            t5,
+        ),
+        *(segformer, swin, deeplab, depth, d_fine, retinanet),
+    )
 }
 
 
@@ -265,7 +366,7 @@ def test_sums_are_the_change_of_the_score(name: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_default_layer_is_chosen_that_the_score_depends_on(name: str) -> None:
     made = family(name)
-    if name in ("bert", "roberta", "distil_bert", "gpt2", "gemma", "llama", "opt", "t5"):
+    if name in ("bert", "roberta", "distil_bert", "t5", *LMS):
         with silent():
             table = str(tfxai.layers(made.model, made.inputs))
         assert table
@@ -308,8 +409,31 @@ def test_boxes_of_a_retinanet() -> None:
     assert np.abs(found.values).max() > 0
 
 
+def test_boxes_of_a_d_fine() -> None:
+    """One box and three logits for each query: of the best query, the score is the formula's."""
+    made = family("d_fine")
+    outputs = {
+        name: np.asarray(value, np.float64) for name, value in made.model(made.inputs, training=False).items()
+    }
+    x, y, w, h = 64 * np.moveaxis(outputs["pred_boxes"], -1, 0)
+    boxes = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], -1)
+    chances = 1 / (1 + np.exp(-outputs["logits"]))
+    found = tfxai.Gradient()(made.model, made.inputs, tfxai.boxes(k=2), score=tfxai.scores.detection())
+    for n in range(2):
+        best, kind = np.unravel_index(chances[n].argmax(), chances[n].shape)
+        np.testing.assert_allclose(found.references["boxes"][n, 0], boxes[n, best], rtol=1e-3, atol=1e-2)
+        assert found.targets[n, 0] == kind
+        terms = [
+            np.log(p) + np.log((1 + overlaps(b, boxes[n, best])[1]) / 2)
+            for b, p in zip(boxes[n], chances[n, :, kind], strict=True)
+        ]
+        wanted = np.log(np.exp(10 * np.array(terms)).sum()) / 10
+        assert found.scores[n, 0] == pytest.approx(wanted, rel=1e-3)
+    assert (np.abs(found.values).max((2, 3, 4)) > 0).all()
+
+
 SOFT_CAPPED = "gemma_2"
-LMS = ("gpt2", "gemma", "llama", "opt", SOFT_CAPPED)
+LMS = ("gpt2", "gemma", "llama", "mistral", "qwen", "bloom", "falcon", "phi3", "opt", SOFT_CAPPED)
 
 
 @functools.cache
