@@ -322,3 +322,34 @@ def test_deep_lift_of_a_box_adds_up_to_the_change_of_its_formula(ending: str | N
     change = np.array(ends[0]) - ends[1]
     assert np.abs(change).max() > 0.1
     np.testing.assert_allclose(found.values.sum((2, 3, 4)), change, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("low", ["the first", "all", "most", "none"])
+def test_candidates_of_any_size_count_as_the_formula_says(low: str) -> None:
+    """Also what is next to impossible: the score and its gradient against float64."""
+    bias = np.zeros(9, np.float32)
+    bias[
+        {"the first": slice(0, 1), "all": slice(None), "most": slice(0, 8), "none": slice(0, 0)}[low]
+    ] = -3000
+
+    def model(x: Any) -> Any:
+        cells = tf.reduce_mean(tf.reshape(x, (-1, 3, 8, 3, 8, 3)), (2, 4))
+        return {
+            "boxes": tf.zeros_like(cells[:, :1, 0, :1]) + CELLS,
+            "logits": tf.reshape(cells, (-1, 9, 3)) + bias[:, None],
+        }
+
+    box = np.array([7.0, 7, 15, 17])
+    found = GRADIENT(model, IMAGES, tfxai.boxes([box] * 2, [1] * 2), score=scores.detection())
+    logits = IMAGES.astype(np.float64).reshape(2, 3, 8, 3, 8, 3).mean((2, 4)).reshape(2, 9, 3)[..., 1] + bias
+    near = np.log([(1 + overlaps(cell, box)[1]) / 2 for cell in CELLS.astype(np.float64)])
+    terms = 10 * (-np.log1p(np.exp(-np.maximum(logits, -700))) + np.minimum(logits + 700, 0) + near)
+    top = terms.max(1, keepdims=True)
+    shares = np.exp(terms - top) / np.exp(terms - top).sum(1, keepdims=True)
+    np.testing.assert_allclose(
+        found.scores, (top[:, 0] + np.log(np.exp(terms - top).sum(1))) / 10, rtol=1e-6, atol=1e-5
+    )
+    slopes = (shares / (1 + np.exp(np.clip(logits, -50, 50)))).reshape(2, 3, 1, 3, 1) / 64
+    wanted = np.broadcast_to(slopes, (2, 3, 8, 3, 8)).reshape(2, 24, 24)
+    np.testing.assert_allclose(found.values[..., 1], wanted, rtol=1e-2, atol=1e-8)  # 30 000 in float32
+    assert not found.values[..., [0, 2]].any()

@@ -120,6 +120,33 @@ def test_complete_through_a_log_softmax_of_any_size(scale: str) -> None:
     np.testing.assert_allclose(result.values.sum(1), change, rtol=1e-4, atol=1e-5)
 
 
+@every(3, 2, shift=("0", "20", "-300"))
+def test_a_sure_class_keeps_its_small_change_whatever_all_logits_share(shift: str) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(0, 0.5, (1, 1000)).astype(np.float32)
+    base = x + generator.normal(0, 0.3, x.shape).astype(np.float32)
+    x[0, 3], base[0, 3] = 19, 19.4
+    base += np.float32(shift)
+    values = tfxai.DeepLIFT(baseline=base)(tf.nn.log_softmax, x, 3, score="output").values
+
+    def log_share(z: np.ndarray) -> float:
+        return -np.log1p(np.exp(np.delete(z[0].astype(np.float64), 3) - float(z[0, 3])).sum())
+
+    np.testing.assert_allclose(values.sum(dtype=np.float64), log_share(x) - log_share(base), rtol=2e-3)
+
+
+def test_masks_of_no_class_in_common_leave_numbers() -> None:
+    def chances(z: tf.Tensor) -> tf.Tensor:
+        lowest = -np.inf
+        parts = [tf.where(z[:, :1] > 0, z, lowest)[:, :2], tf.where(z[:, :1] < 0, z, lowest)[:, 2:]]
+        return tf.nn.softmax(tf.concat(parts, 1))
+
+    x = np.array([[1.0, 2, 3, 4]], np.float32)
+    with pytest.warns(UserWarning, match="do not add up"):
+        found = tfxai.DeepLIFT(baseline=-x)(chances, x, 0, score="output")
+    assert np.isfinite(found.values).all()
+
+
 @pytest.mark.parametrize(
     ("function", "x", "base"),
     [

@@ -26,6 +26,7 @@ from tfxai.model import (
     operations_ahead,
     operations_behind,
 )
+from tfxai.scores import EXACT
 from tfxai.support import Operation, PerInput, Tensor
 
 Rule = Callable[..., Any]  # (op, *incoming) -> a gradient, or one for each of the operation's inputs
@@ -92,7 +93,7 @@ def gradients(
     moving = Moving.of(forward.sources, within=operations_behind(outputs))
     replaced, foreign = 0, []
     for op in operations_behind([score], differentiable=True) & moving.operations:
-        if SCORE in op.name and not rules.in_scores:
+        if EXACT in op.name or (SCORE in op.name and not rules.in_scores):
             continue
         found = rules.rule_of(op, moving)
         if found is not None:

@@ -39,8 +39,9 @@ class DeepLIFT(Method):
 
     The rescale rule: a nonlinearity hands the gradient on with the slope between its values at baseline and input.
     Complete: the values add up to score(input) - score(baseline), and `delta` is the true gap. Products (gates,
-    attention), quotients, max pooling, softmax and its logarithm share out finite differences too; any other nonlinear operation keeps its
-    gradient, and a warning names it. Cost: a forward pass over inputs and one over baselines, and one backward pass.
+    attention), quotients, max pooling, softmax and its logarithm share out finite differences too; any other nonlinear
+    operation keeps its gradient, and a warning names it. Cost: a forward pass over inputs and one over baselines, and one
+    backward pass.
 
     baseline: what "absent" looks like: a number, an array that broadcasts, or a function from tfxai.baselines; of token
               ids, and unless given, as for IntegratedGradients.
@@ -135,31 +136,41 @@ def _softmax(op: Operation, incoming: Tensor) -> Tensor:
     It is complete: log p = x - log sum exp(x), so (log p - log p0) w = p - p0 for each class, and what the common
     logarithm takes is shared out in proportion to w.
     """
-    mean = _mean_probabilities(op)
+    mean = _logarithmic_mean(op)
     dy = tf.cast(incoming, tf.float32)
     # Where one class has nearly all of w, dy - sum(dy w) / sum(w) would be mostly rounding there: measured from its dy.
-    largest = tf.one_hot(tf.argmax(mean, -1), tf.shape(mean)[-1])
-    dy -= tf.reduce_sum(tf.math.multiply_no_nan(dy, largest), axis=-1, keepdims=True)
+    dy -= tf.reduce_sum(tf.math.multiply_no_nan(dy, _largest(mean)), axis=-1, keepdims=True)
     total = tf.reduce_sum(mean, axis=-1, keepdims=True)
-    common = tf.reduce_sum(dy * mean, axis=-1, keepdims=True) / total
+    common = tf.math.divide_no_nan(tf.reduce_sum(dy * mean, axis=-1, keepdims=True), total)
     return tf.cast(mean * (dy - common), incoming.dtype)
 
 
 def _log_softmax(op: Operation, incoming: Tensor) -> Tensor:
     """x - log sum exp(x): the logarithm of the sum is shared out in proportion to w, as in `_softmax`."""
-    mean = _mean_probabilities(op)
+    mean = _logarithmic_mean(op)
     dy = tf.cast(incoming, tf.float32)
-    common = tf.reduce_sum(dy, axis=-1, keepdims=True) / tf.reduce_sum(mean, axis=-1, keepdims=True)
-    return tf.cast(dy - mean * common, incoming.dtype)
+    common = tf.math.divide_no_nan(
+        tf.reduce_sum(dy, axis=-1, keepdims=True), tf.reduce_sum(mean, axis=-1, keepdims=True)
+    )
+    multipliers = dy - mean * common
+    # What all logits have in common changes nothing, so they add up to zero: told to the largest class, where dy - w sum(dy) /
+    # sum(w) may be mostly rounding.
+    largest = _largest(mean)
+    others = multipliers * (1 - largest)
+    return tf.cast(others - largest * tf.reduce_sum(others, axis=-1, keepdims=True), incoming.dtype)
 
 
-def _mean_probabilities(op: Operation) -> Tensor:
+def _logarithmic_mean(op: Operation) -> Tensor:
     """(p - p0) / (log p - log p0) of each class, float32. Probabilities are at most 1, so that nothing overflows."""
     new, old = (tf.nn.log_softmax(tf.cast(each.inputs[0], tf.float32)) for each in with_twin(op))
     step = tf.where(new == old, tf.zeros_like(new), new - old)  # both are -inf where a mask says so
     small = tf.abs(step) < 1e-2
     middle = tf.exp((new + old) / 2) * (1 + step**2 / 24)
     return _quotient(tf.exp(new) - tf.exp(old), step, middle, small)
+
+
+def _largest(mean: Tensor) -> Tensor:
+    return tf.one_hot(tf.argmax(mean, -1), tf.shape(mean)[-1])
 
 
 def _divided(op: Operation, incoming: Tensor) -> PerInput:

@@ -27,7 +27,7 @@ from tfxai.scores.detections import Boxes, Detection
 from tfxai.scores.inner import Activation, Expected, ReconstructionError, Survival
 from tfxai.scores.likeness import Contrast, LikenessMetric, Similarity, side_of
 from tfxai.scores.outputs import ROWS, Component, OutputScore, Unit, wrong_length
-from tfxai.scores.referring import Asked, References, Referring, Seen
+from tfxai.scores.referring import EXACT, Asked, References, Referring, Seen
 from tfxai.scores.targets import Targets, Top, top
 from tfxai.support import Count, Inputs, Model, OutputKey, Structure, Tensor, checked, number, whole
 

@@ -57,11 +57,9 @@ class Continuation(Referring):
         score = tf.gather(logits, targets, axis=1, batch_dims=1)
         if "against" in references:  # of log-probabilities the difference is that of the logits
             return score - tf.gather(logits, references["against"], axis=1, batch_dims=1)
-        return (
-            score
-            if self.unit == "logit"
-            else tf.gather(tf.nn.log_softmax(logits), targets, axis=1, batch_dims=1)
-        )
+        if self.unit == "logit":
+            return score
+        return tf.gather(tf.nn.log_softmax(logits), targets, axis=1, batch_dims=1)
 
 
 def logits_of_tokens(outputs: Structure, output: str | int | None = None) -> Tensor:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tfxai.scores.box_geometry import BoxFormat, best_of, corners_of, overlap
 from tfxai.scores.box_readers import BoxReader
-from tfxai.scores.referring import Asked, References, Referring, Seen, image_size
+from tfxai.scores.referring import EXACT, Asked, References, Referring, Seen, image_size
 from tfxai.support import Count, Tensor, check_settings, number
 
 SHARPNESS = 10.0  # of the soft maximum over candidates: what a candidate counts falls by e for each 0.1 that it is worse
 FAR = 1e5  # pixels: a candidate that lies further away is as good as there
-NOTHING = -1e4  # the logarithm of what does not count among candidates: that of 0 would leave no number
+LOWEST = -1e30  # of what candidates count: where all are impossible, the score stays a number
 SAME = 0.5  # IoU of boxes that tell of the same thing
 
 
@@ -179,9 +179,14 @@ class Detection(Referring):
 
 
 def _log_of_sum(numbers: Tensor) -> Tensor:
-    """log(sum(exp(x))) of each row, by way of a log-softmax: DeepLIFT shares that out, and the values add up."""
-    counted = tf.maximum(numbers, NOTHING)
-    return counted[:, 0] - tf.nn.log_softmax(counted)[:, 0]
+    """log(sum(exp(x))) of each row: x - log_softmax(x), which is the same for all candidates, read where x is largest.
+
+    DeepLIFT shares out the log-softmax, and its values add up; of a maximum that is taken off before it would see a constant.
+    """
+    bounded = tf.maximum(numbers, LOWEST)
+    same = bounded - tf.nn.log_softmax(bounded)
+    with tf.name_scope(EXACT):  # whichever is read
+        return tf.gather(same, tf.argmax(bounded, 1), axis=1, batch_dims=1)
 
 
 def _each(read: dict[str, NDArray]) -> list[tuple[NDArray, NDArray, NDArray]]:

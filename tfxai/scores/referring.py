@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from tfxai.scores.outputs import OutputScore
 from tfxai.support import Inputs, Structure, Tensor
 
+EXACT = "tfxai_exact"  # in names of operations that choose among equals: their derivative is right for steps of any size
+
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
