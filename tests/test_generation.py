@@ -428,7 +428,9 @@ def test_models_that_are_no_decoders_are_told(lm: keras.Model) -> None:
         "right": keras.Input((None,), dtype="int32", name="right"),
     }
     with pytest.raises(ValueError, match="inputs=lambda ids"):
-        tfxai.explain_generation(tfxai.Gradient(), keras.Model(pair, lm(pair["left"])), PROMPT, OUTPUT)
+        tfxai.explain_generation(
+            tfxai.Gradient(), keras.Model(pair, lm(pair["left"] + pair["right"])), PROMPT, OUTPUT
+        )
     with pytest.raises(ValueError, match="a method, such as"):
         tfxai.explain_generation("gradient", lm, PROMPT, OUTPUT)
 

@@ -157,6 +157,7 @@ class Decoder(keras.Model):
         return 5 * through(z, tf.tanh(z))
 
 
+@pytest.mark.skipif(not hasattr(L, "ReversibleEmbedding"), reason="Keras has it from 3.13 on")
 def test_a_decoder_with_tied_words_turns_and_gates() -> None:
     keras.utils.set_random_seed(6)
     ids, model = RNG.integers(0, 11, (3, 6)), Decoder()
