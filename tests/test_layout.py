@@ -174,3 +174,12 @@ def test_a_method_names_its_source_and_its_cost(name: str) -> None:
     assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/|\b(19|20)\d\d\b", text)
     assert re.search(r"\bCost:", text)
     assert text.splitlines()[0].rstrip().endswith(("?", "."))
+
+
+def test_the_parts_of_the_slow_suite_are_all_of_it() -> None:
+    """`.ci/run` lists them by the names of files."""
+    root = Path(__file__).parents[1]
+    parts = re.findall(r"^slow (.+)$", (root / ".ci" / "run").read_text(), re.MULTILINE)
+    found = [each for part in parts for pattern in part.split() for each in root.glob(pattern)]
+    listed = [file for each in found for file in ([each] if each.is_file() else each.rglob("test_*.py"))]
+    assert sorted(listed) == sorted((root / "tests").rglob("test_*.py"))
