@@ -25,7 +25,7 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "model",
     "engines",
     "methods concepts predictions generation",
-    "metrics sanity",
+    "metrics receipts sanity",
     "cli training",
     "__init__ __main__",
 ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         photos,
         plots,
         predictions,
+        receipts,
         sanity,
         scores,
         zoo,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tfxai.methods import *  # noqa: F403
     from tfxai.metrics import compare_methods, stability
     from tfxai.model import layers
+    from tfxai.receipts import Receipt, Verification, verify
     from tfxai.results import Explanation, GenerationExplanation
     from tfxai.scores import boxes, top
     from tfxai.text import Text
@@ -43,6 +45,7 @@ _MODULES = (
     "photos",
     "plots",
     "predictions",
+    "receipts",
     "sanity",
     "scores",
     "zoo",
@@ -62,6 +65,9 @@ _HOMES = {
     "Text": "text",
     "boxes": "scores",
     "top": "scores",
+    "Receipt": "results",
+    "Verification": "receipts",
+    "verify": "receipts",
 }
 
 

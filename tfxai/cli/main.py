@@ -19,20 +19,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: the words after `tfxai`; unless given, those of this process.
 
     Returns the exit status: 0, 1 for a mistake of ours (the sentence names the file with the traceback), 2 for what the
-    user can mend, 130 if interrupted.
+    user can mend, 130 if interrupted. `verify`, whose 1 and 2 are answers, gives 3 for both.
     Raises SystemExit(0) after --help and --version, as argparse does.
     """
+    words = _joined(sys.argv[1:] if argv is None else argv)
+    answers = words[:1] == ["verify"]
+    status = 0
     try:
-        arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        arguments = parser().parse_args(words)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            arguments.command(arguments)
+            status = arguments.command(arguments) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has seen enough, as in `tfxai layers ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
         _say(str(error) or "there is not enough memory")
-        return 2
+        return 3 if answers else 2
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
@@ -42,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(
             f"this is our mistake, not yours: {type(error).__name__} ({str(error)[:200]}). Please report it, with {file.name}."
         )
-        return 1
-    return 0
+        return 3 if answers else 1
+    return status
 
 
 def _joined(words: Sequence[str]) -> list[str]:

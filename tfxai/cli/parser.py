@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from tfxai.cli import demo, evaluate, explain, inspect, predict, sanity, tcav
+from tfxai.cli import demo, evaluate, explain, inspect, predict, sanity, tcav, verify
 from tfxai.version import __version__
 
 # Name, what it tells, the function that declares its arguments, the function that runs it.
@@ -35,6 +35,13 @@ COMMANDS = (
         "Which methods are faithful on your model and pictures? A table of metrics.",
         evaluate.add_arguments,
         evaluate.run,
+    ),
+    (
+        "verify",
+        "Does a model still give a saved explanation, to the bit? Exits with 0 if so, 1 if not, 2 where another environment "
+        "moves the last digits, and 3 where nothing can be compared.",
+        verify.add_arguments,
+        verify.run,
     ),
     (
         "layers",

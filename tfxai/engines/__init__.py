@@ -45,6 +45,7 @@ from tfxai.engines.perturb import (
     attribution_of,
     joined_values,
 )
+from tfxai.engines.receipts import input_digests
 from tfxai.engines.references import request_of
 from tfxai.engines.relevance import RelevanceRule, relevance_rules
 from tfxai.engines.request import Attribution, Request
@@ -97,6 +98,7 @@ __all__ = [
     "hidden_input",
     "hidden_inputs",
     "inpainted",
+    "input_digests",
     "joined_values",
     "layer_activations",
     "layer_maps",

@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfxai.engines.left_out import warn_of_left_out
+from tfxai.engines.receipts import receipt_of
 from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
 from tfxai.model import At, Needs, Network, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
-from tfxai.support import Count, Inputs, Model, check_settings, checked
+from tfxai.support import Count, Inputs, Model, check_settings, checked, warnings_heard
 
 
 class Method(abc.ABC):
@@ -70,20 +71,13 @@ class Method(abc.ABC):
     ) -> Explanation:
         name = type(self).__name__
         self._check_at(at)
-        seed = getattr(self, "seed", 0)
+        seed, score = getattr(self, "seed", 0), self.default_score if score is None else score
+        how = {"batch_size": batch_size, "jit_compile": jit_compile}
 
         def explained(network: Network) -> Explanation:
             if at is not None:
                 network = network.explained_at(at)
-            request = request_of(
-                network,
-                targets,
-                self.default_score if score is None else score,
-                name,
-                batch_size=batch_size,
-                progress=progress,
-                jit_compile=jit_compile,
-            )
+            request = request_of(network, targets, score, name, progress=progress, **how)
             attribution = self.attribute(request)
             warn_of_left_out(
                 network,
@@ -93,9 +87,14 @@ class Method(abc.ABC):
                 chosen=getattr(self, "input", None) is not None or at is not None,
                 only_images=self.only_images,
             )
-            return request.explanation(attribution, described=described(self))
+            explanation = request.explanation(attribution, described=described(self))
+            receipt = receipt_of(
+                explanation, network, self, heard, score=score, targets=targets, at=at, **how
+            )
+            return dataclasses.replace(explanation, receipt=receipt)
 
-        return run_at_own_batch(lambda: Network(model, inputs, self.needs, name, seed), explained)
+        with warnings_heard() as heard:
+            return run_at_own_batch(lambda: Network(model, inputs, self.needs, name, seed), explained)
 
     def _check_at(self, at: At) -> None:
         """Raises ValueError if a layer is to be explained by a method that goes back to inputs alone."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.graphs import fresh, full, op_name, without_calls
 from tfxai.hub.flat_graph import Flat
+from tfxai.hub.graph_text import constants_of, structure_of
 from tfxai.hub.layer_names import endpoint_names, feeder, moving, weighted_scopes, without_numbers
 from tfxai.hub.messages import nearest_names, shape_text
 from tfxai.support import Inputs, Structure, Tensor, Variable
@@ -157,6 +159,16 @@ class Module:
             scope: (operations, [by_key[key] for key in keys if key in names])
             for scope, (operations, keys) in scopes.items()
         }
+
+    @functools.cached_property
+    def constants(self) -> dict[str, NDArray]:
+        """Name of an operation -> weights that are written into the graph, as a frozen one has them."""
+        return constants_of(self._graph.graph)
+
+    @functools.cached_property
+    def structure(self) -> str:
+        """All operations as a text, without the weights that `constants` gives."""
+        return structure_of(self._graph.graph, self.constants)
 
     def feeder(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
         """Which known operation runs last before these; see tfxai.hub.layer_names.

@@ -22,6 +22,7 @@ from tfxai.model.operations import (
 )
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
+from tfxai.model.snapshot import Snapshot, snapshot
 from tfxai.model.traced import thawed
 from tfxai.model.tracing import Body, ModelFailed, TracedFunction, TraceRecord
 from tfxai.model.watching import Replaced
@@ -44,6 +45,7 @@ __all__ = [
     "Network",
     "Place",
     "Replaced",
+    "Snapshot",
     "TraceRecord",
     "TracedFunction",
     "WeightedLayer",
@@ -66,6 +68,7 @@ __all__ = [
     "results_of",
     "run_at_own_batch",
     "sample_inputs",
+    "snapshot",
     "thawed",
     "weighted_layers",
     "weights_kept",

@@ -23,6 +23,9 @@ from tfxai.support import Inputs, Layer, Model, Structure, Tensor, Variable, fir
 Constants = Sequence[tuple[Variable, NDArray]]
 """Weights that are written into a trace as constants, with their values."""
 
+NamedWeights = Sequence[tuple[str, Any]]
+"""Path of a weight, and its variable; of a frozen graph a constant, as an array."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelOutput:
@@ -104,6 +107,14 @@ class Adapter(abc.ABC):
     def weights(self) -> list[tuple[Variable, NDArray]]:
         """Its floating variables with their values."""
         return []
+
+    def named_weights(self) -> NamedWeights | None:
+        """Everything that a training may change, in an order that does not change; None where that is not known."""
+        return None
+
+    def structure_digest(self) -> str | None:
+        """A digest of what the model is beside its weights, the same in every process; None where that is not known."""
+        return None
 
     def check_redrawable(self) -> None:  # noqa: B027 most can
         """Raises ValueError if its weights cannot be changed."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.inputs import Frame, missing_values, pack, restored, skeleton
-from tfxai.model.adapter import Adapter, Constants, ModelOutput, named_outputs
+from tfxai.model.adapter import Adapter, Constants, ModelOutput, NamedWeights, named_outputs
 from tfxai.model.fixed_batch import FixedBatch, size_among
 from tfxai.model.tracing import TRACING, TraceCache, shapes_of
 from tfxai.model.watching import Replaced
@@ -37,6 +37,11 @@ class CallableAdapter(Adapter):
     def batch(self) -> FixedBatch | None:
         size = size_among(spec.shape for spec in _signature(self.model))
         return None if size is None else FixedBatch(size)
+
+    def named_weights(self) -> NamedWeights | None:
+        if not isinstance(self.model, tf.Module):
+            return None
+        return [(variable.name.split(":")[0], variable) for variable in self.model.variables]
 
     def check_redrawable(self) -> None:
         raise ValueError(

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from tfxai.hub import ModuleLayer
 from tfxai.inputs import pack, specs_of
-from tfxai.model.adapter import Adapter, Constants, ModelOutput, float_values, named_outputs
+from tfxai.model.adapter import Adapter, Constants, ModelOutput, NamedWeights, float_values, named_outputs
 from tfxai.model.fingerprint import is_keras_own, keras_fingerprint
 from tfxai.model.fixed_batch import FixedBatch, differ_by_row, size_among, states_of
 from tfxai.model.layer_paths import named_layers
+from tfxai.model.structure import structure_text, weights_by_path
 from tfxai.model.watching import Replaced, watched
+from tfxai.results import text_digest
 from tfxai.support import Inputs, Layer, Structure, Tensor, Variable, first_line
 
 STATISTICS = re.compile(
@@ -65,6 +67,12 @@ class LegacyKerasAdapter(Adapter):
 
     def weights(self) -> list[tuple[Variable, NDArray]]:
         return float_values(self.model.variables, self.model.variables)
+
+    def named_weights(self) -> NamedWeights:
+        return weights_by_path(self.model, self.layers)
+
+    def structure_digest(self) -> str:
+        return text_digest(structure_text(self.model, self.layers))
 
     def run(
         self, inputs: Inputs, flat: Sequence[Tensor], replaced: Replaced, constants: Constants

@@ -9,9 +9,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.hub import Module
-from tfxai.model.adapter import Adapter, Constants, ModelOutput, by_input_name, float_values
+from tfxai.model.adapter import Adapter, Constants, ModelOutput, NamedWeights, by_input_name, float_values
 from tfxai.model.fixed_batch import FixedBatch, differ_by_row
 from tfxai.model.watching import Replaced, inner_calls, replaced_endpoints
+from tfxai.results import text_digest
 from tfxai.support import Inputs, Layer, Tensor, Variable, first_line
 
 
@@ -36,6 +37,12 @@ class ModuleAdapter(Adapter):
 
     def weights(self) -> list[tuple[Variable, NDArray]]:
         return float_values(self.model.read, self.model.read)
+
+    def named_weights(self) -> NamedWeights:
+        return [*self.model.variables.items(), *self.model.constants.items()]
+
+    def structure_digest(self) -> str:
+        return text_digest(self.model.structure)
 
     def check_redrawable(self) -> None:
         if not self.model.variables:

@@ -30,6 +30,7 @@ from tfxai.model.named_layers import At
 from tfxai.model.operations import tensors_in
 from tfxai.model.own_gradients import open_recomputed
 from tfxai.model.places import AT_FRACTIONS, Places, PlacesRecord, numbers_from
+from tfxai.model.snapshot import Snapshot, snapshot_of
 from tfxai.model.taking import taken
 from tfxai.model.traced import Tracing
 from tfxai.model.tracing import (
@@ -99,7 +100,8 @@ class Network(Tracing):
         found = self._cache.batch
         self.batch: FixedBatch | None = self.adapter.batch or (None if found is None else FixedBatch(found))
         settings, self._read = self.adapter.fingerprint()
-        fingerprint = hash((repr(skeleton(inputs)), settings, tuple(map(id, self._read))))
+        self._fingerprint = hash((settings, tuple(map(id, self._read))))
+        fingerprint = hash((repr(skeleton(inputs)), self._fingerprint))
         self._key: Hashable = (fingerprint, type(self.adapter).__name__, self.batch)
         self._constants: Constants = []  # while a trace is made that holds the weights
         # While a trace is made: seed and place, which may change without a new trace, and what it finds out.
@@ -149,6 +151,10 @@ class Network(Tracing):
     def layers(self) -> list[tuple[str, Layer]]:
         """Every layer, however deep, with its path."""
         return self.adapter.layers
+
+    def snapshot(self) -> Snapshot:
+        """The model as it is now, for receipts."""
+        return snapshot_of(self.adapter, self._cache, self._fingerprint)
 
     def at(self, number: int) -> None:
         """Says which example comes next: of a model that keeps a state for each row of a batch it has its own place."""

@@ -163,6 +163,8 @@ class TraceCache:
     array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
     batch:         how many rows the model takes at once, where that was found by trying; None: nothing was.
     sizes:         by kind of call, in which sizes it came.
+    described:     fingerprint, structure and weights by their paths, see `tfxai.model.snapshot`.
+    snapshot:      refers to the last one, while a receipt is in use that needs it.
     """
 
     def __init__(self) -> None:
@@ -173,6 +175,8 @@ class TraceCache:
         self.array_outputs: dict[str, Any] = {}
         self.batch: int | None = None
         self.sizes: dict[Hashable, Sizes] = {}
+        self.described: tuple[Hashable, str | None, Any] | None = None
+        self.snapshot: Callable[[], Any] | None = None
 
     def find(self, key: tuple[Hashable, ...]) -> TracedFunction | None:
         """The function of this key, unless it is stale."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from tfxai.results.digests import array_digest, text_digest
 from tfxai.results.explanation import Explanation, PartsExplanation, SampledExplanation, SurrogateExplanation
 from tfxai.results.generation import GenerationExplanation
+from tfxai.results.receipt import Receipt
+from tfxai.results.recipes import Recipe, as_json, recipe
 from tfxai.results.storage import Stored
 
 __all__ = [
@@ -11,6 +14,12 @@ __all__ = [
     "GenerationExplanation",
     "PartsExplanation",
     "SampledExplanation",
+    "Receipt",
+    "Recipe",
     "Stored",
     "SurrogateExplanation",
+    "as_json",
+    "array_digest",
+    "text_digest",
+    "recipe",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.results.receipt import Receipt
 from tfxai.results.storage import Stored
 from tfxai.support import Inputs, Values
 
@@ -33,6 +34,8 @@ class Explanation(Stored):
              (...), or are {layer: values}; None: the inputs.
     references: what each map's score compares with, by name, targets.shape + (...): "boxes" (y0, x0, y1, x1), "masks",
              "points" (y, x), "embedding"; None for scores of classes.
+    receipt: how it came about, for `tfxai.verify`; None in files of older versions, and where something else than a method
+             made the values.
     """
 
     called = "explanation"
@@ -47,6 +50,7 @@ class Explanation(Stored):
     axes: Any = None
     at: str | list[str] | None = None
     references: dict[str, NDArray] | None = None
+    receipt: Receipt | None = None
 
     def problem(self) -> str:
         """See `Stored.problem`: targets, scores, values and inputs must be of the same examples."""
@@ -98,14 +102,11 @@ class Explanation(Stored):
         """Some of the examples, as `explanation[:3]` or `explanation[[4, 0]]`; one alone keeps the first axis."""
         order = _order(rows, len(self))
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return dataclasses.replace(
-            self,
-            **{
-                name: _rows_of_field(value, order)
-                for name, value in fields.items()
-                if name not in ("axes", "at")
-            },
-        )
+        whole = ("axes", "at", "receipt")
+        parts = {name: _rows_of_field(value, order) for name, value in fields.items() if name not in whole}
+        if self.receipt is not None:
+            parts["receipt"] = self.receipt.of_rows(order)
+        return dataclasses.replace(self, **parts)
 
     def heatmap(self, input: str | int | None = None) -> NDArray[np.float32]:
         """Signed sum over channels: (N, H, W) or (N, K, H, W); (N, T) for series and tokens; of a layer with its own axes.

@@ -70,7 +70,8 @@ class Smoothed:
         values = explanation.values / self.samples
         for explanation in explanations:
             values = values + explanation.values / self.samples
-        return dataclasses.replace(explanation, values=values, inputs=np.asarray(inputs, np.float32))
+        inputs = np.asarray(inputs, np.float32)
+        return dataclasses.replace(explanation, values=values, inputs=inputs, receipt=None)
 
     def _noisy_copies(self, inputs: NDArray) -> Iterator[NDArray]:
         generator = np.random.default_rng(self.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfxai.support.files import PICTURES, whole_file, writable
-from tfxai.support.messages import first_line, nearest, snake_case, warn
+from tfxai.support.messages import first_line, nearest, snake_case, warn, warnings_heard
 from tfxai.support.progress import progress_bar
 from tfxai.support.settings import (
     Count,
@@ -52,6 +52,7 @@ __all__ = [
     "progress_bar",
     "snake_case",
     "warn",
+    "warnings_heard",
     "whole",
     "whole_file",
     "writable",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import difflib
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+_LISTENERS: contextvars.ContextVar[tuple[list[str], ...]] = contextvars.ContextVar("listeners", default=())
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -17,11 +20,24 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
     That is the innermost frame outside of this package, of Keras and TensorFlow (which call back), and of contextlib.
     """
+    for heard in _LISTENERS.get():
+        heard.append(message)
     folders = _library_folders()
     frame, depth = sys._getframe(1), 2
     while frame.f_back is not None and _is_library(frame.f_code.co_filename, folders):
         frame, depth = frame.f_back, depth + 1
     warnings.warn(message, category, stacklevel=depth)
+
+
+@contextlib.contextmanager
+def warnings_heard() -> Iterator[list[str]]:
+    """Collects what `warn` says while this is a context, whatever Python's filters make of it. Nothing is swallowed."""
+    heard: list[str] = []
+    before = _LISTENERS.set((*_LISTENERS.get(), heard))
+    try:
+        yield heard
+    finally:
+        _LISTENERS.reset(before)
 
 
 def _library_folders() -> tuple[str, ...]:

@@ -1,0 +1,72 @@
+"""`tfxai verify`: does a model still give a saved explanation, to the bit?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfxai.cli.options import add_model
+from tfxai.cli.output import printable
+from tfxai.cli.startup import start_quietly
+
+if TYPE_CHECKING:
+    from tfxai.support import Inputs
+
+ENDINGS = (".npy", ".npz")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `tfxai verify` takes."""
+    parser.add_argument("explanation", metavar="FILE.npz", help="written by --save, or by save()")
+    add_model(parser)
+    parser.add_argument(
+        "--inputs",
+        metavar="FILE",
+        help="inputs to explain (.npy, or .npz with an array for each), where these must be the ones that were explained, or "
+        "the explanation holds only a part of its call",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="T",
+        help="how far values may be apart in another environment, of the largest value (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explains again, and prints what differs first.
+
+    Returns 0 if all is equal to the bit, 1 if something differs, 2 if only the last digits do and the environment is another.
+    Raises ValueError if there is nothing to compare.
+    """
+    start_quietly()
+    from tfxai import Explanation, verify
+    from tfxai.cli import model_files
+
+    explanation = Explanation.load(arguments.explanation)
+    inputs = None if arguments.inputs is None else _inputs(arguments.inputs)
+    loaded = model_files.load(arguments.model, arguments.unsafe, arguments.signature)
+    found = verify(explanation, loaded.model, inputs, tolerance=arguments.tolerance)
+    print(printable(str(found)))
+    return found.status
+
+
+def _inputs(name: str) -> Inputs:
+    """The arrays in a file; one alone as it is. Raises ValueError if there are none."""
+    import numpy as np
+
+    path = Path(name)
+    if path.suffix.lower() not in ENDINGS:
+        raise ValueError(f"--inputs is {name}. Give a file that ends in {' or '.join(ENDINGS)}.")
+    try:
+        held = np.load(path, allow_pickle=False)
+        arrays = held if isinstance(held, np.ndarray) else {key: held[key] for key in held.files}
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(
+            f"{name} cannot be read as arrays: {error}. Give a file of np.save or np.savez."
+        ) from error
+    return next(iter(arrays.values())) if isinstance(arrays, dict) and len(arrays) == 1 else arrays

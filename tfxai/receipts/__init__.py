@@ -1,0 +1,8 @@
+"""Results proved: the explanation of a file made again, and the first thing that differs."""
+
+from __future__ import annotations
+
+from tfxai.receipts.verifying import Verification, verify
+from tfxai.results import Receipt
+
+__all__ = ["Receipt", "Verification", "verify"]

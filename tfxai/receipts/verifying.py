@@ -1,0 +1,179 @@
+"""An explanation made again from its receipt, and compared with itself to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from tfxai.axes import with_axes
+from tfxai.engines import Method, input_digests
+from tfxai.inputs import flatten, pack
+from tfxai.model import build, snapshot
+from tfxai.receipts.differences import Gap, of_environments, of_inputs, of_settings, of_values, of_weights
+from tfxai.receipts.rebuilding import rebuilt
+from tfxai.results import Explanation, Receipt, as_json, recipe
+from tfxai.scores import Score
+from tfxai.support import Inputs, Model, checked, number
+
+EQUAL, DIFFERENT, ELSEWHERE = 0, 1, 2  # as the command's exit status
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What came of making an explanation again.
+
+    status: 0 equal to the bit; 1 something differs; 2 in another environment, with values within the tolerance.
+    words:  what differs first, or what was compared.
+    again:  the explanation that was made; None where that was not worth it, since model or inputs are others.
+    """
+
+    status: int
+    words: str
+    again: Explanation | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@checked
+def verify(
+    explanation: Explanation | str | Path,
+    model: Model,
+    inputs: Inputs = None,
+    *,
+    method: Method | None = None,
+    score: Score | None = None,
+    tolerance: Annotated[float, number(least=0)] = 1e-4,
+) -> Verification:
+    """Does this model give this explanation, to the bit? Makes it again as its receipt says, and compares.
+
+    Weights are told apart by their digests before anything is run, then inputs, settings, and all that the explanation holds.
+    Cost: that of the explanation.
+
+    explanation: one with a receipt, or a file that `save` wrote.
+    inputs:      all of the call, to compare with those that were explained; needed for a part of an explanation
+                 (`explanation[:3]`), for texts with a tokenizer and for functions of DataFrames. None: those in the explanation.
+    method, score: where the receipt could not keep one, such as a function of your own: the same object again.
+    tolerance:   how far values may be apart in another environment (versions, processor, threads), of the largest value.
+
+    Raises ValueError if there is no receipt, or it does not hold all that is needed and it is not given.
+    """
+    saved = explanation if isinstance(explanation, Explanation) else Explanation.load(explanation)
+    receipt = saved.receipt
+    if receipt is None:
+        raise ValueError(
+            "The explanation has no receipt: an older version wrote it, or no method alone made its values. Explain the inputs "
+            "again with this version, which keeps one."
+        )
+    _check_kept(receipt, method, score)
+    inputs = _inputs_of(saved, receipt, inputs)
+    if words := _other_model(receipt, model, inputs) or _other_call(receipt, inputs, method, score):
+        return Verification(DIFFERENT, words)
+    again = _again(receipt, model, inputs, method, score)
+    gap = of_values(saved, again if receipt.rows is None else again[receipt.rows])
+    return _judged(gap, receipt, again, tolerance)
+
+
+def _check_kept(receipt: Receipt, method: Method | None, score: Score | None) -> None:
+    given = {"method": method, "score": score}
+    lacking = [name for name, value in given.items() if value is None and receipt.lacks(name)]
+    if lacking:
+        words = "; ".join(each for name in lacking for each in receipt.lacks(name))
+        arguments = ", ".join(f"{name}=..." for name in lacking)
+        raise ValueError(
+            f"The receipt could not keep {words}. Verify it in Python and give the same again: "
+            f"tfxai.verify(file, model, {arguments})."
+        )
+    if rest := [words for name in ("targets", "at") for words in receipt.lacks(name)]:
+        raise ValueError(f"The receipt could not keep {'; '.join(rest)}, so the call cannot be made again.")
+
+
+def _inputs_of(saved: Explanation, receipt: Receipt, inputs: Inputs) -> Inputs:
+    """What is explained again, in the types that were explained."""
+    if inputs is None:
+        if receipt.rows is not None and receipt.rows.tolist() != [*range(receipt.examples)]:
+            raise ValueError(
+                f"The explanation holds {len(receipt.rows)} of the {receipt.examples} examples of its call, and bits depend on "
+                f"all. Give inputs= (--inputs) with all {receipt.examples}."
+            )
+        if receipt.given != "arrays":
+            raise ValueError(
+                f"The inputs came as {receipt.given}, which a file does not hold. Give inputs= with the same again, in Python."
+            )
+        inputs = saved.inputs
+        return with_axes(inputs, saved.axes)
+    if receipt.given != "arrays":
+        return inputs
+    arrays, names = flatten(inputs)
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        return inputs
+    kinds = [told["dtype"] for told in receipt.inputs.values()]
+    if len(kinds) == len(names):
+        arrays = [_as(array, kind) for array, kind in zip(arrays, kinds, strict=True)]
+    return with_axes(pack(inputs, arrays), saved.axes)
+
+
+def _as(array: Any, kind: str) -> Any:
+    return array if kind == "words" or array.dtype.kind in "OUS" else array.astype(kind)
+
+
+def _other_model(receipt: Receipt, model: Model, inputs: Inputs) -> str:
+    """What of the model differs, in words."""
+    build(model, inputs)
+    now = snapshot(model)
+    if words := of_weights(receipt.weights, now.weights):
+        return words
+    if receipt.weights is not None and now.weights is None:
+        return "the model does not tell its weights, and the one that was explained did"
+    unlike = None not in (receipt.structure, now.structure) and receipt.structure != now.structure
+    return (
+        "structure: the layers or their settings are others, though the weights are the same"
+        if unlike
+        else ""
+    )
+
+
+def _other_call(receipt: Receipt, inputs: Inputs, method: Method | None, score: Score | None) -> str:
+    """What of inputs and settings differs, in words."""
+    if receipt.given == "arrays":
+        from tfxai.axes import without_axes
+
+        if words := of_inputs(receipt.inputs, input_digests(without_axes(inputs)[0])):
+            return words
+    for name, value in (("method", method), ("score", score)):
+        if value is not None and (
+            words := of_settings(as_json(getattr(receipt, name)), as_json(recipe(value)), name)
+        ):
+            return words
+    return ""
+
+
+def _again(
+    receipt: Receipt, model: Model, inputs: Inputs, method: Method | None, score: Score | None
+) -> Explanation:
+    call: Any = rebuilt(receipt.method) if method is None else method
+    return call(
+        model,
+        inputs,
+        rebuilt(receipt.targets),
+        score=rebuilt(receipt.score) if score is None else score,
+        batch_size=receipt.batch_size,
+        jit_compile=receipt.jit_compile,
+        at=rebuilt(receipt.at),
+    )
+
+
+def _judged(gap: Gap | None, receipt: Receipt, again: Explanation, tolerance: float) -> Verification:
+    if gap is None:
+        known = "" if receipt.weights is not None else "; of the model only what it answers is known"
+        return Verification(EQUAL, f"Equal to the bit: {again.method} of {len(again)} inputs{known}.", again)
+    assert again.receipt is not None
+    elsewhere = of_environments(receipt.environment, again.receipt.environment)
+    if elsewhere and gap.share <= tolerance:
+        words = f"Not to the bit, but within {tolerance:g}: {gap.words}. Elsewhere: {'; '.join(elsewhere)}."
+        return Verification(ELSEWHERE, words, again)
+    where = f", more than {tolerance:g}. Elsewhere: {'; '.join(elsewhere)}" if elsewhere else ""
+    return Verification(DIFFERENT, f"Different: {gap.words}{where}.", again)
