@@ -167,8 +167,8 @@ class Module:
 
     @functools.cached_property
     def structure(self) -> str:
-        """All operations as a text, without the weights that `constants` gives."""
-        return structure_of(self._graph.graph, self.constants)
+        """All operations as a text, the same in every process, without the weights that `constants` gives."""
+        return structure_of(self._graph.graph, self._graph.outputs, self.constants)
 
     def feeder(self, operations: Sequence[str], made: Mapping[str, str]) -> str | None:
         """Which known operation runs last before these; see tfxai.hub.layer_names.

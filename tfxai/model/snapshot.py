@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -54,16 +54,16 @@ class Snapshot:
         """Whether both are of the very same weights: of one memory, which nobody writes to while they are held."""
         if not (self._is_comparable and other._is_comparable) or self.structure != other.structure:
             return False
-        return self._paths == other._paths and _places(self._arrays) == _places(other._arrays)
+        return self._paths == other._paths and self._places() == other._places()
+
+    def _places(self) -> list[int]:
+        """Where the numbers lie in memory."""
+        return [array.__array_interface__["data"][0] for array in self._arrays]
 
 
 def _view(tensor: Any) -> Any:
     """The numbers of a tensor without a copy; of one on a GPU the tensor itself."""
     return tensor if "GPU" in getattr(tensor, "device", "") else np.asarray(tensor)
-
-
-def _places(arrays: Sequence[NDArray]) -> list[int]:
-    return [array.__array_interface__["data"][0] for array in arrays]
 
 
 def snapshot_of(adapter: Adapter, cache: TraceCache, fingerprint: Hashable) -> Snapshot:
