@@ -100,6 +100,9 @@ def same(found: Any, wanted: Any) -> None:
     elif isinstance(wanted, np.ndarray):
         assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
         assert found.tobytes() == wanted.tobytes()
+    elif isinstance(wanted, tfxai.Receipt):
+        for field in dataclasses.fields(wanted):
+            same(getattr(found, field.name), getattr(wanted, field.name))
     else:
         assert found == wanted
 

@@ -43,7 +43,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 @pytest.mark.filterwarnings("error")
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
-        "explanation.png", "explanation.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
+        "explanation.png", "explanation.npz", "audited.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
         "tcav.png", "leaderboard.png", "written.png", "logs", "maps",
     }  # fmt: skip
 
@@ -55,6 +55,7 @@ def test_shapes_in_the_code_are_true(names):
     assert explanation.targets.shape == explanation.scores.shape == explanation.delta.shape == (2,)
     assert explanation.heatmap().shape == (2, 32, 32)
     assert names["ranked"].values.shape == (2, 3, 32, 32, 1)
+    assert names["verified"].status == 0
     np.testing.assert_array_equal(names["again"].values, explanation.values)
     assert names["lime"].weights.shape[:2] == names["lime"].r2.shape == (2, 2)
     assert names["lime"].segments.shape == (2, 32, 32)
@@ -82,7 +83,7 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"

@@ -94,6 +94,7 @@ def explain_generation(
         found.score,
         others,
         None if others is None else [told.piece(int(i)) for i in others],
+        found.receipt,
     )
 
 

@@ -42,8 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises ValueError if there is nothing to compare.
     """
     start_quietly()
-    from tfxai import Explanation, verify
     from tfxai.cli import model_files
+    from tfxai.receipts import verify
+    from tfxai.results import Explanation
 
     explanation = Explanation.load(arguments.explanation)
     inputs = None if arguments.inputs is None else _inputs(arguments.inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,9 @@ def structure_text(model: Model, layers: Sequence[tuple[str, Layer]]) -> str:
 def _config(layer: Layer) -> Any:
     """The settings of a layer; None where its class does not tell them."""
     try:
-        return layer.get_config()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about lambdas in files; nothing is written here
+            return layer.get_config()
     except Exception:  # what a user's own class may raise
         return None
 

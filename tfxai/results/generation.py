@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.results.receipt import Receipt
 from tfxai.results.storage import Stored
 from tfxai.text import GOES_ON, STARTS, plain
 
@@ -25,6 +26,7 @@ class GenerationExplanation(Stored):
     scores: float32 (outputs,): the explained score of each output token, given all before it.
     delta:  float32 (outputs,): sum of the row - (score - score of the baseline), of methods that promise it; else None.
     method, score: as of `tfxai.Explanation`.
+    receipt: of the one call of the method that it was read from, see `tfxai.Explanation`.
     against, against_pieces: int (outputs,), and as text: the tokens that were compared with, if that was asked.
     """
 
@@ -40,6 +42,7 @@ class GenerationExplanation(Stored):
     score: str = "log-probability"
     against: NDArray[np.int64] | None = None
     against_pieces: list[str] | None = None
+    receipt: Receipt | None = None
 
     def problem(self) -> str:
         """See `Stored.problem`."""
