@@ -369,7 +369,11 @@ def test_another_structure_is_told(saved: Path) -> None:
     model = convolutional()
     model.get_layer("edges").activation = keras.activations.tanh
     found = tfxai.verify(saved, model)
-    assert found.status == 1 and found.words.startswith("structure:")
+    assert found.status == 1 and found.words.startswith("Different: structure: the model's configuration")
+    model = convolutional()
+    model.get_layer("edges").use_bias = None  # says another thing; of a bias of 0 it does the same
+    found = tfxai.verify(saved, model)
+    assert found.status == 0 and found.words.endswith("is another one, to no effect).")
 
 
 def test_another_model_is_told_by_its_first_weight_of_another_shape(saved: Path) -> None:
@@ -615,6 +619,23 @@ def test_the_command_verifies_what_explain_saved(folder: Path, capsys: pytest.Ca
     model.save("other.keras")
     status, out, _ = told(capsys, "verify", "map.npz", "--model", "other.keras")
     assert (status, out) == (1, "weight edges/kernel is another one (1 of 4 weights differ)\n")
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_several_inputs_come_from_one_file(
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ends = {"one": keras.Input((6,), name="one"), "other": keras.Input((6,), name="other")}
+    model = keras.Model(ends, keras.layers.Dense(2)(keras.layers.Multiply()([*ends.values()])))
+    if kind is list:
+        model = keras.Model([*ends.values()], model.output)
+    inputs = {"one": ROWS, "other": ROWS * 2}
+    tfxai.Gradient()(model, inputs if kind is dict else [*inputs.values()])[:2].save("map.npz")
+    model.save("model.keras")
+    np.savez("inputs.npz", **inputs)
+    assert told(capsys, "verify", "map.npz", "--model", "model.keras", "--inputs", "inputs.npz")[0] == 0
+    assert told(capsys, "verify", "map.npz", "--model", "model.keras")[0] == 3
 
 
 @pytest.mark.parametrize(

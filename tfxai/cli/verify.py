@@ -47,15 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
     from tfxai.results import Explanation
 
     explanation = Explanation.load(arguments.explanation)
-    inputs = None if arguments.inputs is None else _inputs(arguments.inputs)
+    inputs = None if arguments.inputs is None else _inputs(arguments.inputs, explanation.inputs)
     loaded = model_files.load(arguments.model, arguments.unsafe, arguments.signature)
     found = verify(explanation, loaded.model, inputs, tolerance=arguments.tolerance)
     print(printable(str(found)))
     return found.status
 
 
-def _inputs(name: str) -> Inputs:
-    """The arrays in a file; one alone as it is. Raises ValueError if there are none."""
+def _inputs(name: str, like: Inputs) -> Inputs:
+    """The arrays in a file, in the structure of other inputs; one alone as it is. Raises ValueError if there are none."""
     import numpy as np
 
     path = Path(name)
@@ -70,4 +70,8 @@ def _inputs(name: str) -> Inputs:
         raise ValueError(
             f"{name} cannot be read as arrays: {error}. Give a file of np.save or np.savez."
         ) from error
-    return next(iter(arrays.values())) if isinstance(arrays, dict) and len(arrays) == 1 else arrays
+    if not isinstance(arrays, dict) or isinstance(like, dict):
+        return arrays
+    if isinstance(like, (list, tuple)):
+        return type(like)(arrays.values())
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

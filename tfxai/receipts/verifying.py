@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from tfxai.axes import with_axes
+from tfxai.axes import with_axes, without_axes
 from tfxai.engines import Method, input_digests
 from tfxai.inputs import flatten, pack
-from tfxai.model import build, snapshot
+from tfxai.model import Snapshot, build, snapshot
 from tfxai.receipts.differences import Gap, of_environments, of_inputs, of_settings, of_values, of_weights
 from tfxai.receipts.rebuilding import rebuilt
 from tfxai.results import Explanation, Receipt, as_json, recipe
@@ -50,8 +50,8 @@ def verify(
 ) -> Verification:
     """Does this model give this explanation, to the bit? Makes it again as its receipt says, and compares.
 
-    Weights are told apart by their digests before anything is run, then inputs, settings, and all that the explanation holds.
-    Cost: that of the explanation.
+    Weights, inputs and settings are compared before anything is run. A configuration of the model that is another one while
+    all values are equal to the bit is mentioned. Cost: that of the explanation.
 
     explanation: one with a receipt, or a file that `save` wrote.
     inputs:      all of the call, to compare with those that were explained; needed for a part of an explanation
@@ -62,22 +62,33 @@ def verify(
     Raises ValueError if there is no receipt, or it does not hold all that is needed and it is not given.
     """
     saved = explanation if isinstance(explanation, Explanation) else Explanation.load(explanation)
+    receipt = _receipt_of(saved, method, score)
+    inputs = _inputs_of(saved, receipt, inputs)
+    build(model, inputs)
+    now = snapshot(model)
+    if words := _other_weights(receipt, now) or _other_call(receipt, inputs, method, score):
+        return Verification(DIFFERENT, words)
+    structure = (
+        "" if receipt.structure == now.structure else "structure: the model's configuration is another one"
+    )
+    try:
+        again = _again(receipt, model, inputs, method, score)
+    except ValueError as error:
+        if structure:
+            return Verification(DIFFERENT, f"{structure}, and it cannot be explained so: {error}")
+        raise
+    gap = of_values(saved, again if receipt.rows is None else again[receipt.rows])
+    return _judged(gap, receipt, again, tolerance, structure)
+
+
+def _receipt_of(saved: Explanation, method: Method | None, score: Score | None) -> Receipt:
+    """The receipt, from which the call can be made again with what is given beside it."""
     receipt = saved.receipt
     if receipt is None:
         raise ValueError(
             "The explanation has no receipt: an older version wrote it, or no method alone made its values. Explain the inputs "
             "again with this version, which keeps one."
         )
-    _check_kept(receipt, method, score)
-    inputs = _inputs_of(saved, receipt, inputs)
-    if words := _other_model(receipt, model, inputs) or _other_call(receipt, inputs, method, score):
-        return Verification(DIFFERENT, words)
-    again = _again(receipt, model, inputs, method, score)
-    gap = of_values(saved, again if receipt.rows is None else again[receipt.rows])
-    return _judged(gap, receipt, again, tolerance)
-
-
-def _check_kept(receipt: Receipt, method: Method | None, score: Score | None) -> None:
     given = {"method": method, "score": score}
     lacking = [name for name, value in given.items() if value is None and receipt.lacks(name)]
     if lacking:
@@ -89,6 +100,7 @@ def _check_kept(receipt: Receipt, method: Method | None, score: Score | None) ->
         )
     if rest := [words for name in ("targets", "at") for words in receipt.lacks(name)]:
         raise ValueError(f"The receipt could not keep {'; '.join(rest)}, so the call cannot be made again.")
+    return receipt
 
 
 def _inputs_of(saved: Explanation, receipt: Receipt, inputs: Inputs) -> Inputs:
@@ -120,29 +132,19 @@ def _as(array: Any, kind: str) -> Any:
     return array if kind == "words" or array.dtype.kind in "OUS" else array.astype(kind)
 
 
-def _other_model(receipt: Receipt, model: Model, inputs: Inputs) -> str:
-    """What of the model differs, in words."""
-    build(model, inputs)
-    now = snapshot(model)
-    if words := of_weights(receipt.weights, now.weights):
-        return words
-    if receipt.weights is not None and now.weights is None:
-        return "the model does not tell its weights, and the one that was explained did"
-    unlike = None not in (receipt.structure, now.structure) and receipt.structure != now.structure
-    return (
-        "structure: the layers or their settings are others, though the weights are the same"
-        if unlike
-        else ""
-    )
+def _other_weights(receipt: Receipt, now: Snapshot) -> str:
+    """Which weight of the model differs, in words."""
+    if (receipt.weights is None) != (now.weights is None):
+        first, second = ("tells", "did not") if receipt.weights is None else ("does not tell", "did")
+        return f"the model {first} its weights, and the one that was explained {second}"
+    return of_weights(receipt.weights, now.weights)
 
 
 def _other_call(receipt: Receipt, inputs: Inputs, method: Method | None, score: Score | None) -> str:
     """What of inputs and settings differs, in words."""
-    if receipt.given == "arrays":
-        from tfxai.axes import without_axes
-
-        if words := of_inputs(receipt.inputs, input_digests(without_axes(inputs)[0])):
-            return words
+    now = input_digests(without_axes(inputs)[0]) if receipt.given == "arrays" else receipt.inputs
+    if words := of_inputs(receipt.inputs, now):
+        return words
     for name, value in (("method", method), ("score", score)):
         if value is not None and (
             words := of_settings(as_json(getattr(receipt, name)), as_json(recipe(value)), name)
@@ -166,14 +168,22 @@ def _again(
     )
 
 
-def _judged(gap: Gap | None, receipt: Receipt, again: Explanation, tolerance: float) -> Verification:
+def _judged(
+    gap: Gap | None, receipt: Receipt, again: Explanation, tolerance: float, structure: str
+) -> Verification:
+    """structure: that it is another one, in words; of another Keras, or loaded from a file, that may mean nothing."""
     if gap is None:
         known = "" if receipt.weights is not None else "; of the model only what it answers is known"
-        return Verification(EQUAL, f"Equal to the bit: {again.method} of {len(again)} inputs{known}.", again)
+        note = f" ({structure}, to no effect)" if structure else ""
+        words = f"Equal to the bit: {again.method} of {len(again)} inputs{known}{note}."
+        return Verification(EQUAL, words, again)
     assert again.receipt is not None
     elsewhere = of_environments(receipt.environment, again.receipt.environment)
     if elsewhere and gap.share <= tolerance:
-        words = f"Not to the bit, but within {tolerance:g}: {gap.words}. Elsewhere: {'; '.join(elsewhere)}."
-        return Verification(ELSEWHERE, words, again)
+        words = [
+            f"Not to the bit, but within {tolerance:g}: {gap.words}",
+            f"Elsewhere: {'; '.join(elsewhere)}",
+        ]
+        return Verification(ELSEWHERE, ". ".join([*words, structure] if structure else words) + ".", again)
     where = f", more than {tolerance:g}. Elsewhere: {'; '.join(elsewhere)}" if elsewhere else ""
-    return Verification(DIFFERENT, f"Different: {gap.words}{where}.", again)
+    return Verification(DIFFERENT, f"Different: {structure and structure + '; '}{gap.words}{where}.", again)

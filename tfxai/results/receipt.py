@@ -65,6 +65,8 @@ class Receipt(Stored):
     def __getattr__(self, name: str) -> Any:
         """Python asks here for what is not there yet."""
         find = vars(self).get("_find")
+        if name in vars(self):  # another thread has just found it
+            return vars(self)[name]
         if name not in LATE or find is None:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         for late, value in find().items():
