@@ -23,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs",
         metavar="FILE",
-        help="inputs to explain (.npy, or .npz with an array for each), where these must be the ones that were explained, or "
-        "the explanation holds only a part of its call",
+        help="the inputs, .npy or .npz: to compare them with those explained, or where the file holds only a part of them",
     )
     parser.add_argument(
         "--tolerance",

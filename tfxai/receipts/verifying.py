@@ -173,9 +173,8 @@ def _judged(
 ) -> Verification:
     """structure: that it is another one, in words; of another Keras, or loaded from a file, that may mean nothing."""
     if gap is None:
-        known = "" if receipt.weights is not None else "; of the model only what it answers is known"
         note = f" ({structure}, to no effect)" if structure else ""
-        words = f"Equal to the bit: {again.method} of {len(again)} inputs{known}{note}."
+        words = f"Equal to the bit: {again.method} of {len(again)} inputs. Compared: {_compared(receipt, again)}{note}."
         return Verification(EQUAL, words, again)
     assert again.receipt is not None
     elsewhere = of_environments(receipt.environment, again.receipt.environment)
@@ -187,3 +186,11 @@ def _judged(
         return Verification(ELSEWHERE, ". ".join([*words, structure] if structure else words) + ".", again)
     where = f", more than {tolerance:g}. Elsewhere: {'; '.join(elsewhere)}" if elsewhere else ""
     return Verification(DIFFERENT, f"Different: {structure and structure + '; '}{gap.words}{where}.", again)
+
+
+def _compared(receipt: Receipt, again: Explanation) -> str:
+    """What was found equal, in words."""
+    held = receipt.weights
+    weights = "of the model only what it answers" if held is None else f"{len(held)} weights"
+    count = sum(np.size(array) for array in flatten(again.values)[0] if array is not None)
+    return f"{weights}, inputs, settings, targets, scores, {count} values"
