@@ -22,6 +22,9 @@ from PIL import Image
 
 import tfxai
 from tfxai.cli import main
+from tfxai.model import snapshot
+from tfxai.model.addresses import addresses
+from tfxai.model.reading import WeightReader, _traced
 from tfxai.receipts.rebuilding import known_classes, rebuilt
 from tfxai.results import Explanation, array_digest, recipe
 from tfxai.results.storage import packed
@@ -184,7 +187,7 @@ def test_a_receipt_does_not_keep_old_weights_in_memory() -> None:
     assert any(cell.cell_contents is snapshot for cell in again.receipt._find.__closure__)
     flip_lowest_bit(model.weights[0])
     other = tfxai.Gradient()(model, ROWS)
-    assert snapshot._arrays == []
+    assert snapshot._held == []
     assert other.receipt.weights[0] != first.receipt.weights[0]
     assert other.receipt.weights[1:] == first.receipt.weights[1:]
     (last,) = [
@@ -194,7 +197,58 @@ def test_a_receipt_does_not_keep_old_weights_in_memory() -> None:
     ]
     del model, snapshot
     gc.collect()
-    assert last._arrays == []
+    assert last._held == []
+
+
+class Rows(tf.Module):
+    """A table, of which ids take rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.words = tf.Variable(tf.ones((5, 2))), tf.Variable(["a", "b"])
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(x, self.table[:3])
+
+
+def trained(variable: Any) -> None:
+    """Single rows are written, as of an embedding."""
+    variable.scatter_add(tf.IndexedSlices(tf.ones((1, 2)), [1]))
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_rows_written_in_place_leave_a_receipt_as_it_was(
+    quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfxai.model.reading._one_operation_will_do", lambda: quick)
+    model, receipts, digests = Rows(), [], []
+    for _ in range(4):
+        digests.append([array_digest(each.numpy()) for each in model.variables])
+        receipts.append(tfxai.Gradient()(model, ROWS[:, :3], 0).receipt)
+        trained(model.table)
+    for receipt, before in zip(receipts, digests, strict=True):
+        assert [{key: told[key] for key in before[0]} for told in receipt.weights] == before
+
+
+def test_weights_are_read_without_a_copy_and_known_by_their_address() -> None:
+    variables = [tf.Variable(tf.ones(1000)), tf.Variable(tf.ones(7, tf.int64)), tf.Variable(["a"])]
+    read = WeightReader([(each.name, each) for each in variables])
+    first, second = addresses(read()), addresses(read())
+    held, again = read(), _traced(variables)()
+    assert addresses(held)[0] == np.asarray(held[0]).__array_interface__["data"][0] == addresses(again)[0]
+    assert first == second and first[2] is None
+    variables[0].assign_add(tf.ones(1000))
+    assert addresses(read())[0] != addresses(held)[0] and addresses(read())[1] == addresses(held)[1]
+    assert np.all(held[0] == 1)
+
+
+def test_a_snapshot_is_shared_where_each_read_copies() -> None:
+    model = Rows()
+    trained(model.table)
+    first = snapshot(model)
+    assert snapshot(model) is first
+    trained(model.table)
+    assert snapshot(model) is not first and first._held == []
 
 
 def test_a_receipt_can_be_pickled_and_copied(model: keras.Model) -> None:
@@ -605,6 +659,8 @@ def test_the_command_verifies_what_explain_saved(folder: Path, capsys: pytest.Ca
                 "samples=3", "--save", "map.npz")[0] == 0  # fmt: skip
     status, out, err = told(capsys, "verify", "map.npz", "--model", "model.keras")
     assert (status, err) == (0, "") and out.startswith("Equal to the bit: SmoothGrad(samples=3")
+    assert out.endswith("Compared: 4 weights, inputs, settings, targets, scores, 768 values.\n")
+    assert out.count("\n") == 1
     inputs = Explanation.load("map.npz").inputs
     np.save("inputs.npy", inputs)
     np.savez("inputs.npz", anything=inputs + 1)

@@ -17,21 +17,17 @@ from tfxai.version import __version__
 
 def environment() -> dict[str, Any]:
     """Versions, devices and threads of this process, as a receipt holds them."""
-    threading, experimental = tf.config.threading, tf.config.experimental
     return {
         **_fixed(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "intra_op_threads": threading.get_intra_op_parallelism_threads(),
-        "inter_op_threads": threading.get_inter_op_parallelism_threads(),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-        "tensor_float_32": experimental.tensor_float_32_execution_enabled(),
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "deterministic": _is_deterministic(),
     }
 
 
 @functools.cache
 def _fixed() -> dict[str, Any]:
-    """What does not change while a process lives."""
+    """What does not change once TensorFlow has run something in this process."""
     return {
         "tfxai": __version__,
         "tensorflow": tf.__version__,
@@ -41,6 +37,9 @@ def _fixed() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "device": _device(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
 
 

@@ -9,14 +9,14 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
 from tfxai.model.adapter import Adapter, NamedWeights
+from tfxai.model.addresses import addresses
 from tfxai.model.families import adapter_of
+from tfxai.model.reading import WeightReader
 from tfxai.model.tracing import TraceCache, cache_of
 from tfxai.results import array_digest
-from tfxai.support import Model, Tensor, Variable
+from tfxai.support import Model
 
 
 class Snapshot:
@@ -30,40 +30,45 @@ class Snapshot:
     weights:   None where they are not known.
     """
 
-    def __init__(self, structure: str | None, weights: NamedWeights | None) -> None:
+    def __init__(self, structure: str | None, read: WeightReader | None) -> None:
         self.structure = structure
-        self._paths = None if weights is None else [path for path, _ in weights]
-        tensors = [_read(weight) for _, weight in weights or ()]
-        self._arrays = [*map(_view, tensors)]
-        self._is_comparable = all("GPU" not in getattr(tensor, "device", "") for tensor in tensors)
+        self._paths = None if read is None else read.paths
+        self._held = [] if read is None else read()
 
     @functools.cached_property
     def weights(self) -> list[dict[str, Any]] | None:
         """Path, shape, type and digest of every weight, in order."""
         if self._paths is None:
             return None
-        pairs = zip(self._paths, self._arrays, strict=True)
-        return [{"path": path, **array_digest(np.asarray(array))} for path, array in pairs]
+        pairs = zip(self._paths, self._held, strict=True)
+        return [{"path": path, **array_digest(np.asarray(weight))} for path, weight in pairs]
 
     def settle(self) -> None:
         """Makes the digests, and lets the weights go."""
-        _ = self.weights
-        self._arrays = []
+        _ = self.weights, self._addresses
+        self._held, self._addresses = [], []
 
     def is_of(self, other: Snapshot) -> bool:
-        """Whether both are of the very same weights: of one memory, which nobody writes to while they are held."""
-        if not (self._is_comparable and other._is_comparable) or self.structure != other.structure:
+        """Whether both are of the very same weights, to the bit."""
+        if (self.structure, self._paths) != (other.structure, other._paths):
             return False
-        return self._paths == other._paths and self._places() == other._places()
+        if self._addresses == other._addresses and None not in self._addresses:
+            return True  # one memory, which nobody writes to while it is held
+        return len(self._held) == len(other._held) and all(
+            here == there is not None or _are_equal(one, two)
+            for one, two, here, there in zip(
+                self._held, other._held, self._addresses, other._addresses, strict=True
+            )
+        )
 
-    def _places(self) -> list[int]:
-        """Where the numbers lie in memory."""
-        return [array.__array_interface__["data"][0] for array in self._arrays]
+    @functools.cached_property
+    def _addresses(self) -> list[int | None]:
+        return addresses(self._held)
 
 
-def _view(tensor: Any) -> Any:
-    """The numbers of a tensor without a copy; of one on a GPU the tensor itself."""
-    return tensor if "GPU" in getattr(tensor, "device", "") else np.asarray(tensor)
+def _are_equal(one: Any, other: Any) -> bool:
+    """Of a table of which training has changed single rows, which each read copies."""
+    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
 def snapshot_of(adapter: Adapter, cache: TraceCache, fingerprint: Hashable) -> Snapshot:
@@ -72,9 +77,9 @@ def snapshot_of(adapter: Adapter, cache: TraceCache, fingerprint: Hashable) -> S
     fingerprint: of what a trace reads once and for all; structure and paths are found once for each.
     """
     if adapter.is_function or cache.described is None or cache.described[0] != fingerprint:
-        cache.described = (fingerprint, adapter.structure_digest(), adapter.named_weights())
-    _, structure, weights = cache.described
-    now = Snapshot(structure, weights)
+        cache.described = (fingerprint, adapter.structure_digest(), _reader(adapter.named_weights(), cache))
+    _, structure, read = cache.described
+    now = Snapshot(structure, read)
     if cache.snapshot is None:
         with contextlib.suppress(TypeError):  # of what cannot be referred to weakly nothing is kept at all
             weakref.finalize(adapter.model, _settle_last, cache).atexit = False
@@ -84,6 +89,14 @@ def snapshot_of(adapter: Adapter, cache: TraceCache, fingerprint: Hashable) -> S
         before.settle()
     cache.snapshot = weakref.ref(now)
     return now
+
+
+def _reader(named: NamedWeights | None, cache: TraceCache) -> WeightReader | None:
+    """What reads these weights: the last one again, if it does."""
+    last = None if cache.described is None else cache.described[2]
+    if named is None or (last is not None and last.reads(named)):
+        return None if named is None else last
+    return WeightReader(named)
 
 
 def _settle_last(cache: TraceCache) -> None:
@@ -97,10 +110,3 @@ def snapshot(model: Model) -> Snapshot:
     """Any model as it is now."""
     adapter = adapter_of(model)
     return snapshot_of(adapter, cache_of(adapter.model), object())
-
-
-def _read(weight: Variable) -> Tensor | NDArray:
-    held = weight.value if hasattr(weight, "path") else weight
-    if hasattr(held, "handle") and isinstance(held.handle, tf.Tensor):  # a third of the time of read_value
-        return tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    return held if isinstance(held, np.ndarray) else tf.convert_to_tensor(held)

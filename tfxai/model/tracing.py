@@ -163,7 +163,7 @@ class TraceCache:
     array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
     batch:         how many rows the model takes at once, where that was found by trying; None: nothing was.
     sizes:         by kind of call, in which sizes it came.
-    described:     fingerprint, structure and weights by their paths, see `tfxai.model.snapshot`.
+    described:     fingerprint, structure and what reads the weights, see `tfxai.model.snapshot`.
     snapshot:      refers to the last one, while a receipt is in use that needs it.
     """
 
