@@ -840,9 +840,8 @@ def test_methods_that_hide_parts_leave_no_column_out() -> None:
 
 @functools.cache
 def pictured(images: int = 1, rows: int = 1) -> tuple[Any, Any]:
-    keras.utils.set_random_seed(
-        0
-    )  # of one draw in eleven Grad-CAM has no positive place at all, and warns of that, too
+    # In one draw of eleven Grad-CAM finds no positive place at all, and warns of that, too.
+    keras.utils.set_random_seed(0)
     shapes = [(6, 6, 1)] * images + [(3,)] * rows
     inputs = [keras.Input(shape) for shape in shapes]
     conv = L.Conv2D(2, 3, name="conv")
