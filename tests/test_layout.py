@@ -19,7 +19,7 @@ ROOT = Path(tfxai.__file__).parent
 FLOORS = [  # from the ground up; what stands on one floor does not import each other
     "support version",
     "graphs",
-    "axes baselines photos scores stats text",
+    "axes baselines games photos scores stats text",
     "hub inputs plots zoo",
     "results",
     "model",

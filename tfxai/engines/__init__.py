@@ -53,6 +53,7 @@ from tfxai.engines.rescale import Rescale
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 from tfxai.engines.twins import remember_twins, with_twin
+from tfxai.engines.uncertainty import Known, Uncertainty
 
 __all__ = [
     "Attribution",
@@ -64,6 +65,7 @@ __all__ = [
     "Example",
     "GUIDED",
     "HiddenInput",
+    "Known",
     "LayerMaps",
     "Method",
     "Moments",
@@ -84,6 +86,7 @@ __all__ = [
     "ScoredBody",
     "Sum",
     "Tracer",
+    "Uncertainty",
     "activation_map",
     "added",
     "aligned",

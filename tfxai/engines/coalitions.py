@@ -7,7 +7,7 @@ methods need of a model is the score of each coalition; this engine knows how pa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from tfxai.engines.hiding import (
 from tfxai.engines.parts import Fill, HiddenParts, HiddenWords, Parts
 from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
 from tfxai.engines.request import Attribution, Request
+from tfxai.engines.uncertainty import Known, Uncertainty
 from tfxai.inputs import flatten, missing_values
 from tfxai.inputs import segments as cuts
 from tfxai.results import Explanation, PartsExplanation
@@ -253,33 +254,57 @@ class Coalitions:
         weights: Sequence[NDArray],
         kind: type[Explanation] = PartsExplanation,
         delta: NDArray | None = None,
-        **more: NDArray,
+        known: Sequence[Known] = (),
+        more: Mapping[str, NDArray] | None = None,
     ) -> Attribution:
         """All examples together; texts and label maps differ in their number of parts, and are filled up with NaN.
 
-        weights: for each example (K, parts); more: further fields of the explanation, each (N, K).
+        weights: for each example (K, parts); known: how sure they are; more: further fields of the explanation, each (N, K).
         """
-        request = self.request
-        longest = max(parts.count for parts in cut)
-        padded = np.full((request.rows, longest), np.nan, np.float32)
-        for i, each in enumerate(weights):
-            padded[i * len(each) : (i + 1) * len(each), : each.shape[1]] = each
-        if self.text is not None:
-            values: list[NDArray | None] = [None] * len(request.network.arrays)
-            values[self.which[0]] = padded
-        else:
-            evenly = kind is Explanation
-            spread = [self.spread(parts, each, evenly) for parts, each in zip(cut, weights, strict=True)]
-            values = joined_values(spread)
-        if kind is Explanation:
-            return attribution_of(examples, values, delta=delta)
+        request, evenly = self.request, kind is Explanation
+        padded, values = self._in_places(cut, weights, evenly)
+        found = attribution_of(examples, values, delta=delta)
+        if known:
+            found = dataclasses.replace(found, uncertainty=self._uncertainty(cut, known, evenly))
+        if evenly:
+            return found
         fields: dict[str, Any] = {
-            name: value.reshape(request.target_shape).astype(np.float32) for name, value in more.items()
+            name: value.reshape(request.target_shape).astype(np.float32)
+            for name, value in (more or {}).items()
         }
-        fields["weights"] = padded.reshape(*request.target_shape, longest)
+        fields["weights"] = padded.reshape(*request.target_shape, padded.shape[-1])
         fields["tokens"] = None if self.text is None else [parts.words for parts in cut]
         fields["segments"] = self._label_maps(cut)
-        return attribution_of(examples, values, delta=delta, kind=kind, more=fields)
+        return dataclasses.replace(found, kind=kind, more=fields)
+
+    def _in_places(
+        self, cut: Sequence[Parts], weights: Sequence[NDArray], evenly: bool
+    ) -> tuple[NDArray, list[NDArray | None]]:
+        """Weights of all rows, filled up with NaN, and the same on the places of each input."""
+        padded = np.full((self.request.rows, max(parts.count for parts in cut)), np.nan, np.float32)
+        for i, each in enumerate(weights):
+            padded[i * len(each) : (i + 1) * len(each), : each.shape[1]] = each
+        if self.text is None:
+            spread = [self.spread(parts, each, evenly) for parts, each in zip(cut, weights, strict=True)]
+            return padded, joined_values(spread)
+        values: list[NDArray | None] = [None] * len(self.request.network.arrays)
+        values[self.which[0]] = padded
+        return padded, values
+
+    def _uncertainty(self, cut: Sequence[Parts], known: Sequence[Known], evenly: bool) -> Uncertainty:
+        errors, lows, highs = (
+            self._in_places(cut, [getattr(each, name) for each in known], evenly)[1]
+            for name in ("error", "low", "high")
+        )
+        converged = [each.converged for each in known if each.converged is not None]
+        return Uncertainty(
+            errors,
+            lows,
+            highs,
+            np.repeat([each.passes for each in known], self.request.targets_each),
+            np.concatenate([each.reached for each in known]),
+            np.concatenate(converged) if converged else None,
+        )
 
 
 def _places(parts: Parts) -> int:

@@ -41,7 +41,7 @@ def receipt_of(
         given=_given(network),
         environment=environment(),
         warnings=list(heard),
-        passes=getattr(explanation, "passes", None),
+        passes=None if explanation.passes is None else int(explanation.passes.sum()),
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline, filled
 from tfxai.engines.scoring import ScoredBody, Scoring, WithScore
 from tfxai.engines.targets import LARGEST, check_targets, target_codes
+from tfxai.engines.uncertainty import Uncertainty
 from tfxai.inputs import missing_words, restored
 from tfxai.model import Embedded, Network, TracedFunction
 from tfxai.results import Explanation
@@ -37,6 +38,7 @@ class Attribution:
     remedy:  what then helps.
     kind:    type of the explanation, for methods that give more than values.
     more:    its further fields.
+    uncertainty: of methods that sample.
     """
 
     values: Sequence[NDArray | None]
@@ -47,6 +49,7 @@ class Attribution:
     remedy: str = ""
     kind: type[Explanation] = Explanation
     more: dict[str, Any] = dataclasses.field(default_factory=dict)
+    uncertainty: Uncertainty | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +241,8 @@ class Request:
         self.check_scores(attribution.scores)
         if self._check_values(attribution.values):
             self._check_delta(attribution)
+        if attribution.uncertainty is not None:
+            more |= attribution.uncertainty.fields(self.shaped, shape, self.method)
         return attribution.kind(
             values=self.shaped(attribution.values),
             inputs=network.pack(

@@ -102,7 +102,7 @@ class LIME(Method):
             "intercept": np.stack(intercept),
             "local_prediction": np.stack(prediction),
         }
-        return coalitions.attribution(examples, cut, weights, SurrogateExplanation, **more)
+        return coalitions.attribution(examples, cut, weights, SurrogateExplanation, more=more)
 
     def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[Any, ...]:
         """Weights (K, parts), and R2, intercept and prediction at the input (K,)."""

@@ -34,6 +34,11 @@ class Explanation(Stored):
              (...), or are {layer: values}; None: the inputs.
     references: what each map's score compares with, by name, targets.shape + (...): "boxes" (y0, x0, y1, x1), "masks",
              "points" (y, x), "embedding"; None for scores of classes.
+    standard_error: shape of values, of methods that sample: of each value, from the spread of the samples. None for others.
+    interval: shape of values + (2,), low and high: where the values of infinitely many samples lie, all of one map together, at
+             the method's confidence. It covers the chance of the sampling alone.
+    passes:  int, shape of targets: how many passes through the model a map took; maps of one input may share them.
+    converged: bool, shape of targets: whether every value is known to the method's tolerance; None where none was given.
     receipt: how it came about, for `tfxai.verify`; None in files of older versions, and where something else than a method
              made the values.
     """
@@ -50,6 +55,10 @@ class Explanation(Stored):
     axes: Any = None
     at: str | list[str] | None = None
     references: dict[str, NDArray] | None = None
+    standard_error: Values = None
+    interval: Values = None
+    passes: NDArray[np.int64] | None = None
+    converged: NDArray[np.bool_] | None = None
     receipt: Receipt | None = None
 
     def problem(self) -> str:
@@ -67,8 +76,12 @@ class Explanation(Stored):
             ("values", lead),
             ("inputs", lead[:1]),
             ("references", lead),
+            ("standard_error", lead),
+            ("interval", lead),
+            ("passes", lead),
+            ("converged", lead),
         ):
-            exact = name in ("scores", "delta")
+            exact = name in ("scores", "delta", "passes", "converged")
             for each in _arrays_in(getattr(self, name)):
                 if each.shape[: len(shape)] != shape or (exact and each.shape != shape):
                     return f"{name} have the shape {each.shape}, targets {lead}"
@@ -208,12 +221,7 @@ class SurrogateExplanation(PartsExplanation):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class SampledExplanation(Explanation):
-    """An explanation that was sampled, with how sure it is.
-
-    standard_error: shape of values; of each value, from the spread of the samples.
-    """
-
-    standard_error: Values = None
+    """What version 0.1 called an explanation with a `standard_error`; kept to read its files."""
 
 
 def _order(rows: int | slice | Sequence[int] | NDArray, count: int) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ class Receipt(Stored):
     given:       "arrays", or what a file cannot give back: "Text" with functions of its own, "DataFrame".
     environment: versions, processor, device, threads, and what else decides the last bits.
     warnings:    what the call warned about.
-    passes:      how many rows went through the model, where the method counts them.
+    passes:      how many rows went through the model for each map, added up, where the method counts them.
     rows:        of a part of an explanation, the numbers of its examples in the whole call; None: all.
     """
 

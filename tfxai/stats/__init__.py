@@ -6,17 +6,21 @@ from tfxai.stats.correlation import pearson, spearman, spearman_of_pairs
 from tfxai.stats.intervals import interval
 from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
+from tfxai.stats.stopping import Looks, needed, reach
 
 __all__ = [
     "Correction",
+    "Looks",
     "MEASURES",
     "Reference",
     "by_measure",
     "corrected",
     "interval",
+    "needed",
     "paired",
     "pearson",
     "permutation",
+    "reach",
     "smallest",
     "spearman",
     "spearman_of_pairs",

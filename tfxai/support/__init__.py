@@ -6,6 +6,7 @@ from tfxai.support.files import PICTURES, whole_file, writable
 from tfxai.support.messages import first_line, nearest, snake_case, warn, warnings_heard
 from tfxai.support.progress import progress_bar
 from tfxai.support.settings import (
+    Confidence,
     Count,
     Explainer,
     File,
@@ -14,6 +15,7 @@ from tfxai.support.settings import (
     OutputKey,
     Seed,
     Setting,
+    Tolerance,
     check_arguments,
     check_settings,
     checked,
@@ -24,6 +26,7 @@ from tfxai.support.settings import (
 from tfxai.support.types import Inputs, Layer, Model, Operation, PerInput, Structure, Tensor, Values, Variable
 
 __all__ = [
+    "Confidence",
     "Count",
     "Explainer",
     "File",
@@ -40,6 +43,7 @@ __all__ = [
     "Setting",
     "Structure",
     "Tensor",
+    "Tolerance",
     "Values",
     "Variable",
     "check_arguments",

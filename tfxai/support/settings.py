@@ -93,6 +93,26 @@ Seed = Annotated[int, whole(0, 2**31 - 1)]
 """Of random numbers, for NumPy and TensorFlow alike."""
 
 
+def _is_tolerance(value: Any) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(SHARE, value) is not None and float(value.rstrip(" %")) > 0
+    return value is None or (_is_real(value) and 0 < value < math.inf)
+
+
+SHARE = r"\d+(\.\d+)? ?%"
+Tolerance = Annotated[
+    float | str | None,
+    Setting(
+        _is_tolerance,
+        'a number above 0, in units of the score, a share of the largest value, such as "1%", or None',
+    ),
+]
+"""How far each value may be from what infinitely many samples would give."""
+
+Confidence = Annotated[float, number(above=0, below=1, noun="a probability")]
+"""With which all values of one explanation lie in their intervals."""
+
+
 def _is_key(value: Any) -> bool:
     return value is None or isinstance(value, str) or _is_whole(value)
 
