@@ -50,6 +50,7 @@ from tfxai.engines.references import request_of
 from tfxai.engines.relevance import RelevanceRule, relevance_rules
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
+from tfxai.engines.rounds import Rounds, Sampled, uncertainty_of
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 from tfxai.engines.twins import remember_twins, with_twin
@@ -81,6 +82,8 @@ __all__ = [
     "RelevanceRule",
     "Request",
     "Rescale",
+    "Rounds",
+    "Sampled",
     "Rule",
     "Rules",
     "ScoredBody",
@@ -129,4 +132,5 @@ __all__ = [
     "two_passes",
     "visible",
     "with_twin",
+    "uncertainty_of",
 ]

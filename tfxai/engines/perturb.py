@@ -58,11 +58,13 @@ class PerturbedScores:
     scores: (M, K), for each class.
     notes:  (M, n).
     sums:   (K + 1, ...) sum of scores x masks, and of the masks alone, if asked for.
+    squares: (2 K + 1, ...) sum of squared scores x squared masks, of scores x squared masks, and of squared masks.
     """
 
     scores: NDArray
     notes: NDArray
     sums: Any
+    squares: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +153,11 @@ class Perturb:
             example.advance(share * (last - first) / count)
         rows = np.concatenate([part[0] for part in parts])[: len(plan[0])]
         _check_numbers(rows)
-        total = None if sums is None else np.sum([part[1] for part in parts], axis=0).reshape(-1, *sums)
-        return PerturbedScores(rows[:, :classes], rows[:, classes:], total)
+        scores, noted = rows[:, :classes], rows[:, classes:]
+        if sums is None:
+            return PerturbedScores(scores, noted, None)
+        total = np.sum([part[1] for part in parts], axis=0, dtype=np.float64).reshape(-1, *sums)
+        return PerturbedScores(scores, noted, total[: classes + 1], total[classes + 1 :])
 
 
 def _check_missing(request: Request, scores: NDArray) -> None:
@@ -211,7 +216,7 @@ class _Loop(ScoredBody):
         rows = tf.TensorArray(
             tf.float32, last - first, infer_shape=False, element_shape=[self.padded, self.columns]
         )
-        start = [] if self.sums is None else [tf.zeros((targets.shape[1] + 1, int(np.prod(self.sums))))]
+        start = [] if self.sums is None else [tf.zeros((3 * targets.shape[1] + 2, int(np.prod(self.sums))))]
         _, rows, *summed = tf.while_loop(
             lambda number, *_: number < last,
             step,
@@ -222,13 +227,15 @@ class _Loop(ScoredBody):
         return [joined, *summed]
 
     def _summed(self, scores: Tensor, masks: Tensor, number: Tensor, total: Tensor) -> Tensor:
-        """Scores x masks of a chunk, and masks, summed: (K + 1, places)."""
-        factors = tf.concat([scores, tf.ones_like(scores[:, :1])], 1)
+        """Scores x masks of a chunk, masks, and what `PerturbedScores.squares` says, summed: (3 K + 2, places)."""
+        ones = tf.ones_like(scores[:, :1])
         if self.padded is not None:  # what fills up the last chunk must not count
             counts = number * self.padded + tf.range(self.padded) < total
-            factors = tf.where(counts[:, None], factors, 0.0)
+            scores, ones = tf.where(counts[:, None], scores, 0.0), tf.where(counts[:, None], ones, 0.0)
         flat = tf.reshape(masks, (-1, int(np.prod(self.sums or ()))))
-        return tf.matmul(factors, flat, transpose_a=True)
+        first = tf.matmul(tf.concat([scores, ones], 1), flat, transpose_a=True)
+        second = tf.matmul(tf.concat([tf.square(scores), scores, ones], 1), tf.square(flat), transpose_a=True)
+        return tf.concat([first, second], 0)
 
 
 def at_inputs(request: Request) -> tuple[NDArray, NDArray]:

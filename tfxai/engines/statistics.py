@@ -104,17 +104,23 @@ class Moments:
     """Mean and sum of squared deviations for every row, by Chan's merging: one pass, no cancellation.
 
     contributions: of gradient x (end - start), not of the gradient.
+    squared:       of the square of each.
+    summed:        for each explained input, whether of its sums over the last axis, which is kept with length 1.
 
     Chan, Golub, LeVeque: Algorithms for Computing the Sample Variance, 1983. doi:10.1080/00031305.1983.10483115
     """
 
     contributions: bool = False
+    squared: bool = False
+    summed: tuple[bool, ...] = ()
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
+        zeros = self._summed(zeros)
         return [tf.zeros([tf.shape(zeros[0])[0]]), *zeros, *(tf.zeros_like(zero) for zero in zeros)]
 
     def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
+        parts = self._summed([tf.square(part) for part in parts] if self.squared else parts)
         counts, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
         chunk = dataclasses.replace(chunk, weights=tf.ones_like(chunk.weights))
         new = by_row(tf.ones_like(chunk.weights), chunk)
@@ -128,6 +134,13 @@ class Moments:
             next_means.append(mean + step * aligned(share, part))
             next_squares.append(square + within + tf.square(step) * aligned(counts * share, part))
         return [total, *next_means, *next_squares]
+
+    def _summed(self, parts: list[Tensor]) -> list[Tensor]:
+        summed = self.summed or (False,) * len(parts)
+        return [
+            tf.reduce_sum(part, -1, keepdims=True) if over else part
+            for part, over in zip(parts, summed, strict=True)
+        ]
 
 
 def by_row(parts: Tensor, chunk: Chunk) -> Tensor:

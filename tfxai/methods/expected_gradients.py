@@ -8,10 +8,21 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.engines import Attribution, Block, Method, Moments, PathPoints, Paths, Request, attribution_along
-from tfxai.model import Network
-from tfxai.results import SampledExplanation
-from tfxai.support import Seed, whole
+from tfxai.engines import (
+    Attribution,
+    Block,
+    Method,
+    Moments,
+    PathPoints,
+    Paths,
+    Request,
+    Rounds,
+    Sampled,
+    attribution_along,
+    uncertainty_of,
+)
+from tfxai.model import Embedded, Network
+from tfxai.support import Confidence, Seed, Tolerance, whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,13 +31,17 @@ class ExpectedGradients(Method):
 
     Integrated gradients averaged over a background, each sample with an example of it and a place on the way to the
     input, both drawn at random. Complete on average: `delta` is sum(values) - (score(input) - mean score of the
-    drawn background). The result also carries `standard_error`.
+    drawn background). The result also carries `standard_error`, `interval`, `passes` and, with a tolerance, `converged`;
+    the interval holds for all values of one map together, and covers the chance of the draws, not the choice of background.
 
     Cost: `samples` forward and backward passes per input and target, and a forward pass per drawn example and class.
 
     background: data (M, ...) in the structure of the inputs, such as some training examples.
-    samples:    draws for each input.
+    samples:    draws for each input; with a tolerance, at most.
     seed:       of the draws; they are the same for every input.
+    tolerance:  draws until every value is within so much of that of infinitely many draws: in units of the score, or a share
+                of the map's largest value, such as "1%". Warns where `samples` do not suffice.
+    confidence: of the intervals, between 0 and 1.
 
     Erion, Janizek, Sturmfels, Lundberg, Lee: Improving performance of deep learning models with axiomatic attribution
     priors and expected gradients, 2019. arXiv:1906.10670, section 3
@@ -35,6 +50,8 @@ class ExpectedGradients(Method):
     background: Any
     samples: Annotated[int, whole(2)] = 200  # to know the standard error
     seed: Seed = 0
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
 
     def __repr__(self) -> str:
         return f"ExpectedGradients(samples={self.samples}, seed={self.seed})"
@@ -45,27 +62,29 @@ class ExpectedGradients(Method):
         drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
         positions = generator.uniform(size=self.samples)
         paths = Paths(request, starts=[array[drawn] for array in background.arrays], shared=True)
-        errors: list[list[NDArray]] = []
+        of_tokens = tuple(isinstance(place, Embedded) for place in paths.network.places if place is not None)
+        rounds = Rounds(
+            paths,
+            lambda numbers: (positions[numbers], number[numbers]),
+            self.samples,
+            Moments(contributions=True, summed=of_tokens),
+            self.tolerance,
+            self.confidence,
+        )
+        sampled: list[Sampled] = []
 
         def values_of(block: Block) -> list[NDArray]:
-            points = PathPoints.of(
-                len(block.targets), positions, np.full(self.samples, 1 / self.samples), number
-            )
-            _, *moments = paths.run(block, points, Moments(contributions=True))
-            means, squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
-            errors.append([np.sqrt(square / (self.samples - 1) / self.samples) for square in squares])
-            return means
+            sampled.append(rounds.run(block))
+            return sampled[-1].means
 
         attribution = attribution_along(
             paths,
             values_of,
             complete=True,
-            base_scores_of=lambda block: self._mean_scores(paths, block, number),
+            base_scores_of=lambda block: self._mean_scores(paths, block, number, sampled[-1].counts),
             remedy="Take more samples.",
         )
-        rest = (np.concatenate(of_input) for of_input in zip(*errors, strict=True))
-        shaped = request.shaped([None if value is None else next(rest) for value in attribution.values])
-        return dataclasses.replace(attribution, kind=SampledExplanation, more={"standard_error": shaped})
+        return dataclasses.replace(attribution, uncertainty=uncertainty_of(paths, sampled))
 
     def _background(self, request: Request) -> Network:
         """The background as a batch for the model. Raises ValueError if it is not like the inputs."""
@@ -90,8 +109,8 @@ class ExpectedGradients(Method):
             )
         return background
 
-    def _mean_scores(self, paths: Paths, block: Block, number: NDArray) -> NDArray:
-        """Mean score of the drawn background for each row's class; rows of the same class share the passes."""
+    def _mean_scores(self, paths: Paths, block: Block, number: NDArray, counts: NDArray) -> NDArray:
+        """Mean score of each row's draws for its class; rows of the same class share the passes."""
         # What is not explained, and the mask of token ids, is the row's own, so rows cannot share.
         if any(place != "input" for place in paths.network.places):
             first = of_row = np.arange(len(block.targets))
@@ -105,4 +124,5 @@ class ExpectedGradients(Method):
         zeros = np.zeros(len(rows), np.float32)
         points = PathPoints(rows, zeros[:, None], zeros, starts)
         scores = paths.scores_at(block, points, at_starts=True).reshape(len(first), count)
-        return (scores @ np.bincount(number) / len(number))[of_row]
+        shares = np.stack([np.bincount(number[:draws], minlength=count) / draws for draws in counts])
+        return (scores[of_row] * shares).sum(1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,11 +12,14 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
-from tfxai.engines import Attribution, Coalitions, Method, Request
+from tfxai.engines import Attribution, Coalitions, Example, Known, Method, Parts, Perturb, Request
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
 from tfxai.results import SurrogateExplanation
-from tfxai.support import InputKey, Seed, number, whole
+from tfxai.stats import Looks, needed, reach
+from tfxai.support import Confidence, InputKey, Seed, Tolerance, number, whole
+
+FIRST = 4  # coalitions for each weight before the first look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +29,12 @@ class LIME(Method):
     Random halves of the parts are hidden, the model scores what is left, and a ridge regression weighed by closeness
     to the whole input explains the scores. Positive weights support the score; what the weights are worth is told by
     `r2`. Images, series and volumes by segments, tables by columns, texts by words or token ids. The result also carries
-    `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.results.SurrogateExplanation).
+    `segments`, `weights`, `r2`, `intercept` and `local_prediction` (tfxai.results.SurrogateExplanation), and how sure it is:
+    `standard_error`, `interval`, `passes` and, with a tolerance, `converged`.
     Cost: `samples` forward passes per input, whatever the number of classes, and a second or less of segmentation.
 
     segments:   asked of the segmenter, which may find more or fewer (felzenszwalb and quickshift find their own number).
-    samples:    coalitions; the first is the whole input.
+    samples:    coalitions, with a tolerance at most; the first is the whole input.
     segmenter:  "slic", "felzenszwalb", "quickshift", "watershed", "grid", a label map (H, W) or (N, H, W), or a
                 function image (H, W, C) in 0..1 -> label map. Series and volumes are cut evenly.
     hide:       what hidden segments look like: "mean" (each its own mean colour), a number, an array, or a function of
@@ -43,6 +49,10 @@ class LIME(Method):
     input:      which of several inputs is hidden (key or number). Unless given, the first image; without images all
                 tables and token ids together, each token and each input a part (each column, where every table has
                 several), but not what masks tokens; else the first.
+    tolerance:  draws until every weight is within so much of that of infinitely many coalitions, which no penalty shrinks: in
+                units of the score, or a share of the largest weight, such as "1%". Warns where `samples` do not suffice.
+    confidence: of the intervals, for all weights of one map together, between 0 and 1. They cover the chance of the
+                coalitions, not the choice of segments, kernel or what hides.
 
     Raises ValueError if a setting is wrong, a label map does not fit or has one segment only, or a text has no words.
     Warns where a segmenter finds one segment only, and uses a grid.
@@ -59,6 +69,8 @@ class LIME(Method):
     background: Any = None
     seed: Seed = 0
     input: InputKey = None
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
     needs = Needs(gradients=False)
     default_score = "output"
 
@@ -80,7 +92,7 @@ class LIME(Method):
         else:
             behind = coalitions.own(0.0 if by_segment else self.hide, "LIME")
         engine = coalitions.engine(self.samples * len(request.network))
-        examples, cut, fits = [], [], []
+        examples, cut, fits, known = [], [], [], []
         for example in engine.examples():
             parts = coalitions.parts(example.number, self.segmenter, self.segments)
             generator = np.random.default_rng(self.seed)
@@ -91,25 +103,100 @@ class LIME(Method):
                 hidden = [cuts.averaged(coalitions.array[example.number], parts.labels)[None]]
             elif hidden and len(hidden[0]) > 1:
                 drawn = generator.integers(0, len(hidden[0]), self.samples)
-            fits.append(
-                self._fitted(visible, coalitions.scores(engine, example, parts, visible, hidden, drawn))
+            worth = functools.partial(
+                _worth, coalitions, engine, example, parts, visible, hidden=hidden, drawn=drawn
             )
+            fit, sure = self._until_sure(visible, worth)
+            fits.append(fit)
+            known.append(sure)
             examples.append(example)
             cut.append(parts)
-        weights, r2, intercept, prediction = zip(*fits, strict=True)
         more = {
-            "r2": np.stack(r2),
-            "intercept": np.stack(intercept),
-            "local_prediction": np.stack(prediction),
+            "r2": np.stack([fit.r2 for fit in fits]),
+            "intercept": np.stack([fit.intercept for fit in fits]),
+            "local_prediction": np.stack([fit.prediction for fit in fits]),
         }
-        return coalitions.attribution(examples, cut, weights, SurrogateExplanation, more=more)
+        weights = [fit.weights for fit in fits]
+        return coalitions.attribution(examples, cut, weights, SurrogateExplanation, known=known, more=more)
 
-    def _fitted(self, visible: NDArray, scores: NDArray) -> tuple[Any, ...]:
-        """Weights (K, parts), and R2, intercept and prediction at the input (K,)."""
+    def _until_sure(self, visible: NDArray, worth: Callable[[int, int], NDArray]) -> tuple[_Fit, Known]:
+        """The linear model, and how sure it is. worth: scores of the coalitions from one number to another."""
+        looks, draws, parts = Looks(self.confidence, self.samples), self.samples, visible.shape[1]
+        if self.tolerance is not None:
+            draws = min(FIRST * (parts + 1), self.samples)
+        scores = worth(0, draws)
+        while True:
+            fit = self._fitted(visible[:draws], scores)
+            risk = 1 - self.confidence if self.tolerance is None else looks.risk
+            width = reach(fit.errors, draws - parts - 1, parts, risk) + fit.shrunk
+            need = np.zeros(1) if self.tolerance is None else needed(self.tolerance, fit.weights.T, width.T)
+            if looks.ends(draws, need.max()):
+                break
+            before, draws = draws, looks.following(draws, need.max())
+            scores = np.concatenate([scores, worth(before, draws)])
+        converged = None if self.tolerance is None else need <= 1
+        low, high = fit.weights - width, fit.weights + width
+        return fit, Known(fit.errors, low, high, draws, width.max(1), converged)
+
+    def _fitted(self, visible: NDArray, scores: NDArray) -> _Fit:
         bits = visible.astype(np.float64)
         from_all_ones = 1 - np.sqrt(bits.mean(1)) if self.distance == "cosine" else np.sqrt((1 - bits).sum(1))
         closeness = np.sqrt(np.exp(-((from_all_ones / self.width) ** 2)))
         model = Ridge(alpha=self.ridge) if self.ridge else LinearRegression()
         model.fit(bits, scores, sample_weight=closeness)
-        r2 = r2_score(scores, model.predict(bits), sample_weight=closeness, multioutput="raw_values")
-        return np.atleast_2d(model.coef_), np.asarray(r2), model.intercept_, model.predict(bits[:1])[0]
+        predicted = model.predict(bits).reshape(scores.shape)
+        r2 = r2_score(scores, predicted, sample_weight=closeness, multioutput="raw_values")
+        weights = np.reshape(model.coef_, (-1, bits.shape[1]))
+        errors, shrunk = self._errors(bits, closeness, scores - predicted, weights)
+        return _Fit(weights, np.atleast_1d(r2), np.atleast_1d(model.intercept_), predicted[0], errors, shrunk)
+
+    def _errors(
+        self, bits: NDArray, closeness: NDArray, left: NDArray, weights: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """(K, parts) standard errors of the weights, and by how much the penalty shrinks them.
+
+        The sandwich of a weighed regression, whose residuals need not be alike: White, 1980. doi:10.2307/1912934; made larger
+        for what the fit itself takes from each residual (HC3: MacKinnon, White, 1985. doi:10.1016/0304-4076(85)90158-7).
+        """
+        centred = bits - (closeness @ bits) / closeness.sum()
+        inner = (centred * closeness[:, None]).T @ centred + self.ridge * np.eye(bits.shape[1])
+        inverse = np.linalg.pinv(inner, hermitian=True)
+        moved = centred @ inverse  # by which a score moves each weight, without its closeness
+        taken = closeness * ((moved * centred).sum(1) + 1 / closeness.sum())
+        residuals = closeness[:, None] * left / np.maximum(1 - taken, 1e-3)[:, None]
+        return np.sqrt((residuals**2).T @ moved**2), self.ridge * np.abs(weights @ inverse)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """A linear model: weights (K, parts), and of each class R2, intercept and prediction at the input (K,).
+
+    errors: (K, parts) standard errors. shrunk: (K, parts) what the penalty took.
+    """
+
+    weights: NDArray
+    r2: NDArray
+    intercept: NDArray
+    prediction: NDArray
+    errors: NDArray
+    shrunk: NDArray
+
+
+def _worth(
+    coalitions: Coalitions,
+    engine: Perturb,
+    example: Example,
+    parts: Parts,
+    visible: NDArray,
+    first: int,
+    last: int,
+    *,
+    hidden: Sequence[NDArray],
+    drawn: NDArray | None,
+) -> NDArray:
+    """(M, K) scores of the coalitions from one number to another."""
+    some = slice(first, last)
+    rows = None if drawn is None else drawn[some]
+    return coalitions.scores(
+        engine, example, parts, visible[some], hidden, rows, share=(last - first) / len(visible)
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -13,19 +14,25 @@ from numpy.typing import NDArray
 from tfxai.baselines import Baseline
 from tfxai.engines import (
     Attribution,
+    Example,
+    HiddenInput,
     Method,
     Perturb,
     Perturbed,
     PerturbedScores,
     Request,
     Tracer,
+    Uncertainty,
     attribution_of,
     hidden_input,
     shown,
     visible,
 )
 from tfxai.model import Needs
-from tfxai.support import Count, InputKey, Seed, Tensor, number, whole
+from tfxai.stats import Looks, needed, reach
+from tfxai.support import Confidence, Count, InputKey, Seed, Tensor, Tolerance, number, whole
+
+FIRST = 200  # masks before the first look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +44,17 @@ class RISE(Method):
     paper's sum and put back as itself, which leaves the expectation as it is and most of the noise out. Images only.
     Cost: `samples` forward passes per image, whatever the number of classes.
 
-    samples:  random masks; 4000 (VGG16) and 8000 (ResNet-50) in the paper.
+    samples:  random masks, with a tolerance at most; 4000 (VGG16) and 8000 (ResNet-50) in the paper.
     cells:    of the grid of random bits, along each side; the smaller, the finer the map and the more masks it needs.
     keep:     probability that a cell stays visible, between 0 and 1.
     baseline: what is hidden looks like this (a number, an array, a function of tfxai.baselines).
     seed:     of the masks, which are the same for every image.
     input:    which of several inputs is hidden (key or number); unless given the first image.
+    tolerance: draws masks until every value is within so much of that of infinitely many masks: in units of the score, or a
+              share of the largest difference from the mean score, such as "1%". Warns where `samples` do not suffice.
+    confidence: of the intervals, for all places of one map together, between 0 and 1. They cover the chance of the masks.
+
+    The result also carries `standard_error`, `interval`, `passes` and, with a tolerance, `converged`.
 
     Raises ValueError if the input is no image (N, H, W, channels).
     Petsiuk, Das, Saenko: RISE, 2018. arXiv:1806.07421, sections 3.1 and 3.2
@@ -54,6 +66,8 @@ class RISE(Method):
     baseline: Baseline = 0.0
     seed: Seed = 0
     input: InputKey = None
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
     needs = Needs(gradients=False)
     default_score = "output"
     only_images = True
@@ -83,15 +97,95 @@ class RISE(Method):
         for example in engine.examples():
             number = example.number
             behind = [hidden[number : number + 1]]
-            maps.append(self._map(engine.run(grid, example, [grids, shifts], behind, sums=sides)))
+            scored = functools.partial(_scored, engine, grid, example, [grids, shifts], behind, sides)
+            maps.append(self._until_sure(scored))
             examples.append(example)
-        return attribution_of(examples, part.values(np.concatenate(maps)))
+        found = attribution_of(examples, part.values(np.concatenate([each.values for each in maps])))
+        return dataclasses.replace(found, uncertainty=self._uncertainty(part, maps))
+
+    def _until_sure(self, scored: Callable[[int, int], PerturbedScores]) -> _Map:
+        """One image's maps. scored: what masks from one number to another leave."""
+        looks, draws = Looks(self.confidence, self.samples), self.samples
+        if self.tolerance is not None:
+            draws = min(FIRST, self.samples)
+        seen = scored(0, draws)
+        while True:
+            values, errors = self._map(seen), self._errors(seen)
+            risk = 1 - self.confidence if self.tolerance is None else looks.risk
+            widths = reach(errors, draws - 1, values[0].size, risk)
+            need = np.zeros(len(values))
+            if self.tolerance is not None:
+                # What counts in a map are differences: the largest value is the one furthest from the mean score.
+                offsets = values - seen.scores.mean(0)[:, None, None]
+                need = needed(self.tolerance, *(each.reshape(len(each), -1).T for each in (offsets, widths)))
+            if looks.ends(draws, need.max()):
+                return _Map(values, errors, widths, draws, None if self.tolerance is None else need <= 1)
+            before, draws = draws, looks.following(draws, need.max())
+            seen = _added(seen, scored(before, draws))
+
+    def _uncertainty(self, part: HiddenInput, maps: Sequence[_Map]) -> Uncertainty:
+        values, errors, widths = (
+            np.concatenate([getattr(each, name) for each in maps]) for name in ("values", "errors", "widths")
+        )
+        told = [each.converged for each in maps if each.converged is not None]
+        return Uncertainty(
+            part.values(errors),
+            part.values(values - widths),
+            part.values(values + widths),
+            np.repeat([each.draws for each in maps], [len(each.values) for each in maps]),
+            widths.max((1, 2)),
+            np.concatenate(told) if told else None,
+        )
 
     def _map(self, perturbed: PerturbedScores) -> NDArray:
         """(K, H, W). What a constant score would add to the sum is known; what chance made of it is noise."""
         sums, masks = perturbed.sums[:-1], perturbed.sums[-1]
         mean = perturbed.scores.mean(0, dtype=np.float64)[:, None, None]
-        return mean + (sums - mean * masks) / (self.samples * self.keep)
+        return mean + (sums - mean * masks) / (len(perturbed.scores) * self.keep)
+
+    def _errors(self, perturbed: PerturbedScores) -> NDArray:
+        """(K, H, W) standard errors. A draw moves a value by (its score - the mean) x its mask / keep."""
+        draws, classes = perturbed.scores.shape
+        mean = perturbed.scores.mean(0, dtype=np.float64)[:, None, None]
+        twice, once, masks = np.split(perturbed.squares, [classes, 2 * classes])
+        square = (twice - 2 * mean * once + mean**2 * masks) / draws
+        first = (perturbed.sums[:-1] - mean * perturbed.sums[-1]) / draws
+        spread = np.maximum(square - first**2, 0) / self.keep**2
+        return np.sqrt(spread / max(draws - 1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Map:
+    """One image's maps (K, H, W), their standard errors and half of their intervals; converged (K,)."""
+
+    values: NDArray
+    errors: NDArray
+    widths: NDArray
+    draws: int
+    converged: NDArray | None
+
+
+def _scored(
+    engine: Perturb,
+    grid: _Grids,
+    example: Example,
+    plan: Sequence[NDArray],
+    behind: Sequence[NDArray],
+    sides: tuple[int, ...],
+    first: int,
+    last: int,
+) -> PerturbedScores:
+    share = (last - first) / len(plan[0])
+    return engine.run(grid, example, [array[first:last] for array in plan], behind, sums=sides, share=share)
+
+
+def _added(one: PerturbedScores, other: PerturbedScores) -> PerturbedScores:
+    return PerturbedScores(
+        np.concatenate([one.scores, other.scores]),
+        np.concatenate([one.notes, other.notes]),
+        one.sums + other.sums,
+        one.squares + other.squares,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

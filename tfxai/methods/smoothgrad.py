@@ -18,10 +18,12 @@ from tfxai.engines import (
     PathPoints,
     Paths,
     Request,
+    Rounds,
     Sum,
     attribution_along,
+    uncertainty_of,
 )
-from tfxai.support import Count, Seed, Tensor, number
+from tfxai.support import Confidence, Count, Seed, Tensor, Tolerance, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,18 +105,53 @@ def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class SmoothGrad(NoisyGradients):
+class UntilSure(NoisyGradients):
+    """Shared settings of those that are a plain mean over the noisy copies.
+
+    tolerance:  draws copies until every value of a map is within so much of the mean over infinitely many: in units of the
+                gradient, or a share of the map's largest value, such as "1%". `samples` are then the most. The result
+                carries `standard_error`, `interval`, `passes` and `converged`.
+    confidence: of the intervals, for all values of one map together, between 0 and 1. They cover the chance of the noise.
+    """
+
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
+
+    def until_sure(self, request: Request, squared: bool = False) -> Attribution:
+        """The mean gradient, or the mean of its square, with how sure it is."""
+        paths, sampled = self.paths(request), []
+        rounds = Rounds(
+            paths,
+            lambda numbers: (numbers, None),
+            self.samples,
+            Moments(squared=squared),
+            self.tolerance,
+            self.confidence,
+        )
+
+        def values_of(block: Block) -> list[NDArray]:
+            sampled.append(rounds.run(block))
+            return sampled[-1].means
+
+        found = attribution_along(paths, values_of, sensitivities=True)
+        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled))
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothGrad(UntilSure):
     """Which values matter, once the fine wiggles of the gradient are averaged away?
 
     Mean signed gradient at noisy copies; of token ids, whose embedding gets the noise, its length (L2). Cost: `samples`
     forward and backward passes per input and target.
 
-    samples, noise, seed: see `tfxai.methods.smoothgrad.NoisyGradients`.
+    samples, noise, seed, tolerance, confidence: see `tfxai.methods.smoothgrad`.
 
     Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017. arXiv:1706.03825
     """
 
     def attribute(self, request: Request) -> Attribution:
+        if self.tolerance is not None:
+            return self.until_sure(request)
         paths = self.paths(request)
         return attribution_along(
             paths,
@@ -138,13 +175,15 @@ class VarGrad(NoisyGradients):
 
 
 @dataclasses.dataclass(frozen=True)
-class SquareGrad(NoisyGradients):
+class SquareGrad(UntilSure):
     """Where is the gradient large, whatever its sign, around this input?
 
-    Mean squared gradient at noisy copies; never negative. Cost: as SmoothGrad.
+    Mean squared gradient at noisy copies; never negative. Settings as of SmoothGrad. Cost: as SmoothGrad.
 
     Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods, 2018. arXiv:1806.10758
     """
 
     def attribute(self, request: Request) -> Attribution:
+        if self.tolerance is not None:
+            return self.until_sure(request, squared=True)
         return self.moments(request, lambda mean, variance: mean**2 + variance)

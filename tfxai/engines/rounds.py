@@ -1,0 +1,197 @@
+"""Means of gradients at random points, in rounds: each row of a block draws until it is known well enough."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.engines.paths import Block, Paths
+from tfxai.engines.statistics import Moments, PathPoints
+from tfxai.engines.uncertainty import Uncertainty
+from tfxai.model import Embedded
+from tfxai.stats import Looks, needed, reach
+
+FIRST = 20  # draws before the first look
+
+Drawn = Callable[[NDArray], tuple[NDArray, NDArray | None]]
+"""Numbers of draws (M,) -> the path's parameters (M, P), and its starts (M,) where these are not one for each row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """What a block's rows have come to.
+
+    means:  of each explained input (rows, ...). errors, widths: standard errors, and half of the intervals, likewise.
+    counts: (rows,) draws. converged: (rows,); None without a tolerance.
+    """
+
+    means: list[NDArray]
+    errors: list[NDArray]
+    widths: list[NDArray]
+    counts: NDArray
+    converged: NDArray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """The engine for one call.
+
+    drawn:      what the draws of these numbers are; they are the same for every row.
+    samples:    draws of each row, at most.
+    statistic:  what is averaged.
+    tolerance:  see tfxai.support.Tolerance; None: all samples in one round.
+    confidence: of the intervals of all values of one row together.
+    """
+
+    paths: Paths
+    drawn: Drawn
+    samples: int
+    statistic: Moments
+    tolerance: float | str | None
+    confidence: float
+
+    def run(self, block: Block) -> Sampled:
+        """Draws for all rows of a block. Each stops by itself, so that its map does not depend on its neighbours."""
+        rows = len(block.targets)
+        looks = [Looks(self.confidence, self.samples) for _ in range(rows)]
+        wanted = np.full(rows, self.samples if self.tolerance is None else min(FIRST, self.samples))
+        total, open_rows = _Total.of(np.zeros(rows)), np.arange(rows)
+        converged = np.zeros(rows, bool)
+        while len(open_rows):
+            share = float((wanted - total.counts)[open_rows].sum()) / (rows * self.samples)
+            points = self._points(open_rows, total.counts, wanted)
+            total = total.with_more(self.paths.run(block, points, self.statistic, share))
+            needs = self._needs(total, looks)
+            ended = [row for row in open_rows.tolist() if looks[row].ends(int(wanted[row]), needs[row])]
+            converged[ended] = needs[ended] <= 1
+            open_rows = np.setdiff1d(open_rows, ended)
+            for row in open_rows.tolist():
+                wanted[row] = looks[row].following(int(wanted[row]), needs[row])
+        risks = [1 - self.confidence if self.tolerance is None else look.risk for look in looks]
+        told = None if self.tolerance is None else converged
+        return Sampled(total.means, total.errors(), self._widths(total, risks), total.counts, told)
+
+    def _points(self, rows: NDArray, done: NDArray, wanted: NDArray) -> PathPoints:
+        """New points of some rows. Draws are the outer loop: rows that share one lie in the same chunk."""
+        numbers = [np.arange(int(done[row]), int(wanted[row])) for row in rows.tolist()]
+        of_row = np.repeat(rows, [len(each) for each in numbers])
+        flat = np.concatenate(numbers).astype(int)
+        order = np.argsort(flat, kind="stable")
+        parameters, starts = self.drawn(flat[order])
+        weights = np.ones(len(flat), np.float32)
+        return PathPoints(
+            of_row[order].astype(np.int32),
+            np.asarray(parameters, np.float32).reshape(len(flat), -1),
+            weights,
+            None if starts is None else np.asarray(starts, np.int32),
+        )
+
+    def _needs(self, total: _Total, looks: Sequence[Looks]) -> NDArray:
+        """(rows,) half of the widest interval of each row, in tolerances."""
+        if self.tolerance is None:
+            return np.zeros(len(looks))
+        widths = self._widths(total, [look.risk for look in looks])
+        return needed(self.tolerance, _side_by_side(total.means), _side_by_side(widths))
+
+    def _widths(self, total: _Total, risks: Sequence[float]) -> list[NDArray]:
+        """Half of the intervals of each input (rows, ...)."""
+        rows = range(len(risks))
+        return [
+            np.stack([reach(error[i], int(total.counts[i]) - 1, total.values, risks[i]) for i in rows])
+            for error in total.errors(careful=True)
+        ]
+
+
+def _side_by_side(arrays: Sequence[NDArray]) -> NDArray:
+    """(values, rows) of all inputs."""
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1).T
+
+
+@dataclasses.dataclass(frozen=True)
+class _Total:
+    """Counts (rows,), and for each input means and sums of squared deviations (rows, ...)."""
+
+    counts: NDArray
+    means: list[NDArray]
+    squares: list[NDArray]
+
+    @classmethod
+    def of(cls, counts: NDArray) -> _Total:
+        return cls(counts.astype(int), [], [])
+
+    def with_more(self, state: Sequence[NDArray]) -> _Total:
+        """Merged with what `Moments` found of new draws. Chan, Golub, LeVeque, 1983."""
+        counts, *moments = state
+        new_means, new_squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
+        both = self.counts + counts.astype(int)
+        if not self.means:
+            return _Total(both, list(new_means), list(new_squares))
+        means, squares = [], []
+        for mean, square, other, other_square in zip(
+            self.means, self.squares, new_means, new_squares, strict=True
+        ):
+            share = _like(counts / np.maximum(both, 1), mean)
+            step = other - mean
+            means.append((mean + share * step).astype(np.float32))
+            apart = step**2 * _like(self.counts, mean) * share
+            squares.append((square + other_square + apart).astype(np.float32))
+        return _Total(both, means, squares)
+
+    @property
+    def values(self) -> int:
+        """How many a row has."""
+        return sum(int(np.prod(mean.shape[1:])) for mean in self.means)
+
+    def errors(self, careful: bool = False) -> list[NDArray]:
+        """Standard errors of the means.
+
+        careful: the next draw may move any value by as much as the most restless one is spread: that a value has not moved
+        in a few draws proves nothing.
+        """
+        counts = np.maximum(self.counts, 1)
+        spreads = [square / _like(np.maximum(counts - 1, 1), square) for square in self.squares]
+        restless = np.max([spread.reshape(len(counts), -1).max(1) for spread in spreads], axis=0)
+        more = restless / (counts + 1) * careful
+        return [
+            np.sqrt((spread + _like(more, spread)) / _like(counts, spread)).astype(np.float32)
+            for spread in spreads
+        ]
+
+
+def _like(of_rows: NDArray, array: NDArray) -> NDArray:
+    """(rows,) as (rows, 1, 1 ...)."""
+    return of_rows.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def uncertainty_of(paths: Paths, blocks: Sequence[Sampled]) -> Uncertainty:
+    """How sure the values of all blocks are. Of token ids, means are of embeddings: lengths of their errors bound the length's."""
+    places = [place for place in paths.network.places if place is not None]
+    parts: dict[str, list[list[NDArray]]] = {"errors": [], "lows": [], "highs": []}
+    for block in blocks:
+        for part in parts.values():
+            part.append([])
+        for place, *arrays in zip(places, block.means, block.errors, block.widths, strict=True):
+            mean, error, width = arrays
+            if isinstance(place, Embedded):
+                alone = mean.shape[-1] == 1
+                mean = mean[..., 0] if alone else np.linalg.norm(mean, axis=-1)
+                error, width = np.linalg.norm(error, axis=-1), np.linalg.norm(width, axis=-1)
+            for name, array in (("errors", error), ("lows", mean - width), ("highs", mean + width)):
+                parts[name][-1].append(array)
+    joined = {name: [np.concatenate(each) for each in zip(*of, strict=True)] for name, of in parts.items()}
+    half = (_side_by_side(joined["highs"]) - _side_by_side(joined["lows"])).max(0) / 2
+    converged = [block.converged for block in blocks if block.converged is not None]
+    return Uncertainty(
+        **{name: _in_places(paths, arrays) for name, arrays in joined.items()},
+        passes=np.concatenate([block.counts for block in blocks]),
+        reached=half,
+        converged=np.concatenate(converged) if converged else None,
+    )
+
+
+def _in_places(paths: Paths, arrays: Sequence[NDArray]) -> list[NDArray | None]:
+    rest = iter(arrays)
+    return [None if place is None else next(rest) for place in paths.network.places]
