@@ -274,7 +274,7 @@ def limit(table: np.ndarray, width: float = 0.25) -> np.ndarray:
     return np.linalg.solve(columns.T * closeness @ columns, columns.T @ (closeness * table))[1:]
 
 
-@pytest.mark.parametrize("name", ["network", "softmax", "noise"])
+@pytest.mark.parametrize("name", ["network", "softmax", "unanimity"])
 def test_intervals_hold_for_all_parts_together_when_drawing_stops(name: str) -> None:
     """Against all coalitions, for 20 games: at most 4 misses of a confidence of 0.95 (a chance of 1 in 400)."""
     misses = 0
