@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,64 @@ def test_no_examples_show_words_only() -> None:
     nothing = SAVED["an array"][:0]
     assert len(nothing) == 0
     assert "<img" not in nothing._repr_html_() and "Explanation(" in nothing._repr_html_()
+
+
+# How sure it is
+
+
+def sure(values: list, ends: list, **more: Any) -> Explanation:
+    values, interval = np.array(values, np.float32), np.array(ends, np.float32)
+    count = len(values)
+    return Explanation(
+        values, array(*values.shape), np.zeros(count, int), array(count), interval=interval, **more
+    )
+
+
+def test_an_order_is_certain_where_no_interval_reaches_the_others() -> None:
+    """Three values at 3, 2, 1: apart; the first two meet; the last two meet; all alike."""
+    values = [[3, 2, 1]] * 4
+    ends = [
+        [[2.6, 3.4], [1.6, 2.4], [0.6, 1.4]],
+        [[2.2, 3.8], [1.9, 2.3], [0.6, 1.4]],
+        [[2.6, 3.4], [1.2, 2.4], [0.6, 1.4]],
+        [[0.0, 4.0], [0.0, 4.0], [0.0, 4.0]],
+    ]
+    found = sure(values, ends)
+    assert found.certain(1).tolist() == [True, False, True, False]
+    assert found.certain(2).tolist() == [True, True, False, False]
+    assert found.certain(3).all() and found.certain(9).all()
+
+
+def test_certain_needs_intervals_and_a_number() -> None:
+    found = sure([[1, 2]], [[[0, 1], [2, 3]]])
+    for wrong in (0, 1.5, True, "1"):
+        with pytest.raises(ValueError, match="k is"):
+            found.certain(wrong)
+    with pytest.raises(ValueError, match=r"has no intervals\. Methods that sample give them"):
+        dataclasses.replace(found, interval=None).certain(1)
+
+
+def test_weights_have_the_ends_of_their_places() -> None:
+    """Segments of an image, columns one by one, words; each part's end is that of any of its places."""
+    x = np.random.default_rng(0).random((2, 12, 12, 3)).astype(np.float32)
+    images = tfxai.KernelSHAP(segments=9, segmenter="grid", samples=60)(lambda x: np.asarray(x)[:, 3:7].mean((1, 2)) ** 2, x, [[0, 1], [1, 2]])  # fmt: skip
+    spans = images.weights_interval
+    assert spans.shape == (*images.weights.shape, 2)
+    for row, part in itertools.product(range(2), range(9)):
+        places = images.interval[row][:, images.segments[row] == part, 0]
+        assert (places == spans[row][:, part][:, None]).all()
+    columns = {"a": np.ones((2, 1)), "b": np.ones((2, 2))}
+    rows = tfxai.KernelSHAP(background={"a": np.zeros((3, 1)), "b": np.zeros((3, 2))})(lambda c: c["a"][:, 0] + c["b"].prod(1), columns)  # fmt: skip
+    np.testing.assert_allclose(rows.weights_interval, np.repeat(rows.weights[..., None], 2, -1), atol=1e-6)
+    words = tfxai.KernelSHAP(samples=12)(lambda t: np.array([len(s) ** 1.5 for s in t]), ["a bb ccc dddd eeeee", "a"])  # fmt: skip
+    assert words.weights_interval.shape == (2, 5, 2) and np.isnan(words.weights_interval[1, 1:]).all()
+    assert (words.weights_interval[0, :, 0] <= words.weights[0]).all()
+    assert words.certain(1).tolist() == [bool(words.weights_interval[0, 4, 0] > words.weights_interval[0, :4, 1].max()), True]  # fmt: skip
+
+
+def test_uncertainty_is_saved_and_cut_with_the_rest(tmp_path: Path) -> None:
+    found = tfxai.KernelSHAP(background=0.0, samples=20, tolerance=1e-9)(lambda x: np.sin(np.asarray(x)).prod(1), np.ones((3, 6)))  # fmt: skip
+    loaded = Explanation.load(found.save(tmp_path / "x.npz"))[1:]
+    for name in ("standard_error", "interval", "passes", "converged"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(found, name)[1:])
+    assert len(loaded.passes) == 2

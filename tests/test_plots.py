@@ -515,3 +515,50 @@ def test_series_are_lines_over_a_band_of_the_channel_sum():
         plots.series(explanation, ["x"])
     with pytest.raises(ValueError, match="series draws inputs"):
         plots.series(quarters()[0])
+
+
+def with_ends(explanation, values, reach):
+    """The explanation with other values, and intervals that reach so far around each."""
+    values, reach = np.asarray(values, np.float32), np.asarray(reach, np.float32)
+    interval = np.stack([values - reach, values + reach], -1)
+    return dataclasses.replace(explanation, values=values, interval=interval)
+
+
+def test_bars_show_their_intervals_and_are_hatched_where_their_sign_is_unsure():
+    explanation = tfxai.InputXGradient()(linear([1, 1, 1]), np.ones((1, 3), "float32"), score="output")
+    (ax,) = plots.bars(with_ends(explanation, [[3, -2, 1]], [[1, 0.5, 1.5]])).axes
+    assert [bar.get_hatch() is not None for bar in ax.patches] == [False, False, True]
+    spans = [lines.get_segments()[0][:, 0] for lines in ax.collections]
+    np.testing.assert_allclose(spans, [[2, 4], [-2.5, -1.5], [-0.5, 2.5]], rtol=1e-6)
+    low, high = ax.get_xlim()
+    assert low < -2.5 and high > 4
+    assert "hatched: sign unsure" in ax.figure.texts[-1].get_text()
+    (plain,) = plots.bars(explanation).axes
+    assert not plain.collections and all(bar.get_hatch() is None for bar in plain.patches)
+
+
+def test_segments_are_hatched_that_may_belong_to_the_rest():
+    explanation, cut, _ = quarters((4.0, 2.0, 1.5, -3.0))
+    weights = explanation.weights[:, :, cut][..., None]
+    ends = np.stack([weights - 0.4, weights + 0.4], -1)
+    figure = plots.segments(dataclasses.replace(explanation, interval=ends), 2)
+    hatched = [
+        [c.hatches for c in ax.collections if getattr(c, "hatches", None)] for ax in rows(figure, 3)[0, 1:]
+    ]
+    assert hatched == [
+        [["///"]],
+        [],
+    ]  # the second and the third may change places; against the class there is one
+    assert "hatched: not certain" in figure.texts[-1].get_text()
+    sure = plots.segments(dataclasses.replace(explanation, interval=np.stack([weights, weights], -1)), 2)
+    assert not any(getattr(c, "hatches", None) for ax in sure.axes for c in ax.collections)
+
+
+def test_standard_errors_are_drawn_as_a_map():
+    image = np.random.default_rng(0).random((1, 12, 12, 3)).astype("float32")
+    found = tfxai.RISE(samples=50, cells=3)(lambda x: np.asarray(x)[:, 2:5, 2:5].mean((1, 2)), image, 0)
+    ax = rows(plots.show(found, what="standard_error"), 2)[0, 1]
+    np.testing.assert_allclose(ax.images[-1].get_array(), found.standard_error[0, ..., 0], rtol=1e-6)
+    assert "standard error of RISE" in ax.figure.texts[-1].get_text()
+    with pytest.raises(ValueError, match='what is "standard_error", and Gradient'):
+        plots.show(quarters(method=tfxai.Gradient())[0], what="standard_error")

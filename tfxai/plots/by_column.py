@@ -14,7 +14,7 @@ from tfxai.plots import canvas, titles
 from tfxai.plots.canvas import GAP, GREY, INK, MARGIN, SMALL, TEXT, TICKS, TITLE
 from tfxai.plots.colours import BLUE, RED
 from tfxai.plots.protocol import Explained
-from tfxai.plots.reading import heading, origin, values_and_inputs
+from tfxai.plots.reading import ends, heading, origin, values_and_inputs
 from tfxai.plots.titles import KEY_OF_COLOURS, Labels, joined
 from tfxai.support import Count, InputKey, checked
 
@@ -36,7 +36,8 @@ def bars(
     """Table rows: for each target the columns that count most, as bars, with the value that each has in this row.
 
     Largest first, red for the class, blue against it; the columns that are left are summed in the last bar. The
-    bars of a row share one scale.
+    bars of a row share one scale. Where the explanation has intervals, a line spans each, and a bar is hatched where it holds
+    0, so that not even its sign is certain.
 
     explanation: of rows (N, F) by any method, or of inputs that are columns, such as {"age": (N, 1), ...}.
     columns:     names of the F columns; unless given, the names of the inputs, or numbers.
@@ -59,22 +60,25 @@ def bars(
         ax = canvas.placed(figure, MARGIN + k * across + NAMES, MARGIN + TITLE + row * pitch, WIDTH, height)
         named = [_name_and_cell(*pair) for pair in zip(names, table.cells[row], strict=True)]
         noun = "column" if getattr(explanation, "units", None) is None else "unit"
-        _draw_columns(ax, table.values[row, k], named, top, noun)
-        ax.set_xlim(_reach(table.values[row], top))
+        _draw_columns(ax, table.values[row, k], named, top, noun, table.spans[row, k])
+        ax.set_xlim(_reach(table.values[row], top, table.spans[row]))
         name, score = heading(explanation, row, k, labels)
         truth = "" if k else titles.true_class(true_labels, row, labels)
         _wide_title(ax, name, joined(truth, score), table.values[row, k])
     drawn = titles.first_of(limit, len(table.cells), "rows")
-    titles.footnote(figure, drawn, KEY_OF_COLOURS, *origin(explanation))
+    unsure = (table.spans[..., 0] <= 0) & (table.spans[..., 1] >= 0)
+    note = "hatched: sign unsure" if unsure.any() else ""
+    titles.footnote(figure, drawn, KEY_OF_COLOURS, note, *origin(explanation))
     return figure
 
 
 class _Table(NamedTuple):
-    """values: float (N, K, F). cells: what stands in the table, (N, F). names: of the F columns."""
+    """values: float (N, K, F). cells: what stands in the table, (N, F). names: of the F columns. spans: (N, K, F, 2), or NaN."""
 
     values: NDArray
     cells: NDArray
     names: list[str]
+    spans: NDArray
 
 
 def _table(explanation: Explained, input: str | int | None) -> _Table:
@@ -89,7 +93,13 @@ def _table(explanation: Explained, input: str | int | None) -> _Table:
             "with plots.show."
         )
     count, classes = len(explanation.targets), explanation.targets.size // len(explanation.targets)
-    values = [np.reshape(np.asarray(given), (count, classes, -1)) for given, _ in tables.values()]
+    values = _in_a_row(tables, count, classes)
+    both = ends(explanation)
+    spans = (
+        [values * np.nan] * 2
+        if both is None
+        else [_in_a_row(_tables(end, input), count, classes) for end in both]
+    )
     cells = [np.reshape(inputs, (count, -1)).astype(object) for _, inputs in tables.values()]
     alone = list(tables) == ["column"]
     names = [
@@ -97,7 +107,12 @@ def _table(explanation: Explained, input: str | int | None) -> _Table:
         for key, block in zip(tables, cells, strict=True)
         for name in _column_names(key, block.shape[1], alone)
     ]
-    return _Table(np.concatenate(values, axis=-1), np.concatenate(cells, axis=-1), names)
+    return _Table(values, np.concatenate(cells, axis=-1), names, np.stack(spans, axis=-1))
+
+
+def _in_a_row(tables: dict[str | int, tuple[NDArray, NDArray]], count: int, classes: int) -> NDArray:
+    """Values of all tables (N, K, F)."""
+    return np.concatenate([np.reshape(np.asarray(v), (count, classes, -1)) for v, _ in tables.values()], -1)
 
 
 def _tables(explanation: Explained, input: str | int | None) -> dict[str | int, tuple[NDArray, NDArray]]:
@@ -149,8 +164,10 @@ def _cell_text(cell: object) -> str:
     return titles.number(float(cell), ".4g") if isinstance(cell, (float, np.floating)) else str(cell)
 
 
-def _draw_columns(ax: Axes, values: NDArray, names: Sequence[str], top: int, noun: str) -> None:
-    """The largest columns, and pale below them the sum of the others. noun: what they are called."""
+def _draw_columns(
+    ax: Axes, values: NDArray, names: Sequence[str], top: int, noun: str, spans: NDArray
+) -> None:
+    """The largest columns, and pale below them the sum of the others. noun: what they are called. spans: (F, 2) intervals."""
     first, rest = _ranked(values, top)
     lengths, shown = list(values[first]), [names[int(i)] for i in first]
     if len(rest):
@@ -160,7 +177,17 @@ def _draw_columns(ax: Axes, values: NDArray, names: Sequence[str], top: int, nou
     drawn = ax.barh(np.arange(len(lengths)), lengths, height=0.66, color=colours)
     if len(rest):
         drawn[-1].set_alpha(0.45)
-    _write_lengths(ax, lengths)
+    furthest = lengths.copy()
+    for y, (low, high) in enumerate(spans[first]):
+        if not (np.isfinite([low, high]).all() and high > low):
+            continue
+        if low <= 0 <= high:
+            drawn[y].set(hatch="//////", facecolor="white", edgecolor=colours[y], linewidth=0.6)
+        ax.errorbar(
+            (low + high) / 2, y, xerr=(high - low) / 2, color=INK, linewidth=0.8, capsize=1.5, capthick=0.8
+        )
+        furthest[y] = high if lengths[y] >= 0 else low
+    _write_lengths(ax, lengths, furthest)
     ax.axvline(0, color=GREY, linewidth=0.5)
     ax.set_ylim(len(lengths) - 0.5, -0.5)
     canvas.quiet(ax)
@@ -170,13 +197,13 @@ def _draw_columns(ax: Axes, values: NDArray, names: Sequence[str], top: int, nou
     ax.locator_params(axis="x", nbins=4)
 
 
-def _write_lengths(ax: Axes, lengths: Sequence[float]) -> None:
-    """The number at the end of each bar."""
-    for y, length in enumerate(lengths):
+def _write_lengths(ax: Axes, lengths: Sequence[float], furthest: Sequence[float]) -> None:
+    """The number beyond the end of each bar and its interval."""
+    for y, (length, end) in enumerate(zip(lengths, furthest, strict=True)):
         words = titles.number(length, "+.2g") if length else "0"
         side = {"xytext": (3, 0), "ha": "left"} if length >= 0 else {"xytext": (-3, 0), "ha": "right"}
         style = {"textcoords": "offset points", "va": "center", "size": SMALL - 0.5, "color": GREY}
-        ax.annotate(words, (length, y), **side, **style)
+        ax.annotate(words, (end, y), **side, **style)
 
 
 def _ranked(values: NDArray, top: int) -> tuple[NDArray, NDArray]:
@@ -185,13 +212,13 @@ def _ranked(values: NDArray, top: int) -> tuple[NDArray, NDArray]:
     return order[:top], order[top:]
 
 
-def _reach(values: NDArray, top: int) -> tuple[float, float]:
-    """Limits that hold the bars of all classes (K, F) and the numbers at their ends."""
-    ends = [0.0]
-    for of_class in values:
+def _reach(values: NDArray, top: int, spans: NDArray) -> tuple[float, float]:
+    """Limits that hold the bars of all classes (K, F), their intervals (K, F, 2) and the numbers at their ends."""
+    found = [0.0]
+    for of_class, span in zip(values, spans, strict=True):
         first, rest = _ranked(of_class, top)
-        ends += [*of_class[first], of_class[rest].sum()]
-    low, high = min(ends), max(ends)
+        found += [*of_class[first], of_class[rest].sum(), *span[first][np.isfinite(span[first])]]
+    low, high = min(found), max(found)
     room = (0.45 if low < 0 < high else 0.3) * (high - low or 1.0)
     return low - room * (low < 0), high + room * (high > 0 or low == 0)
 

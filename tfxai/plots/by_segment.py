@@ -37,7 +37,8 @@ def segments(
     """One row per example: the image, then for each target only the segments that support it most.
 
     The chosen segments keep their colours and are framed in red; all else is pale and grey. A class that no
-    segment supports says so. Titles give the score, and R2 where a linear model was fitted: how far the segments
+    segment supports says so. Where the explanation has intervals, segments are hatched that may belong to the others: whose
+    interval reaches those that are not shown. Titles give the score, and R2 where a linear model was fitted: how far the segments
     can be believed.
 
     explanation: of images by segments, such as LIME and KernelSHAP make it.
@@ -50,6 +51,8 @@ def segments(
     cut, images = _segments_of_images(explanation, input)
     titles.check_one_each(true_labels, len(images))
     weights, pictures = per_target(explanation, "weights"), rgb(images[:limit])
+    known = getattr(explanation, "weights_interval", None) is not None
+    spans = per_target(explanation, "weights_interval") if known else None
     figure, grid = canvas.sheet(len(pictures), 1 + weights.shape[1], pictures, width=2.2, right=MARGIN)
     for row, (first, *others) in enumerate(grid):
         first.imshow(pictures[row])
@@ -57,11 +60,12 @@ def segments(
         truth = "" if true_labels is None else titles.class_name(true_labels[row], labels)
         titles.title(first, truth, "true class" if truth else "")
         for k, ax in enumerate(others):
-            _draw_segments(ax, pictures[row], cut[row], weights[row, k], top, against)
+            ends = None if spans is None else spans[row, k]
+            _draw_segments(ax, pictures[row], cut[row], weights[row, k], top, against, ends)
             name, score = heading(explanation, row, k, labels)
             titles.title(ax, name, titles.joined(score, _fit(explanation, row, k)))
     drawn = titles.first_of(limit, len(images))
-    titles.footnote(figure, drawn, _key(top, against), *origin(explanation))
+    titles.footnote(figure, drawn, _key(top, against, known), *origin(explanation))
     return figure
 
 
@@ -83,15 +87,27 @@ def _segments_of_images(explanation: Explained, input: str | int | None) -> tupl
 
 
 def _draw_segments(
-    ax: Axes, picture: NDArray, cut: NDArray, weights: NDArray, top: int, against: bool
+    ax: Axes,
+    picture: NDArray,
+    cut: NDArray,
+    weights: NDArray,
+    top: int,
+    against: bool,
+    ends: NDArray | None,
 ) -> None:
-    best, worst = _strongest(weights, top), _strongest(-weights, top) if against else []
+    best, worst = _strongest(weights, top), _strongest(-weights, top if against else 0)
     pale = 0.72 + 0.22 * picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     ax.imshow(np.where(np.isin(cut, [*best, *worst])[..., None], picture, pale))
     for colour, chosen in ((BLUE, worst), (RED, best)):
         ax.add_collection(
             LineCollection(list(_borders(cut, chosen)), colors=colour, linewidths=1.6, capstyle="projecting")
         )
+    for colour, chosen, sign in ((BLUE, worst, -1), (RED, best, 1)):
+        unsure = [] if ends is None else _unsure(sign * ends, chosen)
+        if len(unsure):
+            inside = np.isin(cut, unsure).astype(float)
+            shade = ax.contourf(inside, levels=[0.5, 1.5], hatches=["///"], colors="none")
+            shade.set(edgecolor=colour, linewidth=0.0)
     if not len(best):
         box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.5}
         style = {"size": TEXT, "color": INK, "bbox": box, "ha": "center", "va": "center"}
@@ -103,6 +119,16 @@ def _strongest(weights: NDArray, top: int) -> NDArray:
     """The parts of largest positive weight, in order; NaN stands where there is no part."""
     order = np.argsort(-np.nan_to_num(weights), kind="stable")[:top]
     return order[weights[order] > 0]
+
+
+def _unsure(ends: NDArray, chosen: NDArray) -> NDArray:
+    """Chosen parts whose interval (parts, 2) reaches that of another one. NaN stands where there is no part."""
+    if not len(chosen):
+        return chosen
+    low, high = ends.min(1), ends.max(1)
+    others = np.setdiff1d(np.flatnonzero(np.isfinite(low)), chosen)
+    best = max(0.0, high[others].max(initial=0.0))
+    return chosen[~(low[chosen] > best)]
 
 
 def _borders(cut: NDArray, chosen: ArrayLike) -> NDArray:
@@ -122,6 +148,8 @@ def _fit(explanation: Explained, row: int, k: int) -> str:
     return f"R² {titles.number(float(per_target(explanation, 'r2')[row, k]), '.2f')}"
 
 
-def _key(top: int, against: bool) -> str:
+def _key(top: int, against: bool, known: bool) -> str:
     most = "the segment" if top == 1 else f"up to {top} segments"
-    return f"red: {most} most for the class" + (f", blue: {most} most against it" if against else "")
+    return f"red: {most} most for the class" + (
+        (f", blue: {most} most against it" if against else "") + (", hatched: not certain" if known else "")
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +17,15 @@ from tfxai.plots.colours import colour_key
 from tfxai.plots.inside import laid_out
 from tfxai.plots.marks import draw_marks, references_of
 from tfxai.plots.protocol import Explained, Percentile
-from tfxai.plots.reading import has_columns, has_words, heading, maps_and_inputs, origin, per_target
+from tfxai.plots.reading import (
+    has_columns,
+    has_words,
+    heading,
+    maps_and_inputs,
+    origin,
+    per_target,
+    with_errors,
+)
 from tfxai.plots.rgb import rgb
 from tfxai.plots.single_map import draw_input, flattened, heatmap, scale_of
 from tfxai.plots.titles import KEY_OF_COLOURS, Labels
@@ -32,6 +41,7 @@ def show(
     percentile: Percentile = 99,
     limit: Count = 16,
     input: InputKey = None,
+    what: Literal["values", "standard_error"] = "values",
 ) -> Figure:
     """One row per example: the input, then a map for each target with its name and score.
 
@@ -46,9 +56,12 @@ def show(
     percentile:  of |heatmap| in a row, where the colours end.
     limit:       how many examples are drawn; the figure says so if there are more.
     input:       which of several inputs is drawn; the first explained image unless given. Of several layers: which of them.
+    what:        "values", or "standard_error": how unsure each place is, of methods that sample (of colours, added up).
 
-    Raises ValueError if labels or true_labels do not fit.
+    Raises ValueError if labels or true_labels do not fit, or there are no standard errors.
     """
+    if what == "standard_error":
+        explanation = with_errors(explanation)
     if getattr(explanation, "at", None) is not None:
         explanation, input = laid_out(explanation, input), None
         if explanation.units is not None:

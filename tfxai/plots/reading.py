@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.plots.protocol import Explained
 from tfxai.plots.titles import Labels, class_name, score_text
+from tfxai.support import Values
 
 
 def has_words(explanation: Explained, input: str | int | None) -> bool:
@@ -47,6 +50,38 @@ def maps_and_inputs(explanation: Explained, input: str | int | None) -> tuple[ND
         raise ValueError(f"input {input!r} was not explained: its values are None. Name another one.")
     maps = explanation.heatmap(input)
     return (maps[:, None] if explanation.targets.ndim == 1 else maps), np.asarray(inputs)
+
+
+def ends(explanation: Explained) -> tuple[Explained, Explained] | None:
+    """The explanation with the low and with the high ends of its intervals in place of its values; None where it has none."""
+    interval = getattr(explanation, "interval", None)
+    if interval is None or not dataclasses.is_dataclass(explanation):
+        return None
+    low, high = (_picked(interval, end) for end in (0, 1))
+    return dataclasses.replace(explanation, values=low), dataclasses.replace(explanation, values=high)
+
+
+def _picked(interval: Values, end: int) -> Values:
+    if isinstance(interval, dict):
+        return {key: _picked(each, end) for key, each in interval.items()}
+    if isinstance(interval, (list, tuple)):
+        return type(interval)(_picked(each, end) for each in interval)
+    return None if interval is None else interval[..., end]
+
+
+def with_errors(explanation: Explained) -> Explained:
+    """The explanation with its standard errors in place of its values.
+
+    Raises ValueError if it has none.
+    """
+    errors = getattr(explanation, "standard_error", None)
+    if errors is None or not dataclasses.is_dataclass(explanation):
+        raise ValueError(
+            f'what is "standard_error", and {explanation.method or "the explanation"} has none. Methods that sample have: '
+            "RISE, LIME, KernelSHAP, ExpectedGradients; SmoothGrad with a tolerance."
+        )
+    named = f"standard error of {explanation.method}"
+    return dataclasses.replace(explanation, values=errors, method=named)
 
 
 def per_target(explanation: Explained, name: str) -> NDArray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.results.parts import certainly_largest, of_parts
 from tfxai.results.receipt import Receipt
 from tfxai.results.storage import Stored
 from tfxai.support import Inputs, Values
@@ -165,6 +166,39 @@ class Explanation(Stored):
             )
         return self.values[name]
 
+    def certain(self, k: int, input: str | int | None = None) -> NDArray[np.bool_]:
+        """Whether the k largest values of each map certainly are the k largest: bool, shape of targets.
+
+        They are if the lowest end of their intervals lies above the highest end of all others', so that it holds for all k
+        together, at the confidence of the method. Of explanations part by part, the k largest weights. A value counts by
+        its sign: what speaks most for the class.
+
+        input: as for `heatmap`.
+
+        Raises ValueError if k is below 1, or there are no intervals.
+        """
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k is {k!r}. Give a whole number, 1 or more.")
+        if self.interval is None:
+            raise ValueError(
+                f"{self.method or 'The explanation'} has no intervals. Methods that sample give them: KernelSHAP, LIME, RISE, "
+                "ExpectedGradients; SmoothGrad with a tolerance."
+            )
+        values, ends = self._with_ends(input)
+        flat, ends = values.reshape(self.targets.size, -1), ends.reshape(self.targets.size, -1, 2)
+        found = [
+            certainly_largest(end[:, 0], end[:, 1], value, k) for value, end in zip(flat, ends, strict=True)
+        ]
+        return np.array(found).reshape(self.targets.shape)
+
+    def _with_ends(self, input: str | int | None) -> tuple[NDArray, NDArray]:
+        """What is ranked: targets.shape + (...), and the ends of its intervals on one more axis."""
+        values, ends = self.values, self.interval
+        if self.at is not None:
+            return (values[input], ends[input]) if isinstance(values, dict) else (values, ends)
+        key = self.key(input)
+        return (values, ends) if key is None else (values[key], ends[key])
+
     def key(self, input: str | int | None = None) -> str | int | None:
         """The key of one of several inputs: that given, else of the first explained image; None for a single array."""
         if isinstance(self.inputs, np.ndarray):
@@ -203,6 +237,22 @@ class PartsExplanation(Explanation):
     weights: NDArray[np.float32] = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     segments: Values = None
     tokens: list[list[str]] | None = None
+
+    @property
+    def weights_interval(self) -> NDArray[np.float32] | None:
+        """targets.shape + (parts, 2), low and high of each weight, NaN where an example has fewer parts; None without `interval`."""
+        if self.interval is None or self.tokens is not None:
+            return self._single(self.interval)
+        return of_parts(self.interval, self.segments, self.targets.shape, self.weights.shape[-1])
+
+    def _with_ends(self, input: str | int | None) -> tuple[NDArray, NDArray]:
+        return self.weights, np.asarray(self.weights_interval)
+
+    def _single(self, values: Values) -> Any:
+        """Of the one input that was explained."""
+        if isinstance(values, dict):
+            values = list(values.values())
+        return next(v for v in values if v is not None) if isinstance(values, (list, tuple)) else values
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
