@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.stats import interval, paired
+from tfxai.stats import corrected, interval, paired
 
 ALPHA = 0.05  # below which a difference counts as significant
 
@@ -53,25 +54,43 @@ class MethodTable:
 
     @property
     def best(self) -> dict[str, str | None]:
-        """metric -> the method with the best mean, if it is better than the next one at p < 0.05 (paired t-test).
-
-        Which two are tested is seen in the same numbers, and columns are not corrected for: a hint, not a proof.
-        """
+        """metric -> the method that is certainly ahead of every other one, by `ranks`; None where there is none."""
         return {metric: self._best(metric) for metric in self.metrics}
 
     def _best(self, metric: str) -> str | None:
-        """The method that is ahead of all others in one column."""
-        gains = self.values[metric].astype(np.float64) * (1 if self.higher_is_better[metric] else -1)
-        means = np.array([_mean(row) for row in gains])
-        order = [
-            i for i in np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable") if np.isfinite(means[i])
+        ranks = self.ranks(metric)
+        return next((name for name, rank in ranks.items() if rank == (1, 1) and len(ranks) > 1), None)
+
+    def ranks(self, metric: str) -> dict[str, tuple[int, int]]:
+        """Method -> the best and the worst rank that it can have, counted from 1; all hold together at 95 %.
+
+        A rank is certain as far as paired t-tests between the method and the others tell, example by example, corrected for how
+        many pairs of methods there are (Holm); metrics are not corrected for. Methods without a value are left out.
+
+        Raises ValueError if there is no such column.
+        """
+        if metric not in self._ranks:
+            self._ranks[metric] = self._possible_ranks(metric)
+        return self._ranks[metric]
+
+    @functools.cached_property
+    def _ranks(self) -> dict[str, dict[str, tuple[int, int]]]:
+        return {}
+
+    def _possible_ranks(self, metric: str) -> dict[str, tuple[int, int]]:
+        rows = {method: self._row(method, metric).astype(np.float64) for method in self.methods}
+        rows = {method: row for method, row in rows.items() if np.isfinite(row).any()}
+        pairs = list(itertools.combinations(rows, 2))
+        sign = 1 if self.higher_is_better[metric] else -1
+        tests = [_compared(sign * rows[first], sign * rows[second]) for first, second in pairs]
+        significant = corrected([p for _, p in tests], "holm") < ALPHA
+        ahead = [
+            pair if gain > 0 else pair[::-1]
+            for pair, (gain, _), certain in zip(pairs, tests, significant, strict=True)
+            if certain
         ]
-        if len(order) < 2:
-            return None
-        both = np.isfinite(gains[order[:2]]).all(axis=0)
-        first, second = gains[order[:2]][:, both]
-        ahead = both.sum() > 2 and (first - second).mean() > 0 and paired(first, second) < ALPHA
-        return self.methods[order[0]] if ahead else None
+        winners, losers = [first for first, _ in ahead], [second for _, second in ahead]
+        return {method: (1 + losers.count(method), len(rows) - winners.count(method)) for method in rows}
 
     def to_csv(self, path: str | Path) -> Path:
         """Writes mean, low and high of every metric, and seconds, a line for each method; returns the path."""
@@ -87,7 +106,7 @@ class MethodTable:
         return path
 
     def to_markdown(self) -> str:
-        """The table as GitHub and notebooks show it; what is significantly best is bold."""
+        """The table as GitHub and notebooks show it; what is certainly best is bold."""
         heads, rows = self._cells("**{}**")
         lines = [
             " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells)
@@ -110,7 +129,9 @@ class MethodTable:
             for row in [heads, *rows]
         ]
         count = next(iter(self.values.values())).shape[1]
-        note = f"{count} examples; mean and 95 % interval; * better than the next one at p < {ALPHA}"
+        note = (
+            f"{count} examples; mean and 95 % interval; * certainly better than every other one (p < {ALPHA})"
+        )
         return "\n".join([*lines, note])
 
     def _cells(self, marked: str = "{} *") -> tuple[list[str], list[list[str]]]:
@@ -146,3 +167,15 @@ class MethodTable:
 def _mean(row: NDArray) -> float:
     known = row[np.isfinite(row)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def _compared(first: NDArray, second: NDArray) -> tuple[float, float]:
+    """By how much the first is better, over the examples where both have a value, and the p-value of no difference."""
+    both = np.isfinite(first) & np.isfinite(second)
+    if both.sum() < 3:
+        return 0.0, 1.0
+    gain = float((first - second)[both].mean())
+    agrees = (
+        gain * (_mean(first) - _mean(second)) > 0
+    )  # with the means over all that each has, which the table shows
+    return gain, paired(first[both], second[both]) if agrees else 1.0

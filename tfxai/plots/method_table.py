@@ -21,7 +21,7 @@ CONTROLS = ("random", "edges")  # maps that know nothing of the model
 def leaderboard(table: MethodScores) -> Figure:
     """A panel for each metric: every method's mean with its 95 % interval, the best on top; controls are pale.
 
-    A dot that stands out in colour is significantly better than the next one.
+    A dot that stands out in colour is certainly better than every other one.
 
     table: of tfxai.compare_methods.
     """
@@ -41,7 +41,7 @@ def leaderboard(table: MethodScores) -> Figure:
         figure,
         f"{count} examples, mean and 95 % interval",
         "↑ higher is better, ↓ lower is",
-        "green: significantly better than the next one",
+        "green: certainly better than every other one",
     )
     return figure
 

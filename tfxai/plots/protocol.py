@@ -214,7 +214,7 @@ class MethodScores(Protocol):
 
     @property
     def best(self) -> Mapping[str, str | None]:
-        """Metric -> the method that is significantly better than the next one, if there is one."""
+        """Metric -> the method that is certainly better than every other one, if there is one."""
         ...
 
     def mean(self, method: str, metric: str) -> float:
