@@ -50,7 +50,7 @@ from tfxai.engines.references import request_of
 from tfxai.engines.relevance import RelevanceRule, relevance_rules
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
-from tfxai.engines.rounds import Rounds, Sampled, uncertainty_of
+from tfxai.engines.rounds import Rounds, Sampled, of_tokens, uncertainty_of
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 from tfxai.engines.twins import remember_twins, with_twin
@@ -112,6 +112,7 @@ __all__ = [
     "lined_up",
     "mean_of_heads",
     "mirrored_half",
+    "of_tokens",
     "other_spellings",
     "per_token",
     "relevance_rules",

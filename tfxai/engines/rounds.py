@@ -166,18 +166,25 @@ def _like(of_rows: NDArray, array: NDArray) -> NDArray:
     return of_rows.reshape(-1, *[1] * (array.ndim - 1))
 
 
-def uncertainty_of(paths: Paths, blocks: Sequence[Sampled]) -> Uncertainty:
-    """How sure the values of all blocks are. Of token ids, means are of embeddings: lengths of their errors bound the length's."""
-    places = [place for place in paths.network.places if place is not None]
+def of_tokens(paths: Paths) -> tuple[bool, ...]:
+    """For each explained input, whether it is token ids, which are explained at their embeddings."""
+    return tuple(isinstance(place, Embedded) for place in paths.network.places if place is not None)
+
+
+def uncertainty_of(paths: Paths, blocks: Sequence[Sampled], lengths: bool = False) -> Uncertainty:
+    """How sure the values of all blocks are.
+
+    lengths: of token ids, the value is the length of a mean over embeddings, and moves by the length of its errors at most;
+    otherwise it is a sum, of which the statistic took care.
+    """
     parts: dict[str, list[list[NDArray]]] = {"errors": [], "lows": [], "highs": []}
     for block in blocks:
         for part in parts.values():
             part.append([])
-        for place, *arrays in zip(places, block.means, block.errors, block.widths, strict=True):
+        for tokens, *arrays in zip(of_tokens(paths), block.means, block.errors, block.widths, strict=True):
             mean, error, width = arrays
-            if isinstance(place, Embedded):
-                alone = mean.shape[-1] == 1
-                mean = mean[..., 0] if alone else np.linalg.norm(mean, axis=-1)
+            if tokens:
+                mean = np.linalg.norm(mean, axis=-1) if lengths else mean.sum(-1)
                 error, width = np.linalg.norm(error, axis=-1), np.linalg.norm(width, axis=-1)
             for name, array in (("errors", error), ("lows", mean - width), ("highs", mean + width)):
                 parts[name][-1].append(array)

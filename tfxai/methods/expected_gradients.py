@@ -19,9 +19,10 @@ from tfxai.engines import (
     Rounds,
     Sampled,
     attribution_along,
+    of_tokens,
     uncertainty_of,
 )
-from tfxai.model import Embedded, Network
+from tfxai.model import Network
 from tfxai.support import Confidence, Seed, Tolerance, whole
 
 
@@ -62,12 +63,11 @@ class ExpectedGradients(Method):
         drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
         positions = generator.uniform(size=self.samples)
         paths = Paths(request, starts=[array[drawn] for array in background.arrays], shared=True)
-        of_tokens = tuple(isinstance(place, Embedded) for place in paths.network.places if place is not None)
         rounds = Rounds(
             paths,
             lambda numbers: (positions[numbers], number[numbers]),
             self.samples,
-            Moments(contributions=True, summed=of_tokens),
+            Moments(contributions=True, summed=of_tokens(paths)),
             self.tolerance,
             self.confidence,
         )

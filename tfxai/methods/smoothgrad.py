@@ -21,6 +21,7 @@ from tfxai.engines import (
     Rounds,
     Sum,
     attribution_along,
+    of_tokens,
     uncertainty_of,
 )
 from tfxai.support import Confidence, Count, Seed, Tensor, Tolerance, number
@@ -124,7 +125,7 @@ class UntilSure(NoisyGradients):
             paths,
             lambda numbers: (numbers, None),
             self.samples,
-            Moments(squared=squared),
+            Moments(squared=squared, summed=of_tokens(paths) if squared else ()),
             self.tolerance,
             self.confidence,
         )
@@ -133,8 +134,8 @@ class UntilSure(NoisyGradients):
             sampled.append(rounds.run(block))
             return sampled[-1].means
 
-        found = attribution_along(paths, values_of, sensitivities=True)
-        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled))
+        found = attribution_along(paths, values_of, sensitivities=not squared)
+        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled, lengths=not squared))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,11 +43,18 @@ def _numbers(value: NDArray, labels: Any, lead: tuple[int, ...], start: int) -> 
 
 
 def _pairs(values: Values, labels: Values) -> list[tuple[Any, Any]]:
-    if isinstance(values, dict):
-        return [(value, None if labels is None else labels[key]) for key, value in values.items()]
-    if isinstance(values, (list, tuple)):
-        return [(value, None if labels is None else labels[i]) for i, value in enumerate(values)]
-    return [(values, labels)]
+    """Values and labels of each input. Labels of a single array are those of the one input that is explained."""
+    keys = (
+        list(values)
+        if isinstance(values, dict)
+        else range(len(values))
+        if isinstance(values, (list, tuple))
+        else None
+    )
+    if keys is None:
+        return [(values, labels)]
+    alone = labels is None or isinstance(labels, np.ndarray)
+    return [(values[key], labels if alone else labels[key]) for key in keys]
 
 
 def certainly_largest(low: NDArray, high: NDArray, values: NDArray, k: int) -> bool:

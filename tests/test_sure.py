@@ -1,0 +1,84 @@
+"""Tolerances and intervals on every kind of model: rounds are the plain method, and everything has its shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from covering import every, once
+from kinds import Kind, flat
+from models import BUILDERS, kind
+from test_battery import explained, same
+
+import tfxai
+
+EASY = 1e9  # a tolerance that the first look at which drawing may end has reached
+BY_GRADIENTS = {
+    "SmoothGrad": tfxai.SmoothGrad,
+    "SquareGrad": tfxai.SquareGrad,
+}
+
+
+@once("name", name=BUILDERS, method=BY_GRADIENTS, step=3)
+def test_rounds_of_gradients_are_the_mean_of_the_same_draws(name: str, method: str) -> None:
+    model = kind(name)
+    found, values = explained(BY_GRADIENTS[method](samples=90, tolerance=EASY), model)
+    (draws,) = set(found.passes.reshape(-1).tolist())
+    assert 20 < draws < 90 and found.converged.all()
+    _, plain = explained(BY_GRADIENTS[method](samples=draws), model)
+    for one, other in zip(values, plain, strict=True):
+        same(one, other, model)
+    fits(found, model)
+
+
+@every(4, name=BUILDERS)
+def test_expected_gradients_are_sure_on_every_kind(name: str) -> None:
+    model = kind(name)
+    background = model.structured([np.zeros_like(x[:1]) for x in model.flat])
+    found, _ = explained(tfxai.ExpectedGradients(background, samples=90, tolerance=EASY), model)
+    assert (found.passes > 20).all() and found.converged.all()
+    fits(found, model)
+
+
+@every(4, 1, name=BUILDERS)
+def test_coalitions_are_sure_on_every_kind(name: str) -> None:
+    model = kind(name)
+    rows = model.structured([np.zeros_like(x[:2]) for x in model.flat])
+    try:
+        found, _ = explained(tfxai.KernelSHAP(samples=60, segments=6, tolerance="80%"), model, score="logit")
+    except ValueError as error:
+        if "training rows" not in str(error):
+            raise
+        found, _ = explained(
+            tfxai.KernelSHAP(samples=60, background=rows, tolerance="80%"), model, score="logit"
+        )
+    fits(found, model)
+    assert (found.passes > 0).all()
+    spans = found.weights_interval
+    there = np.isfinite(found.weights)
+    assert (spans[there][:, 0] <= found.weights[there] + 1e-5).all()
+    assert (spans[there][:, 1] >= found.weights[there] - 1e-5).all()
+
+
+def fits(found: Any, model: Kind) -> None:
+    """Every part of the uncertainty has the shape of what it is about, and values lie in their intervals."""
+    assert found.passes.shape == found.converged.shape == found.targets.shape
+    parts = zip(flat(found.values), flat(found.standard_error), flat(found.interval), strict=True)
+    for values, errors, ends in parts:
+        if values is None:
+            assert errors is None and ends is None
+            continue
+        assert errors.shape == values.shape and ends.shape == (*values.shape, 2)
+        slack = 1e-5 * np.abs(values).max() + 1e-12
+        assert (errors >= 0).all()
+        assert (ends[..., 0] <= values + slack).all() and (values <= ends[..., 1] + slack).all()
+
+
+@pytest.mark.parametrize("method", [tfxai.RISE, tfxai.LIME, tfxai.KernelSHAP, tfxai.SmoothGrad])
+def test_settings_are_checked(method: type) -> None:
+    for wrong in (0, -1, "1", "0 %", "five", float("inf")):
+        with pytest.raises(ValueError, match="tolerance is"):
+            method(tolerance=wrong)
+    with pytest.raises(ValueError, match=r"confidence is 1\.0"):
+        method(confidence=1.0)
