@@ -20,7 +20,7 @@ BY_GRADIENTS = {
 }
 
 
-@once("name", name=BUILDERS, method=BY_GRADIENTS, step=3)
+@once("name", name=BUILDERS, method=BY_GRADIENTS, step=6)
 def test_rounds_of_gradients_are_the_mean_of_the_same_draws(name: str, method: str) -> None:
     model = kind(name)
     found, values = explained(BY_GRADIENTS[method](samples=90, tolerance=EASY), model)
@@ -32,7 +32,7 @@ def test_rounds_of_gradients_are_the_mean_of_the_same_draws(name: str, method: s
     fits(found, model)
 
 
-@every(4, name=BUILDERS)
+@every(9, name=BUILDERS)
 def test_expected_gradients_are_sure_on_every_kind(name: str) -> None:
     model = kind(name)
     background = model.structured([np.zeros_like(x[:1]) for x in model.flat])
@@ -41,7 +41,7 @@ def test_expected_gradients_are_sure_on_every_kind(name: str) -> None:
     fits(found, model)
 
 
-@every(4, 1, name=BUILDERS)
+@every(6, 1, name=BUILDERS)
 def test_coalitions_are_sure_on_every_kind(name: str) -> None:
     model = kind(name)
     rows = model.structured([np.zeros_like(x[:2]) for x in model.flat])

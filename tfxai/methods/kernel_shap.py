@@ -46,8 +46,8 @@ class KernelSHAP(Method):
     seed:       of the coalitions, and of the thinning.
     input:      as for LIME.
     tolerance:  draws until each part's value is within so much of its Shapley value: in units of the score, or a share of the
-                largest value, such as "1%". The surrogate is then corrected in full, so that it adds no bias. Warns where
-                `samples` do not suffice.
+                largest value, such as "1%". The surrogate is then corrected in full, so that it adds no bias. Classes of one
+                example share their coalitions, until all are sure. Warns where `samples` do not suffice.
     confidence: of the intervals, between 0 and 1.
 
     Raises ValueError if a setting is wrong, a label map does not fit or has one segment only, or a text has no words.

@@ -44,15 +44,9 @@ def _numbers(value: NDArray, labels: Any, lead: tuple[int, ...], start: int) -> 
 
 def _pairs(values: Values, labels: Values) -> list[tuple[Any, Any]]:
     """Values and labels of each input. Labels of a single array are those of the one input that is explained."""
-    keys = (
-        list(values)
-        if isinstance(values, dict)
-        else range(len(values))
-        if isinstance(values, (list, tuple))
-        else None
-    )
-    if keys is None:
+    if not isinstance(values, (dict, list, tuple)):
         return [(values, labels)]
+    keys: Any = values if isinstance(values, dict) else range(len(values))
     alone = labels is None or isinstance(labels, np.ndarray)
     return [(values[key], labels if alone else labels[key]) for key in keys]
 
