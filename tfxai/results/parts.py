@@ -47,8 +47,9 @@ def _pairs(values: Values, labels: Values) -> list[tuple[Any, Any]]:
     if not isinstance(values, (dict, list, tuple)):
         return [(values, labels)]
     keys: Any = values if isinstance(values, dict) else range(len(values))
-    alone = labels is None or isinstance(labels, np.ndarray)
-    return [(values[key], labels if alone else labels[key]) for key in keys]
+    if labels is None or isinstance(labels, np.ndarray):
+        return [(values[key], labels) for key in keys]
+    return [(values[key], labels[key]) for key in keys]
 
 
 def certainly_largest(low: NDArray, high: NDArray, values: NDArray, k: int) -> bool:
