@@ -10,9 +10,9 @@ rival of a column. Three parts:
 exact    games whose coalitions are listed (tests/exact_games.py), so that the truth is a definition.
 keras    parts of what small trained networks see (model_games.py), 10 games of each at most. A coalition of a table takes 20
          passes, for its background has 20 rows; the columns count coalitions.
-methods  tfxai's other methods, each against a very long run of itself; LIME also beside `lime`.
+methods  tfxai's other methods, each against a run of itself with ten times the passes or more; LIME also beside `lime`.
 
-Captum is not among them: it explains PyTorch's models. What was measured is kept in the folder for temporary files, and the
+Captum is not among them: it explains PyTorch's models. All takes a quarter of an hour on two cores. What was measured is kept in the folder for temporary files, and the
 picture shows all that is there.
 """
 
@@ -46,7 +46,7 @@ from exact_games import USUAL, shapley_values
 OURS = "tfxai KernelSHAP"
 TIMES = (5, 10, 20, 50)  # passes for each player
 SEEDS, FEW, TIME_TAKING = 7, 4, 12  # draws of ours; games for slow rivals, and of how many players
-EVERYWHERE = 36  # parts, beyond which rivals that pair and interact three by three take minutes a game
+LARGE = 16  # parts; of more, rivals that are slow and far off, or the same as another, are left out
 ROUNDING = 1e-5
 KEPT = Path(tempfile.gettempdir()) / "tfxai_convergence.json"
 
@@ -91,6 +91,7 @@ def main() -> None:
             if part == "exact":
                 console.print(by_kind(runs))
             keep(part, runs)
+    console.print(summary(kept()))
     if options.picture:
         draw([dataclasses.asdict(run) for run in kept()], options.picture, OURS)
 
@@ -160,16 +161,16 @@ def _of_model(kind: model_games.Kind, games: int, budget: int) -> Iterator[tuple
     for game in range(games):
         yield OURS, game, kind.ours(game, budget, game), budget
         for name in (*rivals.PLAIN, *rivals.SETTINGS):
-            if kind.parts > 16 and not _quick(name, kind.parts):
+            if not _quick(name, kind.parts):
                 continue
             found, passes = rivals.rival(name, lambda z, g=game: kind.worth(g, z), kind.parts, budget, game)
             yield name, game, found, passes
 
 
 def _quick(name: str, parts: int) -> bool:
-    """Whether a rival takes seconds of its own, not minutes."""
-    one_by_one = "Stratified" in name or "Owen" in name
-    return not one_by_one and "order 3" not in name and (parts <= EVERYWHERE or "IQ" not in name)
+    """Whether a rival is done in seconds, or near enough to be worth minutes."""
+    slow = ("Stratified", "Owen", "order 3", "SVARM, pairs", "Unbiased", "KernelSHAPIQ", "FSII")
+    return parts <= LARGE or not any(word in name for word in slow)
 
 
 def other_methods() -> Iterator[Run]:
@@ -184,7 +185,9 @@ def show(runs: list[Run], console: Console) -> None:
     """One table: methods down, budgets across."""
     budgets = sorted({run.times for run in runs})
     table = Table("method", *_heads(runs, budgets), title=runs[0].group)
-    medians = {(method, times): _median(runs, method, times) for method in _methods(runs) for times in budgets}
+    medians = {
+        (method, times): _median(runs, method, times) for method in _methods(runs) for times in budgets
+    }
     games = max(run.game for run in runs) + 1
     whole = [m for m in _methods(runs) if m != OURS and _count(runs, m, budgets[0]) == games]
     best = {times: min(whole, key=lambda m, t=times: medians[m, t]) for times in budgets}
@@ -239,6 +242,22 @@ def _share(ours: float, theirs: float) -> str:
     if not theirs:
         return "both exact" if not ours else "the rival is exact"
     return f"{ours / theirs:.2f}" + (", the rival wins" if ours > theirs else "")
+
+
+def summary(runs: list[Run]) -> Table:
+    """Groups down, budgets across: median error of ours, of `shap`, and of the best setting of `shapiq`."""
+    table = Table("game", *(f"{times}n" for times in TIMES), title="tfxai : shap : best of shapiq")
+    for group in dict.fromkeys(run.group for run in runs if run.part != "methods"):
+        some = [run for run in runs if run.group == group]
+        games = max(run.game for run in some) + 1
+        others = [m for m in _methods(some) if "shapiq" in m and _count(some, m, TIMES[0]) == games]
+        cells = []
+        for times in TIMES:
+            theirs = min(others, key=lambda m, t=times, r=some: _median(r, m, t))
+            errors = [_median(some, method, times) for method in (OURS, "shap KernelExplainer", theirs)]
+            cells.append(" : ".join("0" if not error else f"{error:.1%}" for error in errors))
+        table.add_row(group, *cells)
+    return table
 
 
 def by_kind(runs: list[Run]) -> Table:

@@ -30,7 +30,7 @@ OWN, INK, FAINT, EXACT = "#00798c", "#2b2f36", "#e6e8eb", 1e-5
 def draw(runs: list[dict], path: Path, ours: str) -> None:
     """Six panels on white, one legend."""
     with plt.rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": "#c5c9cf"}):
-        figure, axes = plt.subplots(2, 3, figsize=(11.5, 7.2), constrained_layout=True)
+        figure, axes = plt.subplots(2, 3, figsize=(11.5, 7.2), layout="constrained")
         for axis, (group, title) in zip(axes.flat, PANELS.items(), strict=True):
             _panel(axis, [run for run in runs if run["group"] == group], title, ours)
         for axis in axes[:, 0]:
@@ -51,7 +51,11 @@ def _panel(axis: Axes, runs: list[dict], title: str, ours: str) -> None:
         groups = [[run for run in own if run["times"] == times] for times in budgets]
         passes = [statistics.median(run["passes"] for run in group) for group in groups]
         errors = [max(statistics.median(run["error"] for run in group), EXACT) for group in groups]
-        bold = {"linewidth": 3.2, "markersize": 7, "zorder": 5} if name == ours else {"linewidth": 1.6, "markersize": 4}
+        bold = (
+            {"linewidth": 3.2, "markersize": 7, "zorder": 5}
+            if name == ours
+            else {"linewidth": 1.6, "markersize": 4}
+        )
         axis.plot(passes, errors, "o-", color=colour, label=label, **bold)
     axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axis.set_xscale("log")

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -177,16 +176,15 @@ def pictures(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images[..., None].astype(np.float32), classes
 
 
-WORDS = [*"good fine great bad poor awful not very never quite".split(), *(f"w{i}" for i in range(40))]
+WORDS = [
+    *["good", "fine", "great", "bad", "poor", "awful", "not", "very", "never", "quite"],
+    *(f"w{i}" for i in range(40)),
+]
 
 
 def _texts(words: int, games: int) -> Kind:
     """Sentences of so many words; negations turn the next word round; hidden words are left out."""
-    generator = np.random.default_rng(1)
-    ids = generator.choice(len(WORDS), (6000, words), p=np.r_[np.full(10, 0.05), np.full(40, 0.0125)]) + 1
-    turned = np.where((ids[:, :-1] == 7) | (ids[:, :-1] == 9), -1, 1 + (ids[:, :-1] == 8))
-    mood = (ids[:, 1:] <= 3).astype(int) - ((ids[:, 1:] > 3) & (ids[:, 1:] <= 6))
-    ids, classes = ids.astype(np.int32), ((turned * mood).sum(1) > 0).astype(int)
+    ids, classes = sentences(6000, words)
     layers = keras.layers
     model = _trained(
         [
@@ -220,6 +218,15 @@ def _texts(words: int, games: int) -> Kind:
         return tfxai.KernelSHAP(samples=budget, seed=seed)(of_texts, [text], 1).weights[0]
 
     return Kind("text", words, worth, ours)
+
+
+def sentences(count: int, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (count, words), numbers of WORDS from 1 on, and whether the mood is good."""
+    generator = np.random.default_rng(1)
+    ids = generator.choice(len(WORDS), (count, words), p=np.r_[np.full(10, 0.05), np.full(40, 0.0125)]) + 1
+    turned = np.where((ids[:, :-1] == 7) | (ids[:, :-1] == 9), -1, 1 + (ids[:, :-1] == 8))
+    mood = (ids[:, 1:] <= 3).astype(int) - ((ids[:, 1:] > 3) & (ids[:, 1:] <= 6))
+    return ids.astype(np.int32), ((turned * mood).sum(1) > 0).astype(int)
 
 
 def _tables(columns: int, games: int) -> Kind:

@@ -126,7 +126,7 @@ def test_links_and_pictures_are_there():
     linked += [ROOT / "docs" / path for path in re.findall(r"\]\(([^)#]+)", GUIDE)]
     assert all(path.exists() for path in linked)
     pictures = set((ROOT / "docs").glob("*.png"))
-    assert len(pictures) == 5 and pictures <= set(linked)
+    assert len(pictures) == 6 and pictures <= set(linked)
     assert all(path.stat().st_size < 600_000 for path in pictures)
 
 
