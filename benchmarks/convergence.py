@@ -130,7 +130,7 @@ def _exactly(tables: list[np.ndarray], players: int, budget: int) -> Iterator[tu
     """Method, number of the game, values, passes."""
     places = 2 ** np.arange(players)
     every = np.stack(tables, axis=1)
-    for seed in range(SEEDS):  # games of one seed are explained from the same coalitions
+    for seed in range(min(SEEDS, len(tables))):  # games of one seed are explained from the same coalitions
         some = list(range(seed, len(tables), SEEDS))
         method = tfxai.KernelSHAP(samples=budget, background=0.0, seed=seed)
         found = method(lambda rows: every[(rows > 0.5) @ places], np.ones((1, players)), [some])
@@ -191,11 +191,12 @@ def show(runs: list[Run], console: Console) -> None:
     games = max(run.game for run in runs) + 1
     whole = [m for m in _methods(runs) if m != OURS and _count(runs, m, budgets[0]) == games]
     best = {times: min(whole, key=lambda m, t=times: medians[m, t]) for times in budgets}
+    rivalled = OURS in _methods(runs)
     for method in _methods(runs):
-        cells = [_cell(runs, method, times, best[times] == method) for times in budgets]
+        cells = [_cell(runs, method, times, rivalled and best[times] == method) for times in budgets]
         few = "" if method in (OURS, *whole) else f" ({_count(runs, method, budgets[-1])} games)"
         table.add_row(method + few, *cells, style="bold" if method == OURS else "")
-    if OURS in _methods(runs):
+    if rivalled:
         plain = [m for m in whole if m in rivals.PLAIN]
         for label, chosen in (("best rival as it comes", plain), ("best rival, any setting", whole)):
             names = [min(chosen, key=lambda m, t=times: medians[m, t]) for times in budgets]
@@ -247,7 +248,8 @@ def _share(ours: float, theirs: float) -> str:
 def summary(runs: list[Run]) -> Table:
     """Groups down, budgets across: median error of ours, of `shap`, and of the best setting of `shapiq`."""
     table = Table("game", *(f"{times}n" for times in TIMES), title="tfxai : shap : best of shapiq")
-    for group in dict.fromkeys(run.group for run in runs if run.part != "methods"):
+    compared = [run for part in ("exact", "keras") for run in runs if run.part == part]
+    for group in dict.fromkeys(run.group for run in compared):
         some = [run for run in runs if run.group == group]
         games = max(run.game for run in some) + 1
         others = [m for m in _methods(some) if "shapiq" in m and _count(some, m, TIMES[0]) == games]

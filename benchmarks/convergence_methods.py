@@ -85,7 +85,6 @@ def _lime(model: keras.Model, images: np.ndarray, targets: list[int], samples: i
             batch_size=500,
             segmentation_fn=lambda _: LABELS,
             distance_metric="cosine",
-            progress_bar=False,
         )
         for segment, weight in found.local_exp[target]:
             row[segment] = weight
