@@ -45,18 +45,21 @@ def test_draws_go_on_where_they_stopped(players: int) -> None:
 def test_sizes_that_can_be_taken_whole_are_and_the_rest_is_even() -> None:
     pairs = Pairs(12, 0)
     pairs.upto(100)
-    assert pairs.taken == {1: 12, 2: 66, 3: 6, 4: 6, 5: 5, 6: 5}
+    assert pairs.taken == {1: 12, 2: 18, 3: 18, 4: 18, 5: 17, 6: 17}
+    pairs.upto(200)
+    assert pairs.taken == {1: 12, 2: 66, 3: 31, 4: 31, 5: 30, 6: 30}
 
 
 def test_every_coalition_of_a_size_is_as_likely_as_another() -> None:
     """Also of halves, where the first player stands for the pair; counted over 3000 seeds, within 5 deviations."""
     counts = np.zeros(2**6)
     for seed in range(3000):
-        counts[Pairs(6, seed).upto(12) @ 2 ** np.arange(6)] += 1
-    for size, there, taken in ((2, 15, 3), (3, 10, 3)):
+        pairs = Pairs(6, seed)
+        counts[pairs.upto(12) @ 2 ** np.arange(6)] += 1
+    for size in (2, 3):
         of_size = [sum(2**i for i in some) for some in itertools.combinations(range(6), size) if size < 3 or 0 in some]  # fmt: skip
-        assert counts[of_size].sum() == 3000 * taken
-        chance = taken / there
+        assert 0 < pairs.taken[size] < pairs.there[size] == len(of_size)
+        chance = pairs.taken[size] / len(of_size)
         assert np.abs(counts[of_size] - 3000 * chance).max() < 5 * np.sqrt(3000 * chance * (1 - chance))
 
 
@@ -131,10 +134,13 @@ def test_with_all_coalitions_they_are_those_of_the_definition(name: str, players
 @pytest.mark.parametrize("players", [8, 11])
 def test_small_coalitions_alone_are_exact_for_effects_of_up_to_three(players: int) -> None:
     """Of two players: as antithetic permutations are, after 2 n + 1 passes. Of three: once sizes 1 and 2 are whole."""
-    for order, pairs in ((2, players), (3, players + math.comb(players, 2) + players // 2)):
+    whole = (
+        players + 2 * math.comb(players, 2) + players // 2
+    )  # as many for the other sizes as for both of these
+    for order, pairs, near in ((2, players, 3e-4), (3, whole, 1e-2)):
         table = of_order(players, order, np.random.default_rng(0))
         truth = shapley_values(table)
-        assert np.abs(found(table, pairs).values[:, 0] - truth).max() < 3e-4 * np.abs(truth).max()
+        assert np.abs(found(table, pairs).values[:, 0] - truth).max() < near * np.abs(truth).max()
 
 
 @pytest.mark.parametrize("pairs", [0, 1, 4, 20, 100])

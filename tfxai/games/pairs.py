@@ -15,7 +15,8 @@ class Pairs:
     """Draws of one game, which go on where they stopped: asked for more, it keeps what it has drawn.
 
     Small coalitions are few, weigh most, and together tell all effects of low order (all of sizes 1 and 2 those of up to
-    three players), so sizes that can be taken whole are; the other pairs are shared evenly among the rest.
+    three players), so sizes are taken whole that cost at most half of what is left; the other pairs are shared evenly among
+    the rest, which tell what no low order explains.
 
     players: how many there are.
     seed:    of the draws.
@@ -52,7 +53,7 @@ class Pairs:
             self.taken[size] += more
             left -= more
         for size, most in self.there.items():
-            if most - self.taken[size] > left:
+            if 2 * (most - self.taken[size]) > left:
                 break
             left -= most - self.taken[size]
             self.taken[size] = most

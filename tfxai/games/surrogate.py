@@ -12,12 +12,12 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from threadpoolctl import ThreadpoolController
 
 ORDERS = (1, 3, 5)  # of interactions; what even ones add, a pair takes off again
-FITTED = 512  # pairs that it is learned from, at most: solving takes their number to the third
+FITTED = 1024  # pairs that it is learned from, at most: solving takes their number to the third
 TRIED = 200  # pairs on which its settings are chosen
 THIRD = (0.0, 0.03, 0.1, 0.3, 1.0)  # variance of third orders, beside 1 of the first
 FIFTH = (0.0, 0.1, 0.5)  # of fifth orders, beside the third
 REST = (1e-6, 0.01, 0.05, 0.2)  # of what no order explains, beside all of them
-KEPT = 8  # settings whose inverse covariances are kept, of 2 MB each at most
+KEPT = 4  # settings whose inverse covariances are kept, of 8 MB each at most
 CHUNK = 4096  # pairs that are predicted at a time
 
 
