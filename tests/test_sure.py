@@ -20,7 +20,7 @@ BY_GRADIENTS = {
 }
 
 
-@once("name", name=BUILDERS, method=BY_GRADIENTS, step=6)
+@once("name", name=BUILDERS, method=BY_GRADIENTS, step=5)
 def test_rounds_of_gradients_are_the_mean_of_the_same_draws(name: str, method: str) -> None:
     model = kind(name)
     found, values = explained(BY_GRADIENTS[method](samples=90, tolerance=EASY), model)

@@ -1,6 +1,6 @@
 """Do the intervals of KernelSHAP hold when it stops by itself, and does it stop in time? On games whose values are known.
 
-    python benchmarks/coverage.py [--games 1000] [--oracle 80] [--tolerance 5]
+    python benchmarks/intervals.py [--games 1000] [--oracle 80] [--tolerance 5]
 
 Games of 8 to 12 players, listed over all coalitions (tests/exact_games.py): smooth ones, and some made to mislead. A game is
 covered if the intervals of all its players hold together where drawing stopped (confidence 0.95), and within if all values
