@@ -45,7 +45,7 @@ def test_expected_gradients_are_sure_on_every_kind(name: str) -> None:
 def test_coalitions_are_sure_on_every_kind(name: str) -> None:
     model = kind(name)
     rows = model.structured([np.zeros_like(x[:2]) for x in model.flat])
-    own = {} if "score" in model.asked else {"score": "logit"}
+    own = {"score": model.asked.get("score") or "logit"}
     try:
         found, _ = explained(tfxai.KernelSHAP(samples=60, segments=6, tolerance="80%"), model, **own)
     except ValueError as error:

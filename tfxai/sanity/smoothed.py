@@ -71,7 +71,8 @@ class Smoothed:
         for explanation in explanations:
             values = values + explanation.values / self.samples
         inputs = np.asarray(inputs, np.float32)
-        return dataclasses.replace(explanation, values=values, inputs=inputs, receipt=None)
+        of_one = dict.fromkeys(("standard_error", "interval", "passes", "converged", "receipt"))
+        return dataclasses.replace(explanation, values=values, inputs=inputs, **of_one)
 
     def _noisy_copies(self, inputs: NDArray) -> Iterator[NDArray]:
         generator = np.random.default_rng(self.seed)
