@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from covering import every, once
 from kinds import Kind, flat
 from models import BUILDERS, kind
@@ -83,3 +85,29 @@ def test_settings_are_checked(method: type) -> None:
             method(tolerance=wrong)
     with pytest.raises(ValueError, match=r"confidence is 1\.0"):
         method(confidence=1.0)
+
+
+def test_the_length_of_a_tokens_gradient_is_within_the_tolerance() -> None:
+    """Not only each of its sixteen numbers."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Embedding(9, 16),
+        keras.layers.Flatten(),
+        keras.layers.Dense(8, "tanh"),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+    found = tfxai.SmoothGrad(samples=20_000, noise=2.0, tolerance="5%")(
+        model, np.array([[1, 2, 3, 4]]), score="output"
+    )
+    assert found.converged.all() and 20 < found.passes[0] < 20_000
+    assert np.ptp(found.interval, axis=-1).max() / 2 <= 0.05 * found.values.max() * 1.001
+
+
+@pytest.mark.parametrize("method", [tfxai.SmoothGrad(samples=200, tolerance="5%"), tfxai.ExpectedGradients(np.ones((3, 4)), samples=200, tolerance="5%")])  # fmt: skip
+def test_a_row_that_is_no_number_stops_and_the_others_go_on(method: Any) -> None:
+    rows = np.array([[10.0, 2, 3, 4], [-10, 2, 3, 4]], np.float32)
+    with pytest.warns(UserWarning, match="not a number") as told:
+        found = method(lambda x: tf.reduce_sum(x**3, 1) * tf.sqrt(x[:, 0]) / tf.sqrt(x[:, 0]), rows)
+    assert not any("nan" in str(each.message) for each in told)
+    assert not found.converged[1] and np.isfinite(found.values[0]).all() and found.passes[0] > found.passes[1]

@@ -44,6 +44,8 @@ class Rounds:
     statistic:  what is averaged.
     tolerance:  see tfxai.support.Tolerance; None: all samples in one round.
     confidence: of the intervals of all values of one row together.
+    lengths:    of token ids, the value is the length of the mean over embeddings, and moves by the length of its errors at
+                most; otherwise it is a sum, of which the statistic takes care.
     """
 
     paths: Paths
@@ -52,6 +54,7 @@ class Rounds:
     statistic: Moments
     tolerance: float | str | None
     confidence: float
+    lengths: bool = False
 
     def run(self, block: Block) -> Sampled:
         """Draws for all rows of a block. Each stops by itself, so that its map does not depend on its neighbours."""
@@ -94,7 +97,11 @@ class Rounds:
         if self.tolerance is None:
             return np.zeros(len(looks))
         widths = self._widths(total, [look.risk for look in looks])
-        return needed(self.tolerance, _side_by_side(total.means), _side_by_side(widths))
+        if self.lengths:  # what is promised is that of the values that are shown
+            means, widths = (_lengths(self.paths, arrays) for arrays in (total.means, widths))
+        else:
+            means = total.means
+        return needed(self.tolerance, _side_by_side(means), _side_by_side(widths))
 
     def _widths(self, total: _Total, risks: Sequence[float]) -> list[NDArray]:
         """Half of the intervals of each input (rows, ...)."""
@@ -103,6 +110,12 @@ class Rounds:
             np.stack([reach(error[i], int(total.counts[i]) - 1, total.values, risks[i]) for i in rows])
             for error in total.errors(careful=True)
         ]
+
+
+def _lengths(paths: Paths, arrays: Sequence[NDArray]) -> list[NDArray]:
+    """Of token ids the length of each embedding."""
+    pairs = zip(of_tokens(paths), arrays, strict=True)
+    return [np.linalg.norm(array, axis=-1) if tokens else array for tokens, array in pairs]
 
 
 def _side_by_side(arrays: Sequence[NDArray]) -> NDArray:

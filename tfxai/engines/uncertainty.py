@@ -37,10 +37,12 @@ class Uncertainty:
 
         shaped: brings values of all rows into the shape of an explanation's. shape: of the targets. method: its name.
         """
-        if self.converged is not None and not self.converged.all():
-            row = int(np.argmax(np.where(self.converged, -1, self.reached)))
+        # Of maps that are no numbers the user is told elsewhere.
+        far = np.zeros(0, bool) if self.converged is None else ~self.converged & ~np.isnan(self.reached)
+        if far.any():
+            row = int(np.argmax(np.where(far, self.reached, -1)))
             warn(
-                f"{method}: {int((~self.converged).sum())} of {len(self.converged)} maps are not within the tolerance: in row "
+                f"{method}: {int(far.sum())} of {len(far)} maps are not within the tolerance: in row "
                 f"{row} values may be off by {self.reached[row]:.3g}. Allow more samples, or a larger tolerance."
             )
         return {

@@ -128,6 +128,7 @@ class UntilSure(NoisyGradients):
             Moments(squared=squared, summed=of_tokens(paths) if squared else ()),
             self.tolerance,
             self.confidence,
+            lengths=not squared,
         )
 
         def values_of(block: Block) -> list[NDArray]:

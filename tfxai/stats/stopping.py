@@ -11,6 +11,7 @@ from scipy.stats import t
 SPENT = 0.7  # of the error probability that is left, by each look at which drawing may stop
 FURTHEST = 1.6  # times as many draws at the next look: on the way, predictions get better
 NEAREST = 1.07
+HOPELESS = 1e6  # tolerances, beyond which a prediction says nothing
 HOPE = 0.9  # of the way to the predicted number: the error often falls faster than its prediction
 
 
@@ -37,7 +38,8 @@ def needed(tolerance: float | str, values: NDArray, width: NDArray) -> NDArray:
         else np.full_like(largest, tolerance)
     )
     widest = width.max(0, initial=0.0)
-    return np.divide(widest, wanted, out=np.where(widest > 0, np.inf, 0.0), where=wanted > 0)
+    unmet = np.where(np.isnan(widest), np.nan, np.where(widest > 0, np.inf, 0.0))
+    return np.divide(widest, wanted, out=unmet, where=wanted > 0)
 
 
 @dataclasses.dataclass
@@ -71,15 +73,15 @@ class Looks:
         return self.left * SPENT
 
     def ends(self, draws: int, need: float) -> bool:
-        """Whether drawing stops here. need: half the widest interval, in tolerances."""
-        return draws >= self.most or (self.planned and need <= 1)
+        """Whether drawing stops here. need: half the widest interval, in tolerances; NaN where values are no numbers."""
+        return draws >= self.most or bool(np.isnan(need)) or (self.planned and need <= 1)
 
     def following(self, draws: int, need: float) -> int:
         """How many draws there should be at the next look; spends this one's risk if it could have been the last."""
         if self.planned:
             self.left -= self.risk
         rest = 0.0 if self.everything is None else 1 / self.everything
-        wanted = 1 / (rest + (1 / draws - rest) / max(need, 1.0) ** 2)
+        wanted = 1 / (rest + (1 / draws - rest) / min(max(need, 1.0), HOPELESS) ** 2)
         self.planned = wanted <= FURTHEST * draws
         wanted = draws + HOPE * (wanted - draws)
         return min(int(np.clip(wanted, NEAREST * draws, FURTHEST * draws)) + 1, self.most)
