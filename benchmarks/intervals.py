@@ -60,7 +60,7 @@ def stopped(game: NDArray, seed: int, share: float) -> tuple[float, float, float
     """Whether a game is covered and within the tolerance, and how many passes that took."""
     players, truth = int(np.log2(len(game))), shapley_values(game)
     method = tfxai.KernelSHAP(samples=len(game), seed=seed, tolerance=f"{100 * share:g}%")
-    played = _Game(Pairs(players, seed), lambda rows, _: game[rows @ 2 ** np.arange(players)][:, None], _surrogate)  # fmt: skip
+    played = _Game(Pairs(players, seed), lambda rows, share: game[rows @ 2 ** np.arange(players)][:, None], _surrogate)  # fmt: skip
     values, known = method._shared(played, 1)
     rounding = 1e-6 * np.abs(truth).max()
     covered = (known.low[0] - rounding <= truth).all() and (truth <= known.high[0] + rounding).all()

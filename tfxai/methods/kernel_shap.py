@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfxai import baselines
-from tfxai.engines import Attribution, Coalitions, Example, Known, Method, Parts, Perturb, Request
+from tfxai.engines import Attribution, Coalitions, Known, Method, Request
 from tfxai.games import Estimate, Pairs, Surrogate, estimated
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
@@ -84,7 +84,7 @@ class KernelSHAP(Method):
             hidden = behind(example.number)
             game = _Game(
                 Pairs(parts.count, self.seed),
-                functools.partial(_worth, coalitions, engine, example, parts, hidden),
+                functools.partial(coalitions.scores, engine, example, parts, hidden=hidden),
                 learn,
             )
             found, sure = self._shared(game, len(hidden[0]) if hidden else 1)
@@ -123,30 +123,17 @@ class KernelSHAP(Method):
         return values, Known(found.error.T, low.T, high.T, passes, reached, converged)
 
 
-def _worth(
-    coalitions: Coalitions,
-    engine: Perturb,
-    example: Example,
-    parts: Parts,
-    hidden: Sequence[NDArray],
-    visible: NDArray,
-    share: float,
-) -> NDArray:
-    """(M, K) scores of coalitions."""
-    return coalitions.scores(engine, example, parts, visible, hidden, share=share)
-
-
 class _Game:
     """One example's parts as players.
 
-    pairs: of coalitions. worth: (visible (M, parts), share of the work) -> (M, K) scores. learn: coalitions, as bytes -> a
+    pairs: of coalitions. worth: (visible (M, parts), share= of the work) -> (M, K) scores. learn: coalitions, as bytes -> a
     surrogate that learns from them.
     """
 
     def __init__(
         self,
         pairs: Pairs,
-        worth: Callable[[NDArray, float], NDArray],
+        worth: Callable[..., NDArray],
         learn: Callable[[bytes, int], Surrogate],
     ) -> None:
         self.pairs, self._worth, self._learn = pairs, worth, learn
@@ -163,7 +150,7 @@ class _Game:
         rows = self.pairs.upto(draws)
         if not self._differences.size:
             rows = np.concatenate([self._rows, rows])
-        scores = self._worth(np.concatenate([~rows, rows]), len(rows) / (most + 1))
+        scores = self._worth(np.concatenate([~rows, rows]), share=len(rows) / (most + 1))
         new = scores[len(rows) :] - scores[: len(rows)]
         if not self._differences.size:
             self._rows, self._differences = rows, new
