@@ -1,9 +1,22 @@
-"""Games: what coalitions of players are worth, and what each player's share of it is."""
+"""Games: what coalitions of players are worth, what each player's share of it is, and what players add together."""
 
 from __future__ import annotations
 
+from tfxai.games.estimates import Estimate, Interactions, estimated, interactions
+from tfxai.games.functionals import Functional, Index, alone, shapley, together
 from tfxai.games.pairs import Pairs
-from tfxai.games.shapley import Estimate, estimated
 from tfxai.games.surrogate import Surrogate
 
-__all__ = ["Estimate", "Pairs", "Surrogate", "estimated"]
+__all__ = [
+    "Estimate",
+    "Functional",
+    "Index",
+    "Interactions",
+    "Pairs",
+    "Surrogate",
+    "alone",
+    "estimated",
+    "interactions",
+    "shapley",
+    "together",
+]

@@ -20,10 +20,11 @@ class Pairs:
 
     players: how many there are.
     seed:    of the draws.
+    singles: whether each player alone comes first.
     """
 
-    def __init__(self, players: int, seed: int) -> None:
-        self.players = players
+    def __init__(self, players: int, seed: int, singles: bool = False) -> None:
+        self.players, self._singles = players, singles
         self._generator = np.random.default_rng(seed)
         self.there = {size: count_of(players, size) for size in range(1, players // 2 + 1)}
         self.taken = dict.fromkeys(self.there, 0)
@@ -45,11 +46,9 @@ class Pairs:
     def _share(self, pairs: int) -> None:
         """Decides how many there are to be of each size."""
         left = pairs - sum(self.taken.values())
-        for (
-            size,
-            most,
-        ) in self.there.items():  # a few of each, and the smallest sizes first if there is no room
-            more = min(max(min(LEAST, most) - self.taken[size], 0), left)
+        for size, most in self.there.items():  # the smallest sizes first, if there is no room for all
+            least = most if self._singles and size == 1 else min(LEAST, most)
+            more = min(max(least - self.taken[size], 0), left)
             self.taken[size] += more
             left -= more
         for size, most in self.there.items():

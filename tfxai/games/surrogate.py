@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from threadpoolctl import ThreadpoolController
 
-ORDERS = (1, 3, 5)  # of interactions; what even ones add, a pair takes off again
+from tfxai.games.functionals import Functional, krawtchouk, spread
+
+ODD = (1, 3, 5)  # orders of effects on v(S) - v(all but S), where those of even orders take each other off
+EVEN = (0, 2, 4, 6)  # of those on v(S) + v(all but S)
 FITTED = 1024  # pairs that it is learned from, at most: solving takes their number to the third
 TRIED = 200  # pairs on which its settings are chosen
-THIRD = (0.0, 0.03, 0.1, 0.3, 1.0)  # variance of third orders, beside 1 of the first
-FIFTH = (0.0, 0.1, 0.5)  # of fifth orders, beside the third
+SECOND = (0.0, 0.03, 0.1, 0.3, 1.0)  # variance of orders 3 and 4, beside 1 of those below
+THIRD = (0.0, 0.1, 0.5)  # of orders 5 and 6, beside those of 3 and 4
 REST = (1e-6, 0.01, 0.05, 0.2)  # of what no order explains, beside all of them
 KEPT = 4  # settings whose inverse covariances are kept, of 8 MB each at most
 CHUNK = 4096  # pairs that are predicted at a time
@@ -25,33 +28,54 @@ CHUNK = 4096  # pairs that are predicted at a time
 class Fit:
     """A fitted surrogate of K games.
 
-    values: (players, K) its Shapley values.
-    left:   (M, K) what it leaves unexplained of each pair.
-    unseen: (M, K) what it would leave unexplained of each pair if it had not been learned from it.
+    left:    (M, K) what it leaves unexplained of each pair.
+    unseen:  (M, K) what it would leave unexplained of each pair if it had not been learned from it.
+    learned: bool (L, players) the coalitions that it was learned from.
+    effects: by order (L, K), by how much each of these pulls the effects of an order, on average over these.
     """
 
-    values: NDArray
     left: NDArray
     unseen: NDArray
+    learned: NDArray[np.bool_]
+    effects: dict[int, NDArray]
+
+    def read(self, functional: Functional) -> NDArray[np.float64]:
+        """What each player, or each two, are said to add to it; v is half the function of pairs that it has learned."""
+        players, members = self.learned.shape[1], functional.members
+        hidden = (~self.learned).sum(1)
+        numbers = np.zeros((len(self.learned), members + 1, self.left.shape[1]))
+        for order, pulls in self.effects.items():
+            if order < members:
+                continue
+            others = krawtchouk(players - members, order - members)
+            scale = functional.effect(order) / 2 / math.comb(players, order)
+            for missing in range(members + 1):
+                of_others = others[np.clip(hidden - missing, 0, players - members)]
+                numbers[:, missing] += (-1) ** missing * scale * of_others[:, None] * pulls
+        return spread(self.learned, numbers)
 
 
 class Surrogate:
     """Gaussian process on pairs: f(S) = v(S) - v(all but S), a sum of effects of one, three and five players.
 
+    Or, even, f(S) = v(S) + v(all but S), a sum of a constant and effects of two, four and six.
+
     All effects of one order have the same variance a priori, so that the covariance of two pairs depends on how many players
     they agree on (a Krawtchouk polynomial); the variances are those under which what was seen is most likely.
 
-    rows: bool (M, players), of each pair one coalition; everybody (against nobody) first.
+    rows: bool (M, players), of each pair one coalition; everybody (with nobody) first.
+    even: whether it is of sums.
 
     Rasmussen, Williams: Gaussian Processes for Machine Learning, 2006, equations 2.25, 2.30 and 5.12; that pairs know odd
     orders alone: arXiv:2601.18608
     """
 
-    def __init__(self, rows: NDArray[np.bool_]) -> None:
+    def __init__(self, rows: NDArray[np.bool_], even: bool = False) -> None:
         self.players = rows.shape[1]
+        self._rows = rows
         self._signs = np.where(rows, 1.0, -1.0)
         self._learned = _evenly(rows, FITTED)
-        self._orders = [order for order in ORDERS if order <= self.players]
+        self._orders = [order for order in (EVEN if even else ODD) if order <= self.players]
         self._inverses: dict[tuple[float, ...], NDArray] = {}
         self._covariances = {order: covariance(self.players, order) for order in self._orders}
 
@@ -60,9 +84,13 @@ class Surrogate:
         # Threads would gain little here, cost seconds where another process has the cores, and change the last bits.
         with _libraries().limit(limits=1, user_api="blas"):
             columns = [self._fitted(self._chosen(column), column) for column in games.T]
-        return Fit(*(np.stack(parts, axis=1) for parts in zip(*columns, strict=True)))
+        left, unseen = (np.stack([column[i] for column in columns], axis=1) for i in range(2))
+        effects = {order: np.stack([of[order] for _, _, of in columns], axis=1) for order in self._orders}
+        return Fit(left, unseen, self._rows[self._learned], effects)
 
-    def _fitted(self, settings: tuple[float, ...], game: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def _fitted(
+        self, settings: tuple[float, ...], game: NDArray
+    ) -> tuple[NDArray, NDArray, dict[int, NDArray]]:
         weights, rest = _weights(self._orders, settings)
         learned = self._learned
         inverse = self._inverse(settings)
@@ -75,7 +103,7 @@ class Surrogate:
         for first in range(0, len(others), CHUNK):
             part = others[first : first + CHUNK]
             left[part] = unseen[part] = game[part] - self._between(part, learned, weights) @ factors
-        return self._sections(weights) @ factors, left, unseen
+        return left, unseen, {order: weight * factors for order, weight in weights.items()}
 
     def _chosen(self, game: NDArray) -> tuple[float, ...]:
         """The settings under which the game is most likely, whatever its scale."""
@@ -95,7 +123,7 @@ class Surrogate:
     def _triangles(self) -> list[tuple[tuple[float, ...], NDArray, float]]:
         """For all settings the Cholesky factor of the covariance of the pairs tried, and the logarithm of its determinant's root."""
         found = []
-        for settings in _grid(self.players):
+        for settings in _grid(self._orders):
             weights, rest = _weights(self._orders, settings)
             matrix = self._between(self._tried, self._tried, weights)
             triangle = np.linalg.cholesky(matrix + rest * np.eye(len(matrix)))
@@ -120,37 +148,10 @@ class Surrogate:
         table = sum(weight * self._covariances[order] for order, weight in weights.items())
         return np.asarray(table)[differ]
 
-    def _sections(self, weights: dict[int, float]) -> NDArray:
-        """(players, M) Shapley values of the covariance with each pair that was learned from.
-
-        An effect of k players, of size 1, gives each of them 1 / k.
-        """
-        signs = self._signs[self._learned]
-        hidden = (signs < 0).sum(1)
-        found = np.zeros((self.players, len(signs)))
-        for order, weight in weights.items():
-            others = krawtchouk(self.players - 1, order - 1)
-            others_hidden = hidden[None] - (signs.T < 0)
-            scale = weight / (order * math.comb(self.players, order))
-            found += scale * signs.T * others[others_hidden]
-        return found
-
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
-
-
-def krawtchouk(players: int, order: int) -> NDArray[np.float64]:
-    """(players + 1,): the sum of the products of all `order` of so many signs, by how many of them are -1."""
-    return np.array(
-        [
-            float(
-                sum((-1) ** j * math.comb(m, j) * math.comb(players - m, order - j) for j in range(order + 1))
-            )
-            for m in range(players + 1)
-        ]
-    )
 
 
 def covariance(players: int, order: int) -> NDArray[np.float64]:
@@ -158,18 +159,22 @@ def covariance(players: int, order: int) -> NDArray[np.float64]:
     return krawtchouk(players, order) / math.comb(players, order)
 
 
-def _grid(players: int) -> list[tuple[float, ...]]:
-    thirds = THIRD if players >= 3 else THIRD[:1]
-    fifths = FIFTH if players >= 5 else FIFTH[:1]
+def _grid(orders: list[int]) -> list[tuple[float, ...]]:
+    above = sum(order > 2 for order in orders)
+    seconds, thirds = SECOND if above else SECOND[:1], THIRD if above > 1 else THIRD[:1]
     return [
-        (third, fifth, rest) for third in thirds for fifth in (fifths if third else (0.0,)) for rest in REST
+        (second, third, rest)
+        for second in seconds
+        for third in (thirds if second else (0.0,))
+        for rest in REST
     ]
 
 
 def _weights(orders: list[int], settings: tuple[float, ...]) -> tuple[dict[int, float], float]:
     """Variance of each order, and of the rest."""
-    third, fifth, rest = settings
-    weights = {order: (1.0, third, third * fifth)[order // 2] for order in orders}
+    second, third, rest = settings
+    of_steps = (1.0, second, second * third)  # orders 1 and 2, 3 and 4, 5 and 6; a constant is like the lowest
+    weights = {order: of_steps[max(order - 1, 0) // 2] for order in orders}
     return weights, rest * sum(weights.values())
 
 

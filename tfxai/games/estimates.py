@@ -1,0 +1,163 @@
+"""Shapley values and interactions from some of the pairs of a game: a surrogate's, corrected by what it leaves unexplained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.games.functionals import Functional, Index, alone, shapley, spread, together
+from tfxai.games.pairs import count_of
+from tfxai.games.surrogate import Fit
+
+TRUST = 4.0  # draws that what is known of the spread over all sizes counts for, beside those of one size
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What is known of K games: a number for each player (players, K), or for each two (players, players, K).
+
+    values:    with the least error.
+    corrected: without bias; `error` is of these.
+    error:     standard error, from the spread of what the surrogate leaves unexplained.
+    freedom:   degrees of freedom of the error; 0 where every coalition was seen, and the error is 0.
+    """
+
+    values: NDArray
+    corrected: NDArray
+    error: NDArray
+    freedom: int
+
+
+def estimated(functional: Functional, rows: NDArray[np.bool_], fits: Sequence[Fit]) -> Estimate:
+    """From pairs as `Pairs` draws them, in which each size is a sample without repeats.
+
+    A functional is a mean over the pairs of each size, added up over sizes. So what the surrogates leave unexplained is
+    estimated by a stratified sample (each pair's by the surrogate that was learned without it), and added to their own
+    numbers. `values` take as much of the correction as stands out of chance (James and Stein).
+
+    rows: bool (M, players), of each pair the coalition that is not larger; that of everybody first.
+    fits: surrogates of v(S) - v(all but S), and of v(S) + v(all but S), unless these do not count.
+    """
+    sizes, players = rows.sum(1), rows.shape[1]
+    found = sum(fit.read(functional) for fit in fits)
+    found += spread(rows[:1], _parts(functional, players, [fit.left[:1] for fit in fits]))
+    correction, variance, freedom = np.zeros_like(found), np.zeros_like(found), 0
+    everywhere = Unexplained.of(fits, sizes[1:])
+    for size in range(1, players // 2 + 1):
+        chosen = 1 + np.flatnonzero(sizes[1:] == size)
+        seen, there = len(chosen), count_of(players, size)
+        found += spread(rows[chosen], _parts(functional, size, [fit.left[chosen] for fit in fits])) / there
+        if seen < there:
+            sums, known = everywhere.of_size(functional, size, rows[chosen], [fit.unseen[chosen] for fit in fits])
+            correction += (1 - seen / there) * sums / max(seen, 1)
+            variance += (1 - seen / there) * known
+            freedom += max(seen - 1, 0)
+    if functional.members == 2:
+        variance = variance * _apart(players)
+    share = _beyond_chance(correction, variance)
+    unsure = len(rows) - 1 < sum(count_of(players, size) for size in range(1, players // 2 + 1))
+    return Estimate(
+        found + share * correction, found + correction, np.sqrt(variance), max(freedom, 1) if unsure else 0
+    )
+
+
+def _parts(functional: Functional, size: int, left: Sequence[NDArray]) -> NDArray[np.float64]:
+    """(M, members + 1, K) what each pair adds, by how many of the members are missing in its coalition.
+
+    left: of M pairs of a size, of v(S) - v(all but S) and perhaps of the sum (M, K).
+    """
+    counts = functional.pair(size)
+    return np.asarray(sum(count[:, None] * of[:, None] for count, of in zip(counts, left, strict=False)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Unexplained:
+    """What surrogates leave unexplained in the sizes of which not all pairs were seen.
+
+    pooled: for each surrogate (K,) its mean square over these sizes.
+    worst:  for each (K,) its largest square over all.
+    """
+
+    pooled: Sequence[NDArray]
+    worst: Sequence[NDArray]
+
+    @classmethod
+    def of(cls, fits: Sequence[Fit], sizes: NDArray) -> Unexplained:
+        """sizes: (M,) of the pairs, without that of everybody."""
+        players = fits[0].learned.shape[1]
+        squares = [fit.unseen[1:] ** 2 for fit in fits]
+        if not len(sizes):  # nothing was seen, so it may be anything
+            unknown = [np.full(square.shape[1], np.inf) for square in squares]
+            return cls(unknown, unknown)
+        whole = [size for size in np.unique(sizes) if (sizes == size).sum() == count_of(players, int(size))]
+        chosen = ~np.isin(sizes, whole)
+        chosen = chosen if chosen.any() else np.ones(len(sizes), bool)
+        return cls([square[chosen].mean(0) for square in squares], [square.max(0) for square in squares])
+
+    def of_size(
+        self, functional: Functional, size: int, rows: NDArray[np.bool_], unseen: Sequence[NDArray]
+    ) -> tuple[NDArray, NDArray]:
+        """Of what pairs of one size add: the sum, and the variance of its mean, were the pairs without end.
+
+        rows: bool (M, players). unseen: for each surrogate (M, K).
+        """
+        seen, counts = len(rows), functional.pair(size)
+        parts = _parts(functional, size, unseen)
+        sums, squares = spread(rows, parts), spread(rows, parts**2)
+        own = np.maximum(squares - sums**2 / max(seen, 1), 0) / max(seen - 1, 1)
+        weights = (counts**2 * functional.share(size)).sum(1)  # of the square of what is left, for a member
+        known = [
+            np.maximum(pooled, (of**2).mean(0)) if seen else pooled
+            for pooled, of in zip(self.pooled, unseen, strict=True)
+        ]
+        usual = sum(weight * of for weight, of in zip(weights, known, strict=False))
+        trusted = max(seen - 1, 0)
+        spreads = (trusted * own + TRUST * usual) / (trusted + TRUST)
+        # The next one may be like the worst that was seen of any size: no spread among a few proves nothing.
+        surprise = sum(weight * of for weight, of in zip(weights, self.worst, strict=False)) / (seen + 1)
+        return sums, (spreads + surprise) / max(seen, 1)
+
+
+def _beyond_chance(correction: NDArray, variance: NDArray) -> NDArray:
+    """(K,) the share of the correction that is not expected of chance alone, 0 to 1."""
+    axes = tuple(range(correction.ndim - 1))
+    size = (correction**2).sum(axes)
+    return np.maximum(
+        0, 1 - np.divide(variance.sum(axes), size, out=np.ones_like(size), where=size > 0)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Interactions:
+    """Estimates of all terms of one index: of each player's Shapley value, of what is left to it alone, and of each two."""
+
+    shares: Estimate
+    alone: Estimate
+    together: Estimate
+
+
+def interactions(index: Index, rows: NDArray[np.bool_], fits: Sequence[Fit], gain: NDArray) -> Interactions:
+    """From pairs as for `estimated`; gain: (K,) v(everybody) - v(nobody), to which all terms add up."""
+    players = rows.shape[1]
+    shares = estimated(shapley(players), rows, fits[:1])
+    if players == 1:
+        none = np.zeros((1, 1, len(gain)))
+        return Interactions(shares, shares, Estimate(none, none, none, 0))
+    two, one = estimated(together(players, index), rows, fits), estimated(alone(players, index), rows, fits)
+    if index != "STII":
+        values = shares.values - two.values.sum(1) / 2
+        return Interactions(shares, dataclasses.replace(one, values=values), two)
+    # Single players are known, and what is missing to the gain is shared by all twos.
+    adding_up = [
+        twos + (gain - one.values.sum(0) - twos.sum((0, 1)) / 2) * 2 / (players * (players - 1)) * _apart(players)
+        for twos in (two.values, two.corrected)
+    ]
+    return Interactions(shares, one, dataclasses.replace(two, values=adding_up[0], corrected=adding_up[1]))
+
+
+def _apart(players: int) -> NDArray[np.float64]:
+    """(players, players, 1) 1 for each two, 0 on the diagonal."""
+    return (1 - np.eye(players))[..., None]
