@@ -1,20 +1,26 @@
 """Do the intervals of KernelSHAP hold when it stops by itself, and does it stop in time? On games whose values are known.
 
-    python benchmarks/intervals.py [--games 1000] [--oracle 80] [--tolerance 5]
+    python benchmarks/intervals.py [--of shapley|k-SII|STII|FSII] [--games 1000] [--oracle 80] [--tolerance 5]
 
 Games of 8 to 12 players, listed over all coalitions (tests/exact_games.py): smooth ones, and some made to mislead. A game is
-covered if the intervals of all its players hold together where drawing stopped (confidence 0.95), and within if all values
-lie within the tolerance. The oracle knows the truth: it takes the fewest passes, the same for every seed, with which 19 of 20
-seeds are within the tolerance; it never has to prove it. Its estimates are those of the same draws, corrected in full as with
-a tolerance (`ratio`), or as without one (`best ratio`), for some games of each kind.
+covered if the intervals of all its players (of ShapleyInteractions also those of each two) hold together where drawing
+stopped (confidence 0.95), and within if all values lie within the tolerance. The oracle knows the truth: it takes the fewest
+passes, the same for every seed, with which 19 of 20 seeds are within the tolerance; it never has to prove it. Its estimates are
+those of the same draws, corrected in full as with a tolerance (`ratio`), or as without one (`best ratio`), for some games of
+each kind.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +29,11 @@ from rich.table import Table
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from exact_games import HARD, USUAL, shapley_values
+from exact_games import HARD, USUAL, interactions, shapley_values
 
 import tfxai
-from tfxai.games import Estimate, Pairs, Surrogate, estimated
-from tfxai.methods.kernel_shap import _Game, _surrogate
+from tfxai.games import Estimate, Interactions, Pairs, Sample, Surrogate, estimated, shapley
+from tfxai.games import interactions as of_twos
 
 SEEDS, BAD = 20, 1  # of the oracle: draws, and how many of them may be beyond the tolerance
 KINDS = {**USUAL, **HARD}
@@ -36,19 +42,20 @@ KINDS = {**USUAL, **HARD}
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--of", choices=["shapley", "k-SII", "STII", "FSII"], default="shapley")
     parser.add_argument("--games", type=int, default=1000)
     parser.add_argument("--oracle", type=int, default=80, help="games for which the oracle is asked")
     parser.add_argument("--tolerance", type=float, default=5, help="in percent of the largest value")
     options = parser.parse_args()
-    share, table = options.tolerance / 100, Table("games", "number", "covered", "within", "passes", "ratio", "best ratio")  # fmt: skip
+    asked, table = Asked(options.of, options.tolerance / 100), Table("games", "number", "covered", "within", "passes", "ratio", "best ratio")  # fmt: skip
     every = []
     for kind, make in KINDS.items():
         rows = []
         for seed in range(-(-options.games // len(KINDS))):
             players = 8 + seed % 5
             game = make(players, np.random.default_rng(seed))
-            asked = seed < options.oracle // len(KINDS)
-            rows.append([*stopped(game, seed, share), *oracle(game, share, asked)])
+            wanted = seed < options.oracle // len(KINDS)
+            rows.append([*stopped(game, seed, asked), *oracle(game, asked, wanted)])
         every += rows
         table.add_row(kind, str(len(rows)), *summary(np.array(rows)))
     table.add_section()
@@ -56,48 +63,95 @@ def main() -> None:
     Console(width=110).print(table)
 
 
-def stopped(game: NDArray, seed: int, share: float) -> tuple[float, float, float]:
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is measured: Shapley values, or interactions of an index; and how far they may be off, beside the largest."""
+
+    index: str
+    share: float
+
+    def truth(self, game: NDArray) -> list[NDArray]:
+        """Arrays of numbers; each has a tolerance of its own."""
+        values = shapley_values(game)
+        return [values] if self.index == "shapley" else [values, interactions(game, self.index)]
+
+    def found(self, explanation: tfxai.Explanation) -> list[tuple[NDArray, NDArray]]:
+        """The same of one explanation, with their intervals."""
+        numbers = [(explanation.weights, explanation.weights_interval)]
+        if self.index != "shapley":
+            numbers.append((explanation.interactions, explanation.interactions_interval))
+        return [(values[0], ends[0]) for values, ends in numbers]
+
+    def method(self, **settings: Any) -> tfxai.Method:
+        """The method that tells them."""
+        if self.index == "shapley":
+            return tfxai.KernelSHAP(background=0.0, **settings)
+        return tfxai.ShapleyInteractions(index=self.index, background=0.0, **settings)
+
+    def draw(self, game: NDArray, pairs: int, seed: int) -> list[Estimate]:
+        """What so many pairs tell of a game."""
+        players, taylor = int(np.log2(len(game))), self.index == "STII"
+        rows = Pairs(players, seed, taylor).upto(pairs)
+        rows = np.concatenate([np.ones((1, players), bool), rows])
+        worth = [game[each @ 2 ** np.arange(players)][:, None] for each in (rows, ~rows)]
+        kinds = (
+            [Surrogate(rows)] if self.index == "shapley" else [Surrogate(rows), Surrogate(rows, even=True)]
+        )
+        sample = Sample.of(rows, *worth, kinds)
+        if self.index == "shapley":
+            return [estimated(shapley(players), sample)]
+        found = of_twos(self.index, sample)
+        return [found.shares, with_diagonal(found)]
+
+
+def with_diagonal(found: Interactions) -> Estimate:
+    """Alone and together in one matrix."""
+    one, two = found.alone, found.together
+    diagonal = np.eye(len(one.values))[..., None]
+    return dataclasses.replace(
+        two, values=two.values + diagonal * one.values, corrected=two.corrected + diagonal * one.corrected
+    )
+
+
+def stopped(game: NDArray, seed: int, asked: Asked) -> tuple[float, float, float]:
     """Whether a game is covered and within the tolerance, and how many passes that took."""
-    players, truth = int(np.log2(len(game))), shapley_values(game)
-    method = tfxai.KernelSHAP(samples=len(game), seed=seed, tolerance=f"{100 * share:g}%")
-    played = _Game(Pairs(players, seed), lambda rows, share: game[rows @ 2 ** np.arange(players)][:, None], _surrogate)  # fmt: skip
-    values, known = method._shared(played, 1)
-    rounding = 1e-6 * np.abs(truth).max()
-    covered = (known.low[0] - rounding <= truth).all() and (truth <= known.high[0] + rounding).all()
-    within = np.abs(values[:, 0] - truth).max() <= share * np.abs(truth).max() * 1.0001
-    return float(covered), float(within), float(known.passes)
+    players = int(np.log2(len(game)))
+    method = asked.method(samples=len(game), seed=seed, tolerance=f"{100 * asked.share:g}%")
+    explanation = method(lambda rows: game[(rows > 0.5) @ 2 ** np.arange(players)], np.ones((1, players)))
+    covered, within = True, True
+    for (values, ends), truth in zip(asked.found(explanation), asked.truth(game), strict=True):
+        largest = np.abs(truth).max()
+        rounding = 1e-5 * largest  # scores are in single precision
+        covered &= bool(((ends[..., 0] - rounding <= truth) & (truth <= ends[..., 1] + rounding)).all())
+        within &= bool(np.abs(values - truth).max() <= asked.share * largest * 1.0001)
+    return float(covered), float(within), float(explanation.passes[0])
 
 
-def oracle(game: NDArray, share: float, asked: bool) -> tuple[float, float]:
-    """Passes of the oracle by corrected values, and by those without a tolerance; NaN where it is not asked."""
-    if not asked:
+def oracle(game: NDArray, asked: Asked, wanted: bool) -> tuple[float, float]:
+    """Passes of the oracle by corrected values, and by those without a tolerance; NaN where it is not wanted."""
+    if not wanted:
         return np.nan, np.nan
-    return tuple(fewest(game, share, read) for read in (lambda e: e.corrected, lambda e: e.values))  # pyright: ignore
+    return tuple(fewest(game, asked, read) for read in (lambda e: e.corrected, lambda e: e.values))  # pyright: ignore
 
 
-def fewest(game: NDArray, share: float, read: Callable[[Estimate], NDArray]) -> float:
+def fewest(game: NDArray, asked: Asked, read: Callable[[Estimate], NDArray]) -> float:
     """The fewest passes on a grid with which enough seeds are within the tolerance."""
-    players, truth = int(np.log2(len(game))), shapley_values(game)
+    players, truths = int(np.log2(len(game))), asked.truth(game)
     grid = np.unique(np.geomspace(players, len(game) // 2 - 1, 30).astype(int))
     low, high = 0, len(grid) - 1
     while low < high:
         middle = (low + high) // 2
         beyond = 0
         for seed in range(SEEDS):
-            values = read(drawn(game, int(grid[middle]), 1000 + seed))[:, 0]
-            beyond += np.abs(values - truth).max() > share * np.abs(truth).max()
+            found = asked.draw(game, int(grid[middle]), 1000 + seed)
+            beyond += any(
+                np.abs(read(each)[..., 0] - truth).max() > asked.share * np.abs(truth).max()
+                for each, truth in zip(found, truths, strict=True)
+            )
             if beyond > BAD:
                 break
         low, high = (low, middle) if beyond <= BAD else (middle + 1, high)
     return 2.0 * (1 + int(grid[low]))
-
-
-def drawn(game: NDArray, pairs: int, seed: int) -> Estimate:
-    """What so many pairs tell of a game."""
-    players = int(np.log2(len(game)))
-    rows = np.concatenate([np.ones((1, players), bool), Pairs(players, seed).upto(pairs)])
-    differences = (game[rows @ 2 ** np.arange(players)] - game[~rows @ 2 ** np.arange(players)])[:, None]
-    return estimated(Surrogate(rows), rows[1:], differences[1:], differences[0])
 
 
 def summary(rows: NDArray) -> list[str]:

@@ -29,6 +29,54 @@ def shapley_values(table: np.ndarray) -> np.ndarray:
     return values
 
 
+def dividends(table: np.ndarray) -> np.ndarray:
+    """(2^n,) what each set of players adds that none of its parts adds (Harsanyi, Möbius)."""
+    found = table.astype(float).copy()
+    for player in range(int(math.log2(len(table)))):
+        inside = np.flatnonzero(members(int(math.log2(len(table))))[:, player])
+        found[inside] -= found[inside - 2**player]
+    return found
+
+
+def interactions(table: np.ndarray, index: str) -> np.ndarray:
+    """(n, n) what each two players add together, by definition; on the diagonal what is left to each.
+
+    From dividends (Grabisch, 1997; Sundararajan and others, 2020), or by the closest game of second order (Tsai and others, 2022).
+    """
+    players = int(math.log2(len(table)))
+    if index == "FSII":
+        return closest_of_second_order(table)
+    inside, worth, found = members(players), dividends(table), np.zeros((players, players))
+    sizes = inside.sum(1)
+    for i, j in itertools.combinations(range(players), 2):
+        both = np.flatnonzero(inside[:, i] & inside[:, j])
+        ways = sizes[both] - 1 if index == "k-SII" else sizes[both] * (sizes[both] - 1) / 2
+        found[i, j] = found[j, i] = (worth[both] / ways).sum()
+    alone = worth[2 ** np.arange(players)]
+    if index == "k-SII":
+        alone = shapley_values(table) - found.sum(1) / 2
+    return found + np.diag(alone)
+
+
+def closest_of_second_order(table: np.ndarray) -> np.ndarray:
+    """Least squares over all coalitions, weighed by the Shapley kernel; that of nobody and of everybody are met."""
+    players = int(math.log2(len(table)))
+    inside = members(players)
+    twos = list(itertools.combinations(range(players), 2))
+    x = np.concatenate([inside, np.stack([inside[:, i] & inside[:, j] for i, j in twos], 1)], 1).astype(float)
+    sizes = inside.sum(1)
+    some = np.flatnonzero((sizes > 0) & (sizes < players))
+    weights = [1 / (math.comb(players, size) * size * (players - size)) for size in sizes[some].tolist()]
+    normal = x[some].T @ (np.array(weights)[:, None] * x[some])
+    right = x[some].T @ (weights * (table[some] - table[0]))
+    whole = np.block([[normal, x[-1:].T], [x[-1:], np.zeros((1, 1))]])
+    solved = np.linalg.lstsq(whole, np.append(right, table[-1] - table[0]), rcond=None)[0]
+    found = np.diag(solved[:players])
+    for (i, j), value in zip(twos, solved[players:], strict=False):
+        found[i, j] = found[j, i] = value
+    return found
+
+
 def pairwise(players: int, generator: np.random.Generator) -> np.ndarray:
     """Effects of players and of some pairs."""
     inside = members(players).astype(float)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from exact_games import HARD, USUAL, of_order, shapley_values
 
-from tfxai.games import Estimate, Pairs, Surrogate, estimated
+from tfxai.games import Estimate, Pairs, Sample, Surrogate, estimated, shapley
 
 
 def found(table: np.ndarray, pairs: int, seed: int = 0) -> Estimate:
     players = int(math.log2(len(table)))
     rows = Pairs(players, seed).upto(pairs)
     numbers, whole = rows @ 2 ** np.arange(players), 2**players - 1
-    surrogate = Surrogate(np.concatenate([np.ones((1, players), bool), rows]))
-    differences = (table[numbers] - table[whole - numbers])[:, None]
-    return estimated(surrogate, rows, differences, table[[whole]] - table[[0]])
+    rows, numbers = np.concatenate([np.ones((1, players), bool), rows]), np.append(whole, numbers)
+    sample = Sample.of(rows, table[numbers][:, None], table[whole - numbers][:, None], [Surrogate(rows)])
+    return estimated(shapley(players), sample)
 
 
 # Pairs
@@ -95,7 +95,7 @@ def test_it_is_the_regression_on_all_odd_effects(players: int) -> None:
     rest = settings[2] * sum(weights.values())
     function, shares = by_features(rows, game, weights, rest)
     np.testing.assert_allclose(fit.left[:, 0], game - function(rows), atol=1e-8)
-    np.testing.assert_allclose(fit.values[:, 0], shares, atol=1e-8)
+    np.testing.assert_allclose(fit.read(shapley(players))[:, 0], shares, atol=1e-8)
     for row in range(len(rows)):  # what it would say without one row
         function, _ = by_features(np.delete(rows, row, 0), np.delete(game, row), weights, rest)
         np.testing.assert_allclose(fit.unseen[row, 0], game[row] - function(rows[[row]])[0], atol=1e-7)
@@ -110,7 +110,7 @@ def test_more_pairs_than_it_learns_from_are_predicted(monkeypatch: pytest.Monkey
     learned = whole._learned
     assert len(learned) == 40 and learned[0] == 0
     part = Surrogate(rows[learned])
-    np.testing.assert_allclose(part.fit(game[learned]).values, whole.fit(game).values, atol=1e-10)
+    np.testing.assert_allclose(part.fit(game[learned]).read(shapley(9)), whole.fit(game).read(shapley(9)), atol=1e-10)  # fmt: skip
     np.testing.assert_allclose(part.fit(game[learned]).unseen, whole.fit(game).unseen[learned], atol=1e-10)
     others = np.setdiff1d(np.arange(121), learned)
     np.testing.assert_array_equal(whole.fit(game).left[others], whole.fit(game).unseen[others])

@@ -52,6 +52,7 @@ from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
 from tfxai.engines.rounds import Rounds, Sampled, of_tokens, uncertainty_of
 from tfxai.engines.scoring import ScoredBody, Tracer
+from tfxai.engines.shares import Game, Played, Shares
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 from tfxai.engines.twins import remember_twins, with_twin
 from tfxai.engines.uncertainty import Known, Uncertainty
@@ -65,6 +66,7 @@ __all__ = [
     "Ends",
     "Example",
     "GUIDED",
+    "Game",
     "HiddenInput",
     "Known",
     "LayerMaps",
@@ -74,6 +76,7 @@ __all__ = [
     "Parts",
     "PathPoints",
     "Paths",
+    "Played",
     "Perturb",
     "Perturbation",
     "Perturbed",
@@ -84,6 +87,7 @@ __all__ = [
     "Rescale",
     "Rounds",
     "Sampled",
+    "Shares",
     "Rule",
     "Rules",
     "ScoredBody",

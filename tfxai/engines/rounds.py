@@ -12,7 +12,7 @@ from tfxai.engines.paths import Block, Paths
 from tfxai.engines.statistics import Moments, PathPoints
 from tfxai.engines.uncertainty import Uncertainty
 from tfxai.model import Embedded
-from tfxai.stats import Looks, needed, reach
+from tfxai.stats import Looks, reach
 
 FIRST = 20  # draws before the first look
 
@@ -59,23 +59,17 @@ class Rounds:
     def run(self, block: Block) -> Sampled:
         """Draws for all rows of a block. Each stops by itself, so that its map does not depend on its neighbours."""
         rows = len(block.targets)
-        looks = [Looks(self.confidence, self.samples) for _ in range(rows)]
-        wanted = np.full(rows, self.samples if self.tolerance is None else min(FIRST, self.samples))
-        total, open_rows = _Total.of(np.zeros(rows)), np.arange(rows)
-        converged = np.zeros(rows, bool)
+        looks = [Looks(self.tolerance, self.confidence, self.samples, FIRST) for _ in range(rows)]
+        total, open_rows, needs = _Total.of(np.zeros(rows)), np.arange(rows), np.zeros(rows)
         while len(open_rows):
+            wanted = np.array([look.draws for look in looks])
             share = float((wanted - total.counts)[open_rows].sum()) / (rows * self.samples)
             points = self._points(open_rows, total.counts, wanted)
             total = total.with_more(self.paths.run(block, points, self.statistic, share))
-            needs = self._needs(total, looks)
-            ended = [row for row in open_rows.tolist() if looks[row].ends(int(wanted[row]), needs[row])]
-            converged[ended] = needs[ended] <= 1
-            open_rows = np.setdiff1d(open_rows, ended)
-            for row in open_rows.tolist():
-                wanted[row] = looks[row].following(int(wanted[row]), needs[row])
-        risks = [1 - self.confidence if self.tolerance is None else look.risk for look in looks]
-        told = None if self.tolerance is None else converged
-        return Sampled(total.means, total.errors(), self._widths(total, risks), total.counts, told)
+            needs[open_rows] = self._needs(total, looks)[open_rows]
+            open_rows = np.array([row for row in open_rows.tolist() if not looks[row].end(needs[row])], int)
+        told = None if self.tolerance is None else needs <= 1
+        return Sampled(total.means, total.errors(), self._widths(total, looks), total.counts, told)
 
     def _points(self, rows: NDArray, done: NDArray, wanted: NDArray) -> PathPoints:
         """New points of some rows. Draws are the outer loop: rows that share one lie in the same chunk."""
@@ -94,20 +88,22 @@ class Rounds:
 
     def _needs(self, total: _Total, looks: Sequence[Looks]) -> NDArray:
         """(rows,) half of the widest interval of each row, in tolerances."""
-        if self.tolerance is None:
-            return np.zeros(len(looks))
-        widths = self._widths(total, [look.risk for look in looks])
+        means, widths = total.means, self._widths(total, looks)
         if self.lengths:  # what is promised is that of the values that are shown
-            means, widths = (_lengths(self.paths, arrays) for arrays in (total.means, widths))
-        else:
-            means = total.means
-        return needed(self.tolerance, _side_by_side(means), _side_by_side(widths))
+            means, widths = (_lengths(self.paths, arrays) for arrays in (means, widths))
+        means, widths = _side_by_side(means), _side_by_side(widths)
+        return np.concatenate([look.need(means[:, [i]], widths[:, [i]]) for i, look in enumerate(looks)])
 
-    def _widths(self, total: _Total, risks: Sequence[float]) -> list[NDArray]:
+    def _widths(self, total: _Total, looks: Sequence[Looks]) -> list[NDArray]:
         """Half of the intervals of each input (rows, ...)."""
-        rows = range(len(risks))
+        rows = list(zip(total.counts.tolist(), [look.risk for look in looks], strict=True))
         return [
-            np.stack([reach(error[i], int(total.counts[i]) - 1, total.values, risks[i]) for i in rows])
+            np.stack(
+                [
+                    reach(of, count - 1, total.values, risk)
+                    for of, (count, risk) in zip(error, rows, strict=True)
+                ]
+            )
             for error in total.errors(careful=True)
         ]
 

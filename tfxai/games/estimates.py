@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfxai.games.functionals import Functional, Index, alone, shapley, spread, together
 from tfxai.games.pairs import count_of
-from tfxai.games.surrogate import Fit
+from tfxai.games.surrogate import Fit, Surrogate
 
 TRUST = 4.0  # draws that what is known of the spread over all sizes counts for, beside those of one size
 
@@ -30,19 +30,50 @@ class Estimate:
     error: NDArray
     freedom: int
 
+    @property
+    def count(self) -> int:
+        """How many numbers there are of each game."""
+        players, *others = self.values.shape[:-1]
+        return players * (players - 1) // 2 if others else players
 
-def estimated(functional: Functional, rows: NDArray[np.bool_], fits: Sequence[Fit]) -> Estimate:
-    """From pairs as `Pairs` draws them, in which each size is a sample without repeats.
 
-    A functional is a mean over the pairs of each size, added up over sizes. So what the surrogates leave unexplained is
-    estimated by a stratified sample (each pair's by the surrogate that was learned without it), and added to their own
-    numbers. `values` take as much of the correction as stands out of chance (James and Stein).
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Pairs as `Pairs` draws them, in which each size is a sample without repeats, and what surrogates learned from them.
 
     rows: bool (M, players), of each pair the coalition that is not larger; that of everybody first.
-    fits: surrogates of v(S) - v(all but S), and of v(S) + v(all but S), unless these do not count.
+    fits: surrogates of v(S) - v(all but S), less an even share of the gain; and of v(S) + v(all but S), if it is asked for.
+    gain: (K,) v(everybody) - v(nobody).
     """
+
+    rows: NDArray[np.bool_]
+    fits: Sequence[Fit]
+    gain: NDArray
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[np.bool_], inside: NDArray, outside: NDArray, surrogates: Sequence[Surrogate]
+    ) -> Sample:
+        """inside, outside: (M, K) what each coalition and the rest of the players are worth. surrogates: of the rows."""
+        differences, sums = inside - outside, inside + outside
+        gain, players = differences[0], rows.shape[1]
+        odd = differences - (2 * rows.sum(1) - players)[:, None] * gain / players
+        games = (odd, sums - sums.mean(0))
+        return cls(rows, [of.fit(game) for of, game in zip(surrogates, games, strict=False)], gain)
+
+
+def estimated(functional: Functional, sample: Sample) -> Estimate:
+    """What a functional is of the games.
+
+    It is a mean over the pairs of each size, added up over sizes. So what the surrogates leave unexplained is estimated by a
+    stratified sample (each pair's by the surrogate that was learned without it), and added to their own numbers. `values`
+    take as much of the correction as stands out of chance (James and Stein).
+    """
+    rows, fits = sample.rows, sample.fits
     sizes, players = rows.sum(1), rows.shape[1]
-    found = sum(fit.read(functional) for fit in fits)
+    found = np.asarray(sum(fit.read(functional) for fit in fits))
+    if functional.members == 1:
+        found += sample.gain / players
     found += spread(rows[:1], _parts(functional, players, [fit.left[:1] for fit in fits]))
     correction, variance, freedom = np.zeros_like(found), np.zeros_like(found), 0
     everywhere = Unexplained.of(fits, sizes[1:])
@@ -51,7 +82,9 @@ def estimated(functional: Functional, rows: NDArray[np.bool_], fits: Sequence[Fi
         seen, there = len(chosen), count_of(players, size)
         found += spread(rows[chosen], _parts(functional, size, [fit.left[chosen] for fit in fits])) / there
         if seen < there:
-            sums, known = everywhere.of_size(functional, size, rows[chosen], [fit.unseen[chosen] for fit in fits])
+            sums, known = everywhere.of_size(
+                functional, size, rows[chosen], [fit.unseen[chosen] for fit in fits]
+            )
             correction += (1 - seen / there) * sums / max(seen, 1)
             variance += (1 - seen / there) * known
             freedom += max(seen - 1, 0)
@@ -125,9 +158,7 @@ def _beyond_chance(correction: NDArray, variance: NDArray) -> NDArray:
     """(K,) the share of the correction that is not expected of chance alone, 0 to 1."""
     axes = tuple(range(correction.ndim - 1))
     size = (correction**2).sum(axes)
-    return np.maximum(
-        0, 1 - np.divide(variance.sum(axes), size, out=np.ones_like(size), where=size > 0)
-    )
+    return np.maximum(0, 1 - np.divide(variance.sum(axes), size, out=np.ones_like(size), where=size > 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,20 +170,21 @@ class Interactions:
     together: Estimate
 
 
-def interactions(index: Index, rows: NDArray[np.bool_], fits: Sequence[Fit], gain: NDArray) -> Interactions:
-    """From pairs as for `estimated`; gain: (K,) v(everybody) - v(nobody), to which all terms add up."""
-    players = rows.shape[1]
-    shares = estimated(shapley(players), rows, fits[:1])
+def interactions(index: Index, sample: Sample) -> Interactions:
+    """Of a sample with surrogates of differences and of sums; for "STII" it must hold each player alone."""
+    players, gain = sample.rows.shape[1], sample.gain
+    shares = estimated(shapley(players), dataclasses.replace(sample, fits=sample.fits[:1]))
     if players == 1:
         none = np.zeros((1, 1, len(gain)))
         return Interactions(shares, shares, Estimate(none, none, none, 0))
-    two, one = estimated(together(players, index), rows, fits), estimated(alone(players, index), rows, fits)
+    two, one = (estimated(of(players, index), sample) for of in (together, alone))
     if index != "STII":
         values = shares.values - two.values.sum(1) / 2
         return Interactions(shares, dataclasses.replace(one, values=values), two)
     # Single players are known, and what is missing to the gain is shared by all twos.
     adding_up = [
-        twos + (gain - one.values.sum(0) - twos.sum((0, 1)) / 2) * 2 / (players * (players - 1)) * _apart(players)
+        twos
+        + (gain - one.values.sum(0) - twos.sum((0, 1)) / 2) * 2 / (players * (players - 1)) * _apart(players)
         for twos in (two.values, two.corrected)
     ]
     return Interactions(shares, one, dataclasses.replace(two, values=adding_up[0], corrected=adding_up[1]))

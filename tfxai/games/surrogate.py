@@ -84,9 +84,9 @@ class Surrogate:
         # Threads would gain little here, cost seconds where another process has the cores, and change the last bits.
         with _libraries().limit(limits=1, user_api="blas"):
             columns = [self._fitted(self._chosen(column), column) for column in games.T]
-        left, unseen = (np.stack([column[i] for column in columns], axis=1) for i in range(2))
-        effects = {order: np.stack([of[order] for _, _, of in columns], axis=1) for order in self._orders}
-        return Fit(left, unseen, self._rows[self._learned], effects)
+        lefts, unseens, effects = zip(*columns, strict=True)
+        by_order = {order: np.stack([of[order] for of in effects], axis=1) for order in self._orders}
+        return Fit(np.stack(lefts, 1), np.stack(unseens, 1), self._rows[self._learned], by_order)
 
     def _fitted(
         self, settings: tuple[float, ...], game: NDArray
@@ -173,7 +173,11 @@ def _grid(orders: list[int]) -> list[tuple[float, ...]]:
 def _weights(orders: list[int], settings: tuple[float, ...]) -> tuple[dict[int, float], float]:
     """Variance of each order, and of the rest."""
     second, third, rest = settings
-    of_steps = (1.0, second, second * third)  # orders 1 and 2, 3 and 4, 5 and 6; a constant is like the lowest
+    of_steps = (
+        1.0,
+        second,
+        second * third,
+    )  # orders 1 and 2, 3 and 4, 5 and 6; a constant is like the lowest
     weights = {order: of_steps[max(order - 1, 0) // 2] for order in orders}
     return weights, rest * sum(weights.values())
 

@@ -14,13 +14,13 @@ from tfxai.methods.guided_backprop import Deconvnet, GuidedBackprop
 from tfxai.methods.guided_grad_cam import GuidedGradCAM
 from tfxai.methods.guided_ig import GuidedIG
 from tfxai.methods.integrated_gradients import IntegratedGradients
-from tfxai.methods.kernel_shap import KernelSHAP
 from tfxai.methods.lime import LIME
 from tfxai.methods.lrp import LRP
 from tfxai.methods.occlusion import Occlusion
 from tfxai.methods.partition_shap import PartitionSHAP
 from tfxai.methods.rise import RISE
 from tfxai.methods.score_cam import ScoreCAM
+from tfxai.methods.shapley import KernelSHAP, ShapleyInteractions
 from tfxai.methods.smoothgrad import SmoothGrad, SquareGrad, VarGrad
 from tfxai.methods.xrai import XRAI
 
@@ -52,6 +52,7 @@ __all__ = [
     "Occlusion",
     "PartitionSHAP",
     "ScoreCAM",
+    "ShapleyInteractions",
     "SmoothGrad",
     "SquareGrad",
     "VarGrad",

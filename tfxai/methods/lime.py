@@ -16,7 +16,7 @@ from tfxai.engines import Attribution, Coalitions, Example, Known, Method, Parts
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
 from tfxai.results import SurrogateExplanation
-from tfxai.stats import Looks, needed, reach
+from tfxai.stats import Looks, reach
 from tfxai.support import Confidence, InputKey, Seed, Tolerance, number, whole
 
 FIRST = 4  # coalitions for each weight before the first look
@@ -121,22 +121,17 @@ class LIME(Method):
 
     def _until_sure(self, visible: NDArray, worth: Callable[[int, int], NDArray]) -> tuple[_Fit, Known]:
         """The linear model, and how sure it is. worth: scores of the coalitions from one number to another."""
-        looks, draws, parts = Looks(self.confidence, self.samples), self.samples, visible.shape[1]
-        if self.tolerance is not None:
-            draws = min(FIRST * (parts + 1), self.samples)
-        scores = worth(0, draws)
+        parts, scores = visible.shape[1], []
+        looks = Looks(self.tolerance, self.confidence, self.samples, FIRST * (parts + 1))
         while True:
-            fit = self._fitted(visible[:draws], scores)
-            risk = 1 - self.confidence if self.tolerance is None else looks.risk
-            width = reach(fit.errors, draws - parts - 1, parts, risk) + fit.shrunk
-            need = np.zeros(1) if self.tolerance is None else needed(self.tolerance, fit.weights.T, width.T)
-            if looks.ends(draws, need.max()):
+            scores.append(worth(sum(map(len, scores)), looks.draws))
+            fit = self._fitted(visible[: looks.draws], np.concatenate(scores))
+            width = reach(fit.errors, looks.draws - parts - 1, parts, looks.risk) + fit.shrunk
+            need = looks.need(fit.weights.T, width.T)
+            if looks.end(need.max()):
                 break
-            before, draws = draws, looks.following(draws, need.max())
-            scores = np.concatenate([scores, worth(before, draws)])
-        converged = None if self.tolerance is None else need <= 1
         low, high = fit.weights - width, fit.weights + width
-        return fit, Known(fit.errors, low, high, draws, width.max(1), converged)
+        return fit, Known(fit.errors, low, high, looks.draws, width.max(1), looks.converged(need))
 
     def _fitted(self, visible: NDArray, scores: NDArray) -> _Fit:
         bits = visible.astype(np.float64)

@@ -29,7 +29,7 @@ from tfxai.engines import (
     visible,
 )
 from tfxai.model import Needs
-from tfxai.stats import Looks, needed, reach
+from tfxai.stats import Looks, reach
 from tfxai.support import Confidence, Count, InputKey, Seed, Tensor, Tolerance, number, whole
 
 FIRST = 200  # masks before the first look
@@ -105,23 +105,17 @@ class RISE(Method):
 
     def _until_sure(self, scored: Callable[[int, int], PerturbedScores]) -> _Map:
         """One image's maps. scored: what masks from one number to another leave."""
-        looks, draws = Looks(self.confidence, self.samples), self.samples
-        if self.tolerance is not None:
-            draws = min(FIRST, self.samples)
-        seen = scored(0, draws)
+        looks, seen = Looks(self.tolerance, self.confidence, self.samples, FIRST), None
         while True:
+            more = scored(0 if seen is None else len(seen.scores), looks.draws)
+            seen = more if seen is None else _added(seen, more)
             values, errors = self._map(seen), self._errors(seen)
-            risk = 1 - self.confidence if self.tolerance is None else looks.risk
-            widths = reach(errors, draws - 1, values[0].size, risk)
-            need = np.zeros(len(values))
-            if self.tolerance is not None:
-                # What counts in a map are differences: the largest value is the one furthest from the mean score.
-                offsets = values - seen.scores.mean(0)[:, None, None]
-                need = needed(self.tolerance, *(each.reshape(len(each), -1).T for each in (offsets, widths)))
-            if looks.ends(draws, need.max()):
-                return _Map(values, errors, widths, draws, None if self.tolerance is None else need <= 1)
-            before, draws = draws, looks.following(draws, need.max())
-            seen = _added(seen, scored(before, draws))
+            widths = reach(errors, looks.draws - 1, values[0].size, looks.risk)
+            # What counts in a map are differences: the largest value is the one furthest from the mean score.
+            offsets = values - seen.scores.mean(0)[:, None, None]
+            need = looks.need(*(each.reshape(len(each), -1).T for each in (offsets, widths)))
+            if looks.end(need.max()):
+                return _Map(values, errors, widths, looks.draws, looks.converged(need))
 
     def _uncertainty(self, part: HiddenInput, maps: Sequence[_Map]) -> Uncertainty:
         values, errors, widths = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfxai.results.digests import array_digest, text_digest
 from tfxai.results.explanation import Explanation, PartsExplanation, SampledExplanation, SurrogateExplanation
 from tfxai.results.generation import GenerationExplanation
+from tfxai.results.interactions import InteractionsExplanation
 from tfxai.results.receipt import Receipt
 from tfxai.results.recipes import Recipe, as_json, recipe
 from tfxai.results.storage import Stored
@@ -12,6 +13,7 @@ from tfxai.results.storage import Stored
 __all__ = [
     "Explanation",
     "GenerationExplanation",
+    "InteractionsExplanation",
     "PartsExplanation",
     "SampledExplanation",
     "Receipt",

@@ -44,44 +44,63 @@ def needed(tolerance: float | str, values: NDArray, width: NDArray) -> NDArray:
 
 @dataclasses.dataclass
 class Looks:
-    """Draws in rounds, until all values lie within a tolerance.
+    """Draws in rounds, until all values lie within a tolerance; without one, all draws in one round.
 
     A plain interval does not hold at a moment that was chosen because it looked narrow. So drawing may stop only at looks for
     which the number of draws was fixed before, from the error that was seen until then (Stein's stages), and these looks share
     the risk: 0.7 of it, then 0.7 of what is left ... Between them numbers grow by at most 1.6, and nothing is decided.
 
+    tolerance:  see `needed`; None for none.
     confidence: with which all intervals of all looks hold together.
     most:       draws, after which there are no more.
+    first:      draws before the first look.
     everything: draws after which nothing is left to chance; None where they can go on for ever.
+
+    draws: how many there are to be at this look.
 
     Stein: A two-sample test for a linear hypothesis whose power is independent of the variance, 1945.
     doi:10.1214/aoms/1177731088
     """
 
+    tolerance: float | str | None
     confidence: float
     most: int
+    first: int
     everything: int | None = None
-    planned: bool = False
-    left: float = dataclasses.field(init=False)
+    draws: int = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        self.left = 1 - self.confidence
+        self.draws = self.most if self.tolerance is None else min(self.first, self.most)
+        self._left, self._planned = 1 - self.confidence, False
 
     @property
     def risk(self) -> float:
-        """That the interval of this look does not hold."""
-        return self.left * SPENT
+        """That the intervals of this look do not hold."""
+        return self._left if self.tolerance is None else self._left * SPENT
 
-    def ends(self, draws: int, need: float) -> bool:
-        """Whether drawing stops here. need: half the widest interval, in tolerances; NaN where values are no numbers."""
-        return draws >= self.most or bool(np.isnan(need)) or (self.planned and need <= 1)
+    def need(self, values: NDArray, width: NDArray) -> NDArray:
+        """(K,) how many tolerances wide half of the widest interval of each map is; 0 without a tolerance. See `needed`."""
+        if self.tolerance is None:
+            return np.zeros(values.shape[1])
+        return needed(self.tolerance, values, width)
 
-    def following(self, draws: int, need: float) -> int:
-        """How many draws there should be at the next look; spends this one's risk if it could have been the last."""
-        if self.planned:
-            self.left -= self.risk
+    def converged(self, need: NDArray) -> NDArray[np.bool_] | None:
+        """Which maps are within the tolerance; None without one."""
+        return None if self.tolerance is None else need <= 1
+
+    def end(self, need: float) -> bool:
+        """Whether drawing stops here; else `draws` are from now on those of the next look.
+
+        need: half the widest interval, in tolerances; NaN where values are no numbers.
+        """
+        if self.draws >= self.most or bool(np.isnan(need)) or (self._planned and need <= 1):
+            return True
+        if self._planned:  # this look could have been the last: its risk is spent
+            self._left -= self.risk
         rest = 0.0 if self.everything is None else 1 / self.everything
-        wanted = 1 / (rest + (1 / draws - rest) / min(max(need, 1.0), HOPELESS) ** 2)
-        self.planned = wanted <= FURTHEST * draws
-        wanted = draws + HOPE * (wanted - draws)
-        return min(int(np.clip(wanted, NEAREST * draws, FURTHEST * draws)) + 1, self.most)
+        wanted = 1 / (rest + (1 / self.draws - rest) / min(max(need, 1.0), HOPELESS) ** 2)
+        self._planned = wanted <= FURTHEST * self.draws
+        wanted = self.draws + HOPE * (wanted - self.draws)
+        wanted = int(np.clip(wanted, NEAREST * self.draws, FURTHEST * self.draws)) + 1
+        self.draws = min(wanted, self.most)
+        return False
