@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import exact_games
 import numpy as np
 import scipy.special
 import tensorflow as tf
@@ -179,6 +180,17 @@ def shapley(kind: Kind, labels: np.ndarray) -> list[np.ndarray]:
         scores = score(hidden(x, [np.array(bits)[labels[i]] for bits in coalitions]))
         worth = dict(zip(coalitions, scores, strict=True))
         found.append(np.array([marginal(worth, parts, j) for j in range(parts)]))
+    return found
+
+
+def interactions(kind: Kind, labels: np.ndarray, index: str) -> list[np.ndarray]:
+    """By definition, over all coalitions."""
+    found = []
+    for i, score in enumerate(scorers(kind)):
+        parts, x = labels[i].max() + 1, kind.flat[kind.image][i : i + 1]
+        coalitions = exact_games.members(int(parts))
+        scores = score(hidden(x, [bits[labels[i]] for bits in coalitions]))
+        found.append(exact_games.interactions(np.asarray(scores, np.float64), index))
     return found
 
 

@@ -14,7 +14,10 @@ from test_masked_battery import NAMES
 from tfxai import methods
 
 HERE = Path(__file__).parent
-OF_PARTS = {"Occlusion", "RISE", "ScoreCAM", "AblationCAM", "LIME", "KernelSHAP", "PartitionSHAP"}
+OF_PARTS = {
+    *("Occlusion", "RISE", "ScoreCAM", "AblationCAM", "LIME", "KernelSHAP", "PartitionSHAP"),
+    "ShapleyInteractions",
+}
 
 
 def collected(*arguments: str) -> list[pytest.Item]:

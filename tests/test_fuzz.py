@@ -127,6 +127,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ExpectedGradients": {"samples": 3},
     "KernelSHAP": {"samples": 20, "segments": 4, "segmenter": "grid"},
     "LIME": {"samples": 20, "segments": 4, "segmenter": "grid"},
+    "ShapleyInteractions": {"samples": 20, "segments": 4, "segmenter": "grid"},
     "PartitionSHAP": {"evals": 10},
     "RISE": {"samples": 10},
 }

@@ -2,12 +2,25 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from exact_games import HARD, USUAL, of_order, shapley_values
+from exact_games import interactions as exact_interactions
 
-from tfxai.games import Estimate, Pairs, Sample, Surrogate, estimated, shapley
+from tfxai.games import (
+    Estimate,
+    Interactions,
+    Pairs,
+    Sample,
+    Surrogate,
+    alone,
+    estimated,
+    interactions,
+    shapley,
+    together,
+)
 
 
 def found(table: np.ndarray, pairs: int, seed: int = 0) -> Estimate:
@@ -179,6 +192,93 @@ def test_values_err_less_than_corrected_ones_and_much_less_than_a_plain_regressi
             errors[key].append(float(np.linalg.norm(values - truth) / np.linalg.norm(truth)))
     assert np.median(errors["values"]) < np.median(errors["corrected"])
     assert np.median(errors["values"]) < 0.7 * np.median(errors["regression"])
+
+
+# Interactions
+
+
+def terms(table: np.ndarray, index: Any, pairs: int, seed: int = 0) -> Interactions:
+    players, whole = int(math.log2(len(table))), len(table) - 1
+    rows = Pairs(players, seed, singles=index == "STII").upto(pairs)
+    rows = np.concatenate([np.ones((1, players), bool), rows])
+    numbers, both = rows @ 2 ** np.arange(players), [Surrogate(rows), Surrogate(rows, even=True)]
+    return interactions(
+        index, Sample.of(rows, table[numbers][:, None], table[whole - numbers][:, None], both)
+    )
+
+
+def matrix(found: Interactions, which: str = "values") -> np.ndarray:
+    one, two = (getattr(each, which)[..., 0] for each in (found.alone, found.together))
+    return two + np.diag(one)
+
+
+INDICES = ("k-SII", "STII", "FSII")
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("name", [*USUAL, *HARD])
+@pytest.mark.parametrize("players", [2, 3, 6, 9])
+def test_with_all_coalitions_interactions_are_those_of_the_definition(index: str, name: str, players: int) -> None:  # fmt: skip
+    if players < 6 and name in ("rules", "rare"):
+        return  # they need more
+    table = {**USUAL, **HARD}[name](players, np.random.default_rng(players))
+    found = terms(table, index, 2 ** (players - 1) - 1)
+    for which in ("values", "corrected"):
+        np.testing.assert_allclose(matrix(found, which), exact_interactions(table, index), atol=1e-9)
+    np.testing.assert_allclose(found.shares.values[:, 0], shapley_values(table), atol=1e-9)
+    assert not found.alone.error.any() and not found.together.error.any()
+
+
+@pytest.mark.parametrize("players", [1, 2, 5, 64, 800])
+def test_counts_of_any_number_of_players_add_up(players: int) -> None:
+    """The product of two players' signs is worth 4 to the two; a game of one player is worth 2 to it, and no more to two."""
+    assert shapley(players).effect(1) == pytest.approx(2)
+    for index in INDICES if players > 1 else ():
+        two = together(players, index)
+        assert two.effect(1) == 0 and two.effect(2) == pytest.approx(4)
+        assert np.isfinite(two.table).all() and np.isfinite(alone(players, index).table).all()
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_effects_of_two_are_found_from_few_pairs(index: str) -> None:
+    """Of a game of second order all indices are its own numbers, once there are coalitions of one and of two players."""
+    table = of_order(10, 2, np.random.default_rng(0))
+    wanted = exact_interactions(table, "k-SII")
+    np.testing.assert_allclose(exact_interactions(table, index), wanted, atol=1e-9)
+    found = matrix(terms(table, index, 2 * (10 + 45)))
+    assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("pairs", [10, 11, 40, 100])
+def test_all_terms_add_up_whatever_was_drawn(index: str, pairs: int) -> None:
+    table = USUAL["network"](8, np.random.default_rng(0))
+    found = terms(table, index, pairs)
+    for which in ("values", "corrected"):
+        np.testing.assert_allclose(np.triu(matrix(found, which)).sum(), table[-1] - table[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("name", ["network", "noise"])
+def test_corrected_interactions_are_right_on_average_and_their_error_is_stated(index: str, name: str) -> None:
+    """As for Shapley values: over 300 draws, within 5 standard errors of the mean, and the spread as stated."""
+    table = {**USUAL, **HARD}[name](8, np.random.default_rng(1))
+    draws, wanted = [terms(table, index, 60, seed) for seed in range(300)], exact_interactions(table, index)
+    values = np.stack([matrix(draw, "corrected") for draw in draws])
+    spread = values.std(0, ddof=1)
+    assert (np.abs(values.mean(0) - wanted) < 5 * spread / np.sqrt(300) + 1e-9).all()
+    stated = np.sqrt(np.mean([matrix(draw, "error") ** 2 for draw in draws], axis=0))
+    assert (spread < 1.15 * stated + 1e-9).all() and (spread > stated / 3 - 1e-9).all()
+
+
+def test_interactions_err_less_than_corrected_ones() -> None:
+    errors: dict[str, list[float]] = {"values": [], "corrected": []}
+    for name, index, seed in itertools.product(USUAL, INDICES, range(3)):
+        table = USUAL[name](10, np.random.default_rng(seed))
+        wanted, found = exact_interactions(table, index), terms(table, index, 40, seed)
+        for which, of in errors.items():
+            of.append(float(np.linalg.norm(matrix(found, which) - wanted) / np.linalg.norm(wanted)))
+    assert np.median(errors["values"]) < 0.9 * np.median(errors["corrected"])
 
 
 def test_nothing_seen_is_nothing_known() -> None:

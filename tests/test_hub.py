@@ -91,6 +91,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "RISE": {"samples": 40},
     "LIME": {"samples": 40, "segments": 6},
     "KernelSHAP": {"samples": 40, "segments": 6},
+    "ShapleyInteractions": {"samples": 40, "segments": 6},
     "PartitionSHAP": {"evals": 40},
 }
 
@@ -272,7 +273,7 @@ SMALL = {
     "ScoreCAM": {"channels": 16},
     "Occlusion": {"window": 56, "stride": 56},
     "RISE": {"samples": 48},
-    **{name: {"samples": 48, "segments": 10} for name in ("LIME", "KernelSHAP")},
+    **{name: {"samples": 48, "segments": 10} for name in ("LIME", "KernelSHAP", "ShapleyInteractions")},
     "PartitionSHAP": {"evals": 48},
 }
 

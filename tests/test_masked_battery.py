@@ -142,6 +142,22 @@ def test_kernel_shap_with_all_coalitions_is_shapley(name: str) -> None:
     assert np.abs(result.delta).max() <= 1e-4 * max(np.abs(result.scores).max(), 1)
 
 
+@proves("ShapleyInteractions")
+@pytest.mark.parametrize("name", NAMES)
+def test_interactions_with_all_coalitions_are_those_of_the_definition(name: str) -> None:
+    model = any_kind(name)
+    labels = cut(model)
+    index = ("k-SII", "STII", "FSII")[NAMES.index(name) % 3]
+    method = tfxai.ShapleyInteractions(segmenter=labels, samples=16, background=0.0, index=index)
+    result, _ = found(method, model)
+    for i, wanted in enumerate(masked.interactions(model, labels, index)):
+        parts = len(wanted)
+        same(result.interactions[i][:parts, :parts], wanted, model)
+        assert np.isnan(result.interactions[i][parts:]).all()
+    for i, weights in enumerate(masked.shapley(model, labels)):
+        same(result.weights[i][: len(weights)], weights, model)
+
+
 @proves("PartitionSHAP")
 @pytest.mark.parametrize("name", NAMES)
 def test_partition_shap_of_quarters_is_owen(name: str) -> None:

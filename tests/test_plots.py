@@ -413,6 +413,88 @@ def test_segments_that_are_missing_are_an_error():
         plots.segments(quarters()[0], 0)
 
 
+# Twos
+
+
+def joined_rows(**settings):
+    """Columns a and b count together, c by itself; the fourth does nothing."""
+    method = tfxai.ShapleyInteractions(background=np.zeros((1, 4)), **settings)
+    return method(lambda r: 3 * r[:, 0] * r[:, 1] - 2 * r[:, 2], np.ones((2, 4)))
+
+
+def lines_of(ax):
+    return [patch for patch in ax.patches if not hasattr(patch, "get_x")]
+
+
+def test_twos_are_joined_by_a_line_and_stand_in_a_matrix():
+    figure = plots.interactions(joined_rows(), columns=["a", "b", "c", "$d_1$"])
+    network, matrix, *_ = figure.axes
+    (line,) = lines_of(network)
+    assert line.get_edgecolor()[0] > line.get_edgecolor()[2]
+    assert said(network) == ["a", "b", "c", "$d_1$"]
+    wanted = np.zeros((4, 4))
+    wanted[0, 1] = wanted[1, 0] = 3
+    wanted[2, 2] = -2
+    np.testing.assert_allclose(matrix.images[0].get_array(), wanted, atol=1e-6)
+    assert matrix.images[0].norm.vmax == pytest.approx(3)
+    assert [tick.get_text() for tick in matrix.get_yticklabels()] == ["a = 1", "b = 1", "c = 1", "$d_1$ = 1"]
+    ends = line.get_path().vertices[[0, -1]]
+    dots = network.collections[0].get_offsets()
+    np.testing.assert_allclose(ends, dots[:2], atol=1e-6)
+    sizes = network.collections[0].get_sizes()
+    assert sizes[2] > sizes[0] == sizes[1] == sizes[3]
+    assert len(figure.axes) == 2 * 2
+
+
+def test_twos_whose_sign_is_unsure_are_dashed_and_hatched():
+    found = joined_rows()
+    unsure = found.interactions_interval.copy()
+    unsure[0, 0, 1] = unsure[0, 1, 0] = -1, 7
+    network, matrix, sure, _ = plots.interactions(dataclasses.replace(found, interactions_interval=unsure)).axes  # fmt: skip
+    assert lines_of(network)[0].get_linestyle() != lines_of(sure)[0].get_linestyle() == "solid"
+    hatched = [(p.get_y() + 0.5, p.get_x() + 0.5) for p in matrix.patches if p.get_hatch()]
+    assert sorted(hatched) == [(0, 1), (1, 0)]
+
+
+def test_only_so_many_lines_and_examples_are_drawn():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(30, 30))
+    model = lambda r: np.einsum("ni,ij,nj->n", r, weights, r)  # noqa: E731
+    found = tfxai.ShapleyInteractions(background=np.zeros((1, 30)), samples=400)(model, rng.normal(size=(3, 30)))  # fmt: skip
+    figure = plots.interactions(found, top=5, limit=1)
+    network, matrix = figure.axes
+    assert len(lines_of(network)) == 5 and matrix.images[0].get_array().shape == (20, 20)
+    assert "First 1 of 3 examples" in words(figure)
+
+
+def test_a_network_over_segments_and_one_of_words():
+    cut = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 4, 0), 4, 1)
+    explanation, _, images = quarters(method=tfxai.ShapleyInteractions(segmenter=cut, background=0.0))
+    network = plots.interactions(explanation, LABELS).axes[0]
+    np.testing.assert_allclose(network.images[0].get_array(), 0.5 + 0.5 * images[0], atol=1e-6)
+    middles = network.collections[-1].get_offsets()
+    assert [int(cut[round(y), round(x)]) for x, y in middles] == [0, 1, 2, 3]
+    assert heading(network)[0] == "cat" and not lines_of(network)  # a linear model
+
+    def score(texts):
+        return np.array([1.0 * ("not" in t) * ("good" in t) for t in texts])
+
+    network, matrix, *_ = plots.interactions(tfxai.ShapleyInteractions()(score, ["not so good"])).axes
+    assert said(network) == ["not", "so", "good"]
+    assert [tick.get_text() for tick in matrix.get_xticklabels()] == ["not", "so", "good"]
+
+
+def test_what_has_no_twos_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"has no interactions\. Give an explanation by tfxai.ShapleyInteractions"
+    ):
+        plots.interactions(quarters()[0])
+    with pytest.raises(ValueError, match="columns has 1 names for 4 columns"):
+        plots.interactions(joined_rows(), columns=["a"])
+    with pytest.raises(ValueError, match="true_labels has 1 entries"):
+        plots.interactions(joined_rows(), true_labels=[1])
+
+
 WEIGHTS = {"good": 2.0, "dull": -1.0, "$5": 0.5, "sch_ö_n": 1.0}
 
 

@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "LIME": {"samples": 30, "segments": 6, "segmenter": "grid"},
     "PartitionSHAP": {"evals": 30},
     "RISE": {"samples": 30},
+    "ShapleyInteractions": {"samples": 30, "segments": 6, "segmenter": "grid"},
     "XRAI": {"steps": 5, "min_size": 10, "smallest_gain": 5},
 }
 METHODS = {

@@ -79,6 +79,11 @@ class Shares:
         """What is known of each estimate, and the gain. rows: of the background, each a pass of every coalition."""
         parts, every = game.pairs.players, game.pairs.every
         most = min((self.samples - 2) // 2, every)
+        if self.singles and most < game.pairs.there.get(1, 0):
+            raise ValueError(
+                f'"STII" has to see each of {parts} parts alone, for which it needs {2 * parts + 2} samples or more; there are '
+                f"{self.samples}. Take more, fewer parts, or another index."
+            )
         if 2 * most < min(parts, 2**parts - 2):
             warn(
                 f"{self.samples} samples are too few to tell {parts} parts apart: some will share their values. "

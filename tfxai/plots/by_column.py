@@ -48,10 +48,8 @@ def bars(
     Raises ValueError if there are no rows, columns does not have F names, top is below 1, or labels do not fit.
     """
     table = _table(explanation, input)
-    if columns is not None and len(columns) != len(table.names):
-        raise ValueError(f"columns has {len(columns)} names for {len(table.names)} columns. Give one each.")
+    names = _chosen_names(table, columns)
     titles.check_one_each(true_labels, len(table.cells))
-    names = table.names if columns is None else list(columns)
     examples, classes = min(len(table.cells), limit), table.values.shape[1]
     height, across = BAR * (min(top, len(names)) + (len(names) > top)), NAMES + WIDTH + GAP
     pitch = TITLE + height + TICKS
@@ -70,6 +68,26 @@ def bars(
     note = "hatched: sign unsure" if unsure.any() else ""
     titles.footnote(figure, drawn, KEY_OF_COLOURS, note, *origin(explanation))
     return figure
+
+
+def named_columns(
+    explanation: Explained, row: int, columns: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """The names of all columns, and `age = 63` for each column of a row.
+
+    columns: names in place of those of the explanation.
+
+    Raises ValueError if there are no columns, or names do not fit.
+    """
+    table = _table(explanation, None)
+    names = _chosen_names(table, columns)
+    return names, [_name_and_cell(*pair) for pair in zip(names, table.cells[row], strict=True)]
+
+
+def _chosen_names(table: _Table, columns: Sequence[str] | None) -> list[str]:
+    if columns is not None and len(columns) != len(table.names):
+        raise ValueError(f"columns has {len(columns)} names for {len(table.names)} columns. Give one each.")
+    return table.names if columns is None else list(columns)
 
 
 class _Table(NamedTuple):

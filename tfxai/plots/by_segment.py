@@ -100,7 +100,7 @@ def _draw_segments(
     ax.imshow(np.where(np.isin(cut, [*best, *worst])[..., None], picture, pale))
     for colour, chosen in ((BLUE, worst), (RED, best)):
         ax.add_collection(
-            LineCollection(list(_borders(cut, chosen)), colors=colour, linewidths=1.6, capstyle="projecting")
+            LineCollection(list(borders(cut, chosen)), colors=colour, linewidths=1.6, capstyle="projecting")
         )
     for colour, chosen, sign in ((BLUE, worst, -1), (RED, best, 1)):
         unsure = [] if ends is None else _unsure(sign * ends, chosen)
@@ -131,7 +131,7 @@ def _unsure(ends: NDArray, chosen: NDArray) -> NDArray:
     return chosen[~(low[chosen] > best)]
 
 
-def _borders(cut: NDArray, chosen: ArrayLike) -> NDArray:
+def borders(cut: NDArray, chosen: ArrayLike) -> NDArray:
     """Lines ((x, y), (x, y)) along the edges of pixels, wherever a chosen segment meets another one or the rim."""
     member = np.pad(np.where(np.isin(cut, chosen), cut, -1), 1, constant_values=-1)
     y, x = np.nonzero(member[1:] != member[:-1])
