@@ -21,6 +21,7 @@ from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE, mirrored_half
 from tfxai.engines.ends import OTHER_BASELINE, Ends, both_ends, starts_and_ends, two_passes
+from tfxai.engines.grid_masks import GridMasks, enlarging
 from tfxai.engines.hiding import (
     HiddenInput,
     hidden_input,
@@ -67,6 +68,7 @@ __all__ = [
     "Example",
     "GUIDED",
     "Game",
+    "GridMasks",
     "HiddenInput",
     "Known",
     "LayerMaps",
@@ -103,6 +105,7 @@ __all__ = [
     "both_ends",
     "derivative",
     "enlarged",
+    "enlarging",
     "grad_cam",
     "gradients",
     "hidden_input",

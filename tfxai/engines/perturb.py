@@ -32,13 +32,11 @@ class Perturbed:
     """A chunk of perturbed inputs.
 
     inputs: for each input of the model (B, ...).
-    masks:  (B, ...) what was visible, 0 to 1; only where the engine is to sum them.
     notes:  (B, n) float32 that come back beside the scores.
     points, layers: what the inputs' points and some layers are replaced by, as in Network.forward.
     """
 
     inputs: Sequence[Tensor]
-    masks: Tensor | None = None
     notes: Tensor | None = None
     points: Sequence[Tensor] | None = None
     layers: Mapping[tuple[int, int], Tensor] = dataclasses.field(default_factory=dict)
@@ -57,14 +55,10 @@ class PerturbedScores:
 
     scores: (M, K), for each class.
     notes:  (M, n).
-    sums:   (K + 1, ...) sum of scores x masks, and of the masks alone, if asked for.
-    squares: (2 K + 1, ...) sum of squared scores x squared masks, of scores x squared masks, and of squared masks.
     """
 
     scores: NDArray
     notes: NDArray
-    sums: Any
-    squares: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +103,6 @@ class Perturb:
         fixed: Sequence[NDArray] = (),
         *,
         notes: int = 0,
-        sums: tuple[int, ...] | None = None,
         share: float = 1.0,
     ) -> PerturbedScores:
         """Scores a plan's perturbations of an example.
@@ -118,7 +111,6 @@ class Perturb:
         plan:  arrays (M, ...), one entry for each perturbation.
         fixed: what they need beside it, each with a leading axis of any length.
         notes: how many numbers are noted beside each score.
-        sums:  shape of the masks, to sum scores x masks, and masks.
         share: of the example's work, for the progress bar.
 
         Raises ValueError if a score is not a number.
@@ -131,7 +123,6 @@ class Perturb:
             fixed=len(fixed),
             planned=len(plan),
             columns=classes + notes,
-            sums=sums,
             # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
             padded=request.batch_size if request.jit_compile else None,
         )
@@ -144,20 +135,16 @@ class Perturb:
             np.int32(count),
         ]
         given = [tf.convert_to_tensor(array) for array in given]
-        parts: list[list[NDArray]] = []
+        parts: list[NDArray] = []
         bounds = np.unique(np.linspace(0, count, STEPS + 1).astype(int)) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
             arguments = [*given, np.int32(first), np.int32(last)]
             function = request.traced(body, arguments, frozen)
-            parts.append([tensor.numpy() for tensor in function(*arguments)])
+            parts.append(function(*arguments).numpy())
             example.advance(share * (last - first) / count)
-        rows = np.concatenate([part[0] for part in parts])[: len(plan[0])]
+        rows = np.concatenate(parts)[: len(plan[0])]
         _check_numbers(rows)
-        scores, noted = rows[:, :classes], rows[:, classes:]
-        if sums is None:
-            return PerturbedScores(scores, noted, None)
-        total = np.sum([part[1] for part in parts], axis=0, dtype=np.float64).reshape(-1, *sums)
-        return PerturbedScores(scores, noted, total[: classes + 1], total[classes + 1 :])
+        return PerturbedScores(rows[:, :classes], rows[:, classes:])
 
 
 def _check_missing(request: Request, scores: NDArray) -> None:
@@ -192,50 +179,33 @@ class _Loop(ScoredBody):
     fixed: int
     planned: int
     columns: int
-    sums: tuple[int, ...] | None
     padded: int | None
 
-    def __call__(self, tracer: Tracer, *tensors: Tensor) -> list[Tensor]:
+    def __call__(self, tracer: Tracer, *tensors: Tensor) -> Tensor:
         inputs, rest = tensors[: self.inputs], tensors[self.inputs :]
         fixed, rest = rest[: self.fixed], rest[self.fixed :]
         plan, (targets, chunks, first, last) = rest[: self.planned], rest[self.planned :]
         total = tf.shape(plan[0])[0]
 
-        def step(number: Tensor, rows: Tensor, *summed: Tensor) -> tuple[Tensor, ...]:
+        def step(number: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             numbers = chunk_of(number, total, chunks, self.padded)
             chunk = self.perturbation(tracer, inputs, fixed, [tf.gather(array, numbers) for array in plan])
             forward = tracer.forward(chunk.inputs, chunk.points, chunk.layers)
             codes = tf.repeat(targets, tf.shape(numbers)[0], axis=0)
             scores, _ = tracer.scored_each(forward, codes)
             noted = scores if chunk.notes is None else tf.concat([scores, chunk.notes], 1)
-            rows = rows.write(number - first, noted)
-            if self.sums is None:
-                return number + 1, rows
-            return number + 1, rows, summed[0] + self._summed(scores, chunk.masks, number, total)
+            return number + 1, rows.write(number - first, noted)
 
         rows = tf.TensorArray(
             tf.float32, last - first, infer_shape=False, element_shape=[self.padded, self.columns]
         )
-        start = [] if self.sums is None else [tf.zeros((3 * targets.shape[1] + 2, int(np.prod(self.sums))))]
-        _, rows, *summed = tf.while_loop(
-            lambda number, *_: number < last,
+        _, rows = tf.while_loop(
+            lambda number, _: number < last,
             step,
-            (first, rows, *start),
+            (first, rows),
             parallel_iterations=2,  # one chunk's small work beside the next one's passes
         )
-        joined = rows.concat() if self.padded is None else tf.reshape(rows.stack(), (-1, self.columns))
-        return [joined, *summed]
-
-    def _summed(self, scores: Tensor, masks: Tensor, number: Tensor, total: Tensor) -> Tensor:
-        """Scores x masks of a chunk, masks, and what `PerturbedScores.squares` says, summed: (3 K + 2, places)."""
-        ones = tf.ones_like(scores[:, :1])
-        if self.padded is not None:  # what fills up the last chunk must not count
-            counts = number * self.padded + tf.range(self.padded) < total
-            scores, ones = tf.where(counts[:, None], scores, 0.0), tf.where(counts[:, None], ones, 0.0)
-        flat = tf.reshape(masks, (-1, int(np.prod(self.sums or ()))))
-        first = tf.matmul(tf.concat([scores, ones], 1), flat, transpose_a=True)
-        second = tf.matmul(tf.concat([tf.square(scores), scores, ones], 1), tf.square(flat), transpose_a=True)
-        return tf.concat([first, second], 0)
+        return rows.concat() if self.padded is None else tf.reshape(rows.stack(), (-1, self.columns))
 
 
 def at_inputs(request: Request) -> tuple[NDArray, NDArray]:
