@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfxai
@@ -25,11 +26,39 @@ def test_a_linear_model_gives_w_times_the_distance_to_the_mean_of_the_draws() ->
     assert (np.abs(result.values - mean) <= 5 * result.standard_error).all()
 
 
-def test_the_standard_error_is_the_spread_over_seeds() -> None:
-    runs = [tfxai.ExpectedGradients(BACKGROUND, samples=30, seed=s)(linear, X[:1]) for s in range(60)]
-    spread = np.std([run.values for run in runs], axis=0)
-    stated = np.mean([run.standard_error for run in runs], axis=0)
-    np.testing.assert_allclose(stated, spread, rtol=0.35)
+def spread_and_stated(samples: int, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Over 80 seeds."""
+    runs = [tfxai.ExpectedGradients(BACKGROUND, samples=samples, seed=s)(mixed, X[:1], batch_size=batch_size) for s in range(80)]  # fmt: skip
+    stated = np.sqrt(np.mean([run.standard_error**2 for run in runs], axis=0))
+    return np.std([run.values for run in runs], axis=0, ddof=1), stated
+
+
+@pytest.mark.parametrize(("samples", "batch_size"), [(54, 7), (66, 32), (80, 1)])
+def test_the_standard_error_is_the_spread_over_seeds(samples: int, batch_size: int) -> None:
+    """Of 27, 33 and 40 pairs of a background of 20: a whole round and parts of the next, in two stages.
+
+    More where halves of the way differ much: that does not move the mean, and looks like chance.
+    """
+    spread, stated = spread_and_stated(samples, batch_size)
+    assert (spread <= 1.2 * stated).all() and (stated <= 3 * spread).all()
+
+
+def test_of_few_draws_the_standard_error_is_at_least_the_spread() -> None:
+    """Draws without repeats err less than it says: what each example alone is spread by is not known."""
+    spread, stated = spread_and_stated(30)
+    assert (spread <= 1.2 * stated).all()
+
+
+def test_each_example_of_the_background_comes_as_often_as_the_others() -> None:
+    """So a linear model, for which the place on the way does not matter, is known without error after one round."""
+    mean = W * (X - BACKGROUND.mean(0))
+    once = tfxai.ExpectedGradients(BACKGROUND, samples=20)(linear, X)
+    np.testing.assert_allclose(once.values, mean, atol=1e-4)
+    pairs = tfxai.ExpectedGradients(BACKGROUND, samples=80)(linear, X)
+    np.testing.assert_allclose(pairs.values, mean, atol=1e-4)
+    np.testing.assert_allclose(pairs.standard_error, 0, atol=1e-4)
+    assert (pairs.passes == 80).all()
+    assert (tfxai.ExpectedGradients(BACKGROUND, samples=81)(linear, X).passes == 80).all()
 
 
 def test_one_background_example_is_integrated_gradients() -> None:
@@ -41,6 +70,11 @@ def test_one_background_example_is_integrated_gradients() -> None:
     exact = (X - BACKGROUND[0]) * (X + BACKGROUND[0])
     np.testing.assert_allclose(exact, wanted, rtol=1e-3, atol=1e-5)
     assert (np.abs(result.values - exact) <= 5 * result.standard_error + 1e-4).all()
+
+
+def mixed(x: tf.Tensor) -> tf.Tensor:
+    """Gradients depend on the place on the way, and on the other values."""
+    return tf.reduce_sum(tf.sin(2 * x), 1) + x[:, 0] * x[:, 1] * x[:, 2] + x[:, 3] * x[:, 4]
 
 
 def cubic(x: tf.Tensor) -> tf.Tensor:

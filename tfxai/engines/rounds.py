@@ -14,10 +14,10 @@ from tfxai.engines.uncertainty import Uncertainty
 from tfxai.model import Embedded
 from tfxai.stats import Looks, reach
 
-FIRST = 20  # draws before the first look
+FIRST = 20  # passes before the first look
 
 Drawn = Callable[[NDArray], tuple[NDArray, NDArray | None]]
-"""Numbers of draws (M,) -> the path's parameters (M, P), and its starts (M,) where these are not one for each row."""
+"""Numbers of points (M,) -> the path's parameters (M, P), and its starts (M,) where these are not one for each row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Sampled:
     """What a block's rows have come to.
 
     means:  of each explained input (rows, ...). errors, widths: standard errors, and half of the intervals, likewise.
-    counts: (rows,) draws. converged: (rows,); None without a tolerance.
+    counts: (rows,) points. converged: (rows,); None without a tolerance.
     """
 
     means: list[NDArray]
@@ -39,11 +39,12 @@ class Sampled:
 class Rounds:
     """The engine for one call.
 
-    drawn:      what the draws of these numbers are; they are the same for every row.
-    samples:    draws of each row, at most.
-    statistic:  what is averaged.
+    drawn:      what the points of these numbers are; they are the same for every row.
+    samples:    points of each row, at most; an odd one of pairs is left out.
+    statistic:  what is averaged. Of pairs, points 0 and 1, 2 and 3 ... are one draw.
     tolerance:  see tfxai.support.Tolerance; None: all samples in one round.
     confidence: of the intervals of all values of one row together.
+    population: of pairs, out of how many different ones they are drawn, each as often as the others; None: without end.
     lengths:    of token ids, the value is the length of the mean over embeddings, and moves by the length of its errors at
                 most; otherwise it is a sum, of which the statistic takes care.
     """
@@ -54,29 +55,39 @@ class Rounds:
     statistic: Moments
     tolerance: float | str | None
     confidence: float
+    population: int | None = None
     lengths: bool = False
+
+    @property
+    def together(self) -> int:
+        """Points of a draw."""
+        return 2 if self.statistic.pairs else 1
 
     def run(self, block: Block) -> Sampled:
         """Draws for all rows of a block. Each stops by itself, so that its map does not depend on its neighbours."""
         rows = len(block.targets)
-        looks = [Looks(self.tolerance, self.confidence, self.samples, FIRST) for _ in range(rows)]
-        total, open_rows, needs = _Total.of(np.zeros(rows)), np.arange(rows), np.zeros(rows)
+        most, first = max(self.samples // self.together, 1), FIRST // self.together
+        looks = [Looks(self.tolerance, self.confidence, most, first) for _ in range(rows)]
+        total, open_rows, needs = _Total(np.zeros(rows, int)), np.arange(rows), np.zeros(rows)
         while len(open_rows):
             wanted = np.array([look.draws for look in looks])
-            share = float((wanted - total.counts)[open_rows].sum()) / (rows * self.samples)
-            points = self._points(open_rows, total.counts, wanted)
-            total = total.with_more(self.paths.run(block, points, self.statistic, share))
+            share = float((wanted - total.counts)[open_rows].sum()) / (rows * most)
+            points = self._points(open_rows, self.together * total.counts, self.together * wanted)
+            total = total.with_more(
+                *self.statistic.read(self.paths.run(block, points, self.statistic, share))
+            )
             needs[open_rows] = self._needs(total, looks)[open_rows]
             open_rows = np.array([row for row in open_rows.tolist() if not looks[row].end(needs[row])], int)
         told = None if self.tolerance is None else needs <= 1
-        return Sampled(total.means, total.errors(), self._widths(total, looks), total.counts, told)
+        errors, widths = total.errors(self.population), self._widths(total, looks)
+        return Sampled(total.means, errors, widths, self.together * total.counts, told)
 
     def _points(self, rows: NDArray, done: NDArray, wanted: NDArray) -> PathPoints:
-        """New points of some rows. Draws are the outer loop: rows that share one lie in the same chunk."""
+        """New points of some rows. Draws are the outer loop, rows that share one lie in the same chunk; then the rows."""
         numbers = [np.arange(int(done[row]), int(wanted[row])) for row in rows.tolist()]
         of_row = np.repeat(rows, [len(each) for each in numbers])
         flat = np.concatenate(numbers).astype(int)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat // self.together, kind="stable")
         parameters, starts = self.drawn(flat[order])
         weights = np.ones(len(flat), np.float32)
         return PathPoints(
@@ -104,7 +115,7 @@ class Rounds:
                     for of, (count, risk) in zip(error, rows, strict=True)
                 ]
             )
-            for error in total.errors(careful=True)
+            for error in total.errors(self.population, careful=True)
         ]
 
 
@@ -121,23 +132,24 @@ def _side_by_side(arrays: Sequence[NDArray]) -> NDArray:
 
 @dataclasses.dataclass(frozen=True)
 class _Total:
-    """Counts (rows,), and for each input means and sums of squared deviations (rows, ...)."""
+    """Counts of draws (rows,), and for each input means, sums of squared deviations, and of pairs of halves of differences."""
 
     counts: NDArray
-    means: list[NDArray]
-    squares: list[NDArray]
+    means: list[NDArray] = dataclasses.field(default_factory=list)
+    squares: list[NDArray] = dataclasses.field(default_factory=list)
+    halves: list[NDArray] = dataclasses.field(default_factory=list)
 
-    @classmethod
-    def of(cls, counts: NDArray) -> _Total:
-        return cls(counts.astype(int), [], [])
-
-    def with_more(self, state: Sequence[NDArray]) -> _Total:
+    def with_more(
+        self,
+        counts: NDArray,
+        new_means: Sequence[NDArray],
+        new_squares: Sequence[NDArray],
+        new_halves: Sequence[NDArray],
+    ) -> _Total:
         """Merged with what `Moments` found of new draws. Chan, Golub, LeVeque, 1983."""
-        counts, *moments = state
-        new_means, new_squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
         both = self.counts + counts.astype(int)
         if not self.means:
-            return _Total(both, list(new_means), list(new_squares))
+            return _Total(both, list(new_means), list(new_squares), list(new_halves))
         means, squares = [], []
         for mean, square, other, other_square in zip(
             self.means, self.squares, new_means, new_squares, strict=True
@@ -147,21 +159,33 @@ class _Total:
             means.append((mean + share * step).astype(np.float32))
             apart = step**2 * _like(self.counts, mean) * share
             squares.append((square + other_square + apart).astype(np.float32))
-        return _Total(both, means, squares)
+        halves = [one + other for one, other in zip(self.halves, new_halves, strict=True)]
+        return _Total(both, means, squares, halves)
 
     @property
     def values(self) -> int:
         """How many a row has."""
         return sum(int(np.prod(mean.shape[1:])) for mean in self.means)
 
-    def errors(self, careful: bool = False) -> list[NDArray]:
+    def errors(self, population: int | None = None, careful: bool = False) -> list[NDArray]:
         """Standard errors of the means.
 
+        population: see `Rounds`. Between draws that have all come equally often there is no chance left, only within them; the
+        others are a sample without repeats in two stages (Cochran: Sampling Techniques, 1977, section 10.3).
         careful: the next draw may move any value by as much as the most restless one is spread: that a value has not moved
         in a few draws proves nothing.
         """
         counts = np.maximum(self.counts, 1)
         spreads = [square / _like(np.maximum(counts - 1, 1), square) for square in self.squares]
+        if population is not None:
+            once_more = counts % population
+            between = (
+                once_more * (1 - once_more / population) / counts
+            )  # the share of the spread between draws that counts
+            spreads = [
+                _like(between, spread) * spread + _like(1 - between, half) * half / _like(counts, half)
+                for spread, half in zip(spreads, self.halves, strict=True)
+            ]
         restless = np.max([spread.reshape(len(counts), -1).max(1) for spread in spreads], axis=0)
         more = restless / (counts + 1) * careful
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -106,6 +107,8 @@ class Moments:
     contributions: of gradient x (end - start), not of the gradient.
     squared:       of the square of each.
     summed:        for each explained input, whether of its sums over the last axis, which is kept with length 1.
+    pairs:         of the means of pairs: each row's points come in twos, one after the other, however they are cut into chunks;
+                   then also the sum of squared halves of their differences.
 
     Chan, Golub, LeVeque: Algorithms for Computing the Sample Variance, 1983. doi:10.1080/00031305.1983.10483115
     """
@@ -113,15 +116,49 @@ class Moments:
     contributions: bool = False
     squared: bool = False
     summed: tuple[bool, ...] = ()
+    pairs: bool = False
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         zeros = self._summed(zeros)
-        return [tf.zeros([tf.shape(zeros[0])[0]]), *zeros, *(tf.zeros_like(zero) for zero in zeros)]
+        counts, empty = tf.zeros([tf.shape(zeros[0])[0]]), [tf.zeros_like(zero) for zero in zeros]
+        if not self.pairs:
+            return [counts, *zeros, *empty]
+        one = [
+            tf.zeros([1, *zero.shape[1:]]) for zero in zeros
+        ]  # the first of a pair that waits for the other
+        return [counts, *zeros, *empty, *empty, tf.constant([-1]), *one]
+
+    def read(self, state: Sequence[NDArray]) -> tuple[NDArray, list[NDArray], list[NDArray], list[NDArray]]:
+        """Counts (rows,), and for each input means, squared deviations, and of pairs squared halves of differences."""
+        inputs = (len(state) - 2) // 4 if self.pairs else (len(state) - 1) // 2
+        means, squares, halves = (list(state[1 + i * inputs :][:inputs]) for i in range(3))
+        return state[0], means, squares, halves if self.pairs else []
 
     def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
         parts = self._summed([tf.square(part) for part in parts] if self.squared else parts)
-        counts, means, squares = state[0], state[1 : 1 + len(parts)], state[1 + len(parts) :]
+        inputs, rest = len(parts), []
+        counts, means, squares = state[0], state[1 : 1 + inputs], state[1 + inputs : 1 + 2 * inputs]
+        if self.pairs:
+            paired = _Pairs.of(chunk.rows, state[1 + 3 * inputs])
+            waiting = state[2 + 3 * inputs :]
+            first, second, waiting = zip(
+                *(paired.split(*of) for of in zip(parts, waiting, strict=True)), strict=True
+            )
+            chunk = dataclasses.replace(
+                chunk, rows=paired.rows, weights=tf.ones_like(paired.rows, tf.float32)
+            )
+            halves = [
+                old + by_row(tf.square((one - other) / 2), chunk)
+                for old, one, other in zip(state[1 + 2 * inputs : 1 + 3 * inputs], first, second, strict=True)
+            ]
+            rest = [*halves, paired.waits, *waiting]
+            parts = [(one + other) / 2 for one, other in zip(first, second, strict=True)]
+        return [*self._merged(counts, means, squares, parts, chunk), *rest]
+
+    def _merged(
+        self, counts: Tensor, means: list[Tensor], squares: list[Tensor], parts: list[Tensor], chunk: Chunk
+    ) -> list[Tensor]:
         chunk = dataclasses.replace(chunk, weights=tf.ones_like(chunk.weights))
         new = by_row(tf.ones_like(chunk.weights), chunk)
         total = counts + new
@@ -141,6 +178,43 @@ class Moments:
             tf.reduce_sum(part, -1, keepdims=True) if over else part
             for part, over in zip(parts, summed, strict=True)
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pairs:
+    """The pairs that are complete with a chunk of points, whose first one may have come with the chunk before.
+
+    firsts: (P,) positions of each pair's first, in what waited and then the chunk. rows: (P,) of the block; -1 is none.
+    waits:  (1,) the row that waits now; -1 if none does. last: where it is.
+    """
+
+    firsts: Tensor
+    rows: Tensor
+    waits: Tensor
+    last: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, waited: Tensor) -> _Pairs:
+        """rows: (B,) of the points, -1 at the end if there are fewer. waited: (1,) the row that waited."""
+        every = tf.concat([waited, rows], 0)
+        begin = tf.cast(waited[0] < 0, tf.int32)
+        there = tf.reduce_sum(tf.cast(every >= 0, tf.int32))
+        most = (tf.shape(rows)[0] + 1) // 2 if rows.shape[0] is None else (rows.shape[0] + 1) // 2
+        numbers = tf.range(most)
+        firsts = tf.minimum(begin + 2 * numbers, tf.shape(every)[0] - 2)
+        last = tf.minimum(begin + there - 1, tf.shape(every)[0] - 1)
+        odd = tf.equal(tf.math.floormod(there, 2), 1)
+        return cls(
+            firsts,
+            tf.where(numbers < there // 2, tf.gather(every, firsts), -1),
+            tf.where(odd, tf.gather(every, [last]), [-1]),
+            last,
+        )
+
+    def split(self, part: Tensor, waited: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Firsts and seconds (P, ...) of all pairs, and what waits now (1, ...)."""
+        every = tf.concat([waited, part], 0)
+        return tf.gather(every, self.firsts), tf.gather(every, self.firsts + 1), tf.gather(every, [self.last])
 
 
 def by_row(parts: Tensor, chunk: Chunk) -> Tensor:

@@ -31,14 +31,15 @@ class ExpectedGradients(Method):
     """How much does each value contribute to the difference from what the model usually sees?
 
     Integrated gradients averaged over a background, each sample with an example of it and a place on the way to the
-    input, both drawn at random. Complete on average: `delta` is sum(values) - (score(input) - mean score of the
-    drawn background). The result also carries `standard_error`, `interval`, `passes` and, with a tolerance, `converged`;
+    input, both drawn at random, but each example as often as the others, or once more: with `samples` twice the background's
+    length or more in pairs, one of them on each half of the way. That takes a quarter of the samples, or less, that draws with
+    repeats need. Complete on average: `delta` is sum(values) - (score(input) - mean score of the drawn background). The result also carries `standard_error`, `interval`, `passes` and, with a tolerance, `converged`;
     the interval holds for all values of one map together, and covers the chance of the draws, not the choice of background.
 
     Cost: `samples` forward and backward passes per input and target, and a forward pass per drawn example and class.
 
     background: data (M, ...) in the structure of the inputs, such as some training examples.
-    samples:    draws for each input; with a tolerance, at most.
+    samples:    draws for each input; with a tolerance, at most. Of pairs, an odd one is left out.
     seed:       of the draws; they are the same for every input.
     tolerance:  draws until every value is within so much of that of infinitely many draws: in units of the score, or a share
                 of the map's largest value, such as "1%". Warns where `samples` do not suffice.
@@ -59,17 +60,18 @@ class ExpectedGradients(Method):
 
     def attribute(self, request: Request) -> Attribution:
         background = self._background(request)
-        generator = np.random.default_rng(self.seed)
-        drawn, number = np.unique(generator.integers(len(background), size=self.samples), return_inverse=True)
-        positions = generator.uniform(size=self.samples)
+        pairs = self.samples >= 2 * len(background)
+        examples, positions = self._draws(len(background), pairs)
+        drawn, number = np.unique(examples, return_inverse=True)
         paths = Paths(request, starts=[array[drawn] for array in background.arrays], shared=True)
         rounds = Rounds(
             paths,
             lambda numbers: (positions[numbers], number[numbers]),
             self.samples,
-            Moments(contributions=True, summed=of_tokens(paths)),
+            Moments(contributions=True, summed=of_tokens(paths), pairs=pairs),
             self.tolerance,
             self.confidence,
+            len(background) if pairs else None,
         )
         sampled: list[Sampled] = []
 
@@ -85,6 +87,18 @@ class ExpectedGradients(Method):
             remedy="Take more samples.",
         )
         return dataclasses.replace(attribution, uncertainty=uncertainty_of(paths, sampled))
+
+    def _draws(self, background: int, pairs: bool) -> tuple[NDArray, NDArray]:
+        """Which example and which position each draw has. The background is gone through again and again, in a new order."""
+        generator = np.random.default_rng(self.seed)
+        draws = self.samples // 2 if pairs else self.samples
+        rounds = [generator.permutation(background) for _ in range(-(-draws // background))]
+        examples = np.concatenate(rounds)[:draws]
+        positions = generator.uniform(size=2 * draws if pairs else draws)
+        if not pairs:
+            return examples, positions
+        halves = np.tile([0.0, 0.5], draws)
+        return np.repeat(examples, 2), halves + positions / 2
 
     def _background(self, request: Request) -> Network:
         """The background as a batch for the model. Raises ValueError if it is not like the inputs."""

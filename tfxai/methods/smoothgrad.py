@@ -20,6 +20,7 @@ from tfxai.engines import (
     Request,
     Rounds,
     Sum,
+    aligned,
     attribution_along,
     of_tokens,
     uncertainty_of,
@@ -40,17 +41,19 @@ class NoisyGradients(Method):
     noise: Annotated[float, number(least=0, noun="a fraction of the input's range")] = 0.15
     seed: Seed = 0
 
-    def paths(self, request: Request) -> Paths:
-        """The engine: points are noisy copies."""
-        return Paths(request, _Noise(self.noise, self.seed))
+    def paths(self, request: Request, mirrored: bool = False) -> Paths:
+        """The engine: points are noisy copies. mirrored: every other one has the noise of the one before, with the other sign."""
+        return Paths(request, _Noise(self.noise, self.seed, mirrored))
 
     def points(self, rows: int) -> PathPoints:
         """The noisy copies of a block of rows, by their numbers."""
         return PathPoints.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
 
-    def moments(self, request: Request, combined: Callable[[NDArray, NDArray], NDArray]) -> Attribution:
+    def moments(
+        self, request: Request, combined: Callable[[NDArray, NDArray], NDArray], mirrored: bool = False
+    ) -> Attribution:
         """Values made of the mean and the variance of the gradients."""
-        paths = self.paths(request)
+        paths = self.paths(request, mirrored)
 
         def values_of(block: Block) -> list[NDArray]:
             _, *moments = paths.run(block, self.points(len(block.targets)), Moments())
@@ -66,14 +69,17 @@ class NoisyGradients(Method):
 class _Noise:
     """A path function: the example plus the noise of the number that is its parameter.
 
-    noise: standard deviation, as a fraction of the example's range. seed: of the noise.
+    noise: standard deviation, as a fraction of the example's range. seed: of the noise. mirrored: see `NoisyGradients.paths`.
     """
 
     noise: float
     seed: int
+    mirrored: bool = False
 
     def __call__(self, start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
         numbers = tf.cast(parameters[:, 0], tf.int32)
+        signs = 1 - 2 * (numbers % 2) if self.mirrored else tf.ones_like(numbers)
+        numbers = numbers // 2 if self.mirrored else numbers
         # In a chunk the numbers are in order, so few different noises are drawn; XLA wants to know how many.
         fixed = parameters.shape[0] is not None
         drawn = numbers if fixed else tf.range(numbers[0], numbers[-1] + 1)
@@ -86,7 +92,7 @@ class _Noise:
         axes = list(range(1, end.shape.rank))
         spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
         noise = draws if fixed else tf.gather(draws, numbers - numbers[0])
-        return end + self.noise * spread * tf.cast(noise, end.dtype)
+        return end + aligned(signs, end) * self.noise * spread * tf.cast(noise, end.dtype)
 
 
 def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
@@ -113,19 +119,29 @@ class UntilSure(NoisyGradients):
                 gradient, or a share of the map's largest value, such as "1%". `samples` are then the most. The result
                 carries `standard_error`, `interval`, `passes` and `converged`.
     confidence: of the intervals, for all values of one map together, between 0 and 1. They cover the chance of the noise.
+
+    Every other copy mirrors the one before (its noise has the other sign), so that what is linear in the noise falls out: of
+    smooth networks half the copies do; of rough ones it changes little. The two are one draw.
     """
 
     tolerance: Tolerance = None
     confidence: Confidence = 0.95
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tolerance is not None and self.samples < 2:
+            raise ValueError(
+                f"samples is {self.samples}, which tells no spread. Give 2 or more, or no tolerance."
+            )
+
     def until_sure(self, request: Request, squared: bool = False) -> Attribution:
         """The mean gradient, or the mean of its square, with how sure it is."""
-        paths, sampled = self.paths(request), []
+        paths, sampled = self.paths(request, mirrored=True), []
         rounds = Rounds(
             paths,
             lambda numbers: (numbers, None),
             self.samples,
-            Moments(squared=squared, summed=of_tokens(paths) if squared else ()),
+            Moments(squared=squared, summed=of_tokens(paths) if squared else (), pairs=True),
             self.tolerance,
             self.confidence,
             lengths=not squared,
@@ -154,7 +170,7 @@ class SmoothGrad(UntilSure):
     def attribute(self, request: Request) -> Attribution:
         if self.tolerance is not None:
             return self.until_sure(request)
-        paths = self.paths(request)
+        paths = self.paths(request, mirrored=True)
         return attribution_along(
             paths,
             lambda block: paths.run(block, self.points(len(block.targets)), Sum()),
@@ -166,7 +182,8 @@ class SmoothGrad(UntilSure):
 class VarGrad(NoisyGradients):
     """Where does the gradient depend most on small noise?
 
-    Variance of the gradient (over `samples`, not `samples - 1`) at noisy copies; never negative. Cost: as SmoothGrad.
+    Variance of the gradient (over `samples`, not `samples - 1`) at noisy copies, each with noise of its own; never negative.
+    Cost: as SmoothGrad.
 
     Adebayo, Gilmer, Goodfellow, Kim: Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
     Parameter Values, 2018. arXiv:1810.03307
@@ -188,4 +205,4 @@ class SquareGrad(UntilSure):
     def attribute(self, request: Request) -> Attribution:
         if self.tolerance is not None:
             return self.until_sure(request, squared=True)
-        return self.moments(request, lambda mean, variance: mean**2 + variance)
+        return self.moments(request, lambda mean, variance: mean**2 + variance, mirrored=True)
