@@ -58,8 +58,12 @@ class Sample:
         differences, sums = inside - outside, inside + outside
         gain, players = differences[0], rows.shape[1]
         odd = differences - (2 * rows.sum(1) - players)[:, None] * gain / players
-        games = (odd, sums - sums.mean(0))
-        return cls(rows, [of.fit(game) for of, game in zip(surrogates, games, strict=False)], gain)
+        games = list(zip(surrogates, (odd, sums - sums.mean(0)), strict=False))
+        if len(rows) < 2 ** (players - 1):
+            return cls(rows, [of.fit(game) for of, game in games], gain)
+        # All that there are: neither the order in which they came nor the rounding of a fit may show in the last bits.
+        order = np.append(0, 1 + np.lexsort(rows[1:].T))
+        return cls(rows[order], [Fit.of_nothing(rows[:1], game[order]) for _, game in games], gain)
 
 
 def estimated(functional: Functional, sample: Sample) -> Estimate:

@@ -39,6 +39,11 @@ class Fit:
     learned: NDArray[np.bool_]
     effects: dict[int, NDArray]
 
+    @classmethod
+    def of_nothing(cls, learned: NDArray[np.bool_], game: NDArray) -> Fit:
+        """One that explains nothing of a game (M, K)."""
+        return cls(game, game, learned, {})
+
     def read(self, functional: Functional) -> NDArray[np.float64]:
         """What each player, or each two, are said to add to it; v is half the function of pairs that it has learned."""
         players, members = self.learned.shape[1], functional.members
