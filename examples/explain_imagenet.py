@@ -19,7 +19,7 @@ for name, row in zip(names, predictions.probabilities(model, images), strict=Tru
     print(f"  {name:8}", ", ".join(f"{labels[k]} {row[k]:.0%}" for k in best))
 
 # Each method explains the class that the model predicts, unless told otherwise.
-integrated = tfxai.IntegratedGradients(tolerance=0.01, baseline=baselines.blur(20))(
+integrated = tfxai.IntegratedGradients(tolerance="1%", baseline=baselines.blur(20))(
     model, images, batch_size=8
 )
 explanations = {

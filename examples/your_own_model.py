@@ -53,7 +53,7 @@ found = {name: method(model, images[right[:4]]) for name, method in methods.item
 plots.compare(found, labels).savefig(folder / "digits.png")
 
 # Red put the wrong digit ahead of the next best, blue spoke against it.
-mistakes = tfxai.IntegratedGradients(tolerance=0.01)(model, images[wrong], score=lead)
+mistakes = tfxai.IntegratedGradients(tolerance="1%")(model, images[wrong], score=lead)
 plots.show(mistakes, labels, truth[wrong], limit=4).savefig(folder / "mistakes.png")
 for said, own, score in list(zip(mistakes.targets, truth[wrong], mistakes.scores, strict=True))[:4]:
     print(f"  a {own} is taken for a {said}, which is ahead by {score:.2f}")

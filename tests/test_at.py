@@ -118,7 +118,7 @@ def total(values: Any) -> np.ndarray:
 
 
 COMPLETE = {
-    "integrated_gradients": tfxai.IntegratedGradients(tolerance=1e-3),
+    "integrated_gradients": tfxai.IntegratedGradients(tolerance="0.1%"),
     "conductance": tfxai.Conductance(steps=400),
     "deep_lift": tfxai.DeepLIFT(),
     "guided_ig": tfxai.GuidedIG(steps=400),

@@ -162,7 +162,7 @@ COARSE = ("mixed_float16", "mixed_bfloat16", "eight_bits")  # sums of such numbe
 @every(6, name=[n for n in BUILDERS if n not in COARSE])
 def test_integrated_gradients_meet_their_tolerance(name: str) -> None:
     model = kind(name)
-    result, values = explained(tfxai.IntegratedGradients(steps=10, tolerance=0.01), model)
+    result, values = explained(tfxai.IntegratedGradients(steps=10, tolerance="1%"), model)
     change = np.abs(total(values))
     assert (np.abs(result.delta) <= 0.011 * change + 1e-5).all()
 

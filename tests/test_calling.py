@@ -96,7 +96,7 @@ def test_each_row_is_explained_from_the_state_at_its_place(size: int) -> None:
     zeros = scores(np.zeros_like(SERIES))
     restore(model, held)
     for method in (
-        tfxai.IntegratedGradients(tolerance=0.01),
+        tfxai.IntegratedGradients(tolerance="1%"),
         tfxai.KernelSHAP(samples=32, background=0.0, segmenter="grid", segments=5),
     ):
         result = method(model, SERIES, 0)

@@ -386,7 +386,7 @@ def test_runs_are_counted() -> None:
 
 FAMILIES = [
     tfxai.InputXGradient(), tfxai.SmoothGrad(samples=2), tfxai.IntegratedGradients(steps=2),
-    tfxai.IntegratedGradients(tolerance=0.1), tfxai.ExpectedGradients(IMAGES, samples=2),
+    tfxai.IntegratedGradients(tolerance="10%"), tfxai.ExpectedGradients(IMAGES, samples=2),
     tfxai.BlurIG(steps=2), tfxai.GuidedIG(steps=2), tfxai.XRAI(steps=1), tfxai.GuidedBackprop(),
     tfxai.DeepLIFT(),
     tfxai.LRP(), tfxai.EigenCAM(), tfxai.GuidedGradCAM(),
@@ -432,8 +432,8 @@ SETTINGS: dict[str, Wrong] = {
     "an unknown rule":
         (lambda: tfxai.IntegratedGradients(rule="simpson"), "'simpson'", "gauss_legendre", "midpoint"),
     "no tolerance at all":
-        (lambda: tfxai.IntegratedGradients(tolerance=0), "tolerance is 0", "between 0 and 1"),
-    "a tolerance of 1": (lambda: tfxai.IntegratedGradients(tolerance=1), "tolerance is 1", "between 0 and 1"),
+        (lambda: tfxai.IntegratedGradients(tolerance=0), "tolerance is 0", "in units of the score"),
+    "a tolerance of nothing": (lambda: tfxai.IntegratedGradients(tolerance="0%"), "tolerance is '0%'"),
     "a NaN as tolerance": (lambda: tfxai.IntegratedGradients(tolerance=NAN), "tolerance is nan"),
     "no noisy copies": (lambda: tfxai.SmoothGrad(samples=0), "samples is 0", "1 or more"),
     "no variance of none": (lambda: tfxai.VarGrad(samples=-1), "samples is -1"),
@@ -482,7 +482,7 @@ def test_a_bad_setting_is_refused_when_it_is_replaced() -> None:
     [
         tfxai.IntegratedGradients(steps=1),
         tfxai.IntegratedGradients(steps=2, rule="trapezoid"),
-        tfxai.IntegratedGradients(steps=1, tolerance=0.9),
+        tfxai.IntegratedGradients(steps=1, tolerance="90%"),
         tfxai.GuidedIG(steps=1, fraction=1.0, max_distance=0.0),
         tfxai.ExpectedGradients(0 * ROWS, samples=2),
         tfxai.DeepLIFT(baseline=np.zeros(3)),

@@ -33,7 +33,7 @@ FAMILIES = {
     "smooth_grad": tfxai.SmoothGrad(samples=2),
     "var_grad": tfxai.VarGrad(samples=2),
     "integrated_gradients": tfxai.IntegratedGradients(steps=2),
-    "tolerance": tfxai.IntegratedGradients(steps=10, tolerance=0.5),
+    "tolerance": tfxai.IntegratedGradients(steps=10, tolerance="50%"),
     "expected_gradients": tfxai.ExpectedGradients(IMAGES, samples=2),
     "blur_ig": tfxai.BlurIG(max_sigma=2, steps=2),
     "guided_ig": tfxai.GuidedIG(steps=2),

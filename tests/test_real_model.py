@@ -44,7 +44,7 @@ def test_fifty_steps_of_integrated_gradients_are_within_three_percent(model, cat
 
 
 def test_a_tolerance_of_one_percent_is_kept(model, cat, change) -> None:
-    result = tfxai.IntegratedGradients(tolerance=0.01)(model, cat, targets=CAT)
+    result = tfxai.IntegratedGradients(tolerance="1%")(model, cat, targets=CAT)
     np.testing.assert_allclose(result.delta, result.values.sum() - change, atol=1e-3)
     assert abs(result.delta[0]) <= 0.01 * abs(change)
 

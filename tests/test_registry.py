@@ -47,6 +47,7 @@ def test_values_get_the_types_of_the_settings():
     expected = tfxai.IntegratedGradients(steps=20, baseline=0.5, rule="trapezoid", tolerance=0.01)
     assert configured("integrated_gradients", settings) == expected
     assert configured("integrated_gradients", ["tolerance=none"]).tolerance is None
+    assert configured("kernel_shap", ["tolerance=1%"]).tolerance == "1%"
     noise = configured("smooth_grad", ["noise=1", "seed=3"])
     assert (type(noise.noise), noise.noise, type(noise.seed), noise.seed) == (float, 1.0, int, 3)
     assert configured("grad_cam", ["layer=backbone/conv=2"]).layer == "backbone/conv=2"
@@ -65,7 +66,7 @@ def test_a_baseline_is_named_as_in_the_module(name):
     [
         ("integrated_gradients", "steps=2.5", "steps takes a whole number"),
         ("integrated_gradients", "rule=simpson", "rule takes 'gauss_legendre' or 'midpoint' or 'trapezoid'"),
-        ("integrated_gradients", "tolerance=low", "tolerance takes a number or none"),
+        ("integrated_gradients", "tolerance=low", "tolerance is 'low'.* a share"),
         ("integrated_gradients", "baseline=black", "neither a number nor one of: blur, mean, noise"),
         ("smooth_grad", "noise=nan", "noise takes a number"),
         ("smooth_grad", "noise=inf", "noise takes a number"),

@@ -28,7 +28,7 @@ METHODS = {
     if name not in OF_ATTENTION
 }
 METHODS |= {
-    "to a tolerance": tfxai.IntegratedGradients(steps=10, tolerance=1e-3),
+    "to a tolerance": tfxai.IntegratedGradients(steps=10, tolerance="0.1%"),
     "all rules": tfxai.LRP("alpha_beta"),
     "inpainted": tfxai.PartitionSHAP(evals=30, masker="inpaint"),
     "from several": tfxai.IntegratedGradients(steps=4, baseline=tfxai.baselines.several(0.0, 1.0)),

@@ -45,17 +45,19 @@ def test_the_trapezoid_rule_counts_its_ends_half() -> None:
     np.testing.assert_allclose(result.values, 3 * X**3 * (0 + 2 * 0.25 + 1) / 4, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("unit", ["%", ""])
 @pytest.mark.parametrize("tolerance", [0.05, 0.01, 0.001])
-def test_the_tolerance_is_kept_where_fixed_points_miss(tolerance: float) -> None:
+def test_the_tolerance_is_kept_where_fixed_points_miss(tolerance: float, unit: str) -> None:
     ones = np.ones((2, 6), np.float32) * [[1.0], [1.3]]
     fixed = tfxai.IntegratedGradients(steps=50)(kinked, ones)
-    refined = tfxai.IntegratedGradients(steps=50, tolerance=tolerance)(kinked, ones)
+    asked = f"{100 * tolerance}%" if unit else tolerance
+    refined = tfxai.IntegratedGradients(steps=50, tolerance=asked)(kinked, ones)
     change = np.abs(refined.scores - 0)
-    assert (np.abs(refined.delta) <= tolerance * change).all()
+    assert (np.abs(refined.delta) <= (tolerance * change if unit else tolerance)).all()
     assert (
         np.abs(fixed.delta).max() > 0.001 * change.max()
     )  # the model is rough enough for this test to mean something
-    np.testing.assert_allclose(refined.values.sum(1), refined.scores, rtol=tolerance)
+    np.testing.assert_allclose(refined.values.sum(1), refined.scores, rtol=tolerance, atol=tolerance)
     # All features are alike here, so each has a sixth.
     np.testing.assert_allclose(refined.values, refined.values.mean(1, keepdims=True) * np.ones(6), rtol=1e-4)
 

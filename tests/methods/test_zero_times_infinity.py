@@ -22,7 +22,7 @@ def norms(x: tf.Tensor) -> tf.Tensor:
         tfxai.InputXGradient(),
         tfxai.ExpectedGradients(np.zeros((1, 4), np.float32), samples=50),
         tfxai.LRP(),
-        tfxai.IntegratedGradients(tolerance=0.01),
+        tfxai.IntegratedGradients(tolerance="1%"),
     ],
     ids=lambda method: type(method).__name__,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +24,8 @@ from tfxai.engines import (
     attribution_along,
     sum_of_values,
 )
-from tfxai.support import Count, Tensor, number, warn
+from tfxai.stats import wanted
+from tfxai.support import Count, Tensor, Tolerance, warn
 
 PART = 5  # points of the Gauss-Legendre rule in each part of a refined path
 ROUNDS = 20  # of halving
@@ -48,9 +49,10 @@ class IntegratedGradients(Method):
                number means that number in every dimension, an array or function gives token ids. Unless given: zeros, or
                the padding id 0 of ids whose Embedding has mask_zero=True. The mask of the input stays as it is on the way.
     rule:      "gauss_legendre", "midpoint" or "trapezoid".
-    tolerance: largest error wanted, as a fraction of |score(input) - score(baseline)|: the path is cut into
-               steps / 5 parts, whose errors are known from the scores at their ends, and the worst are halved, again
-               and again (Gauss-Legendre in each, whatever the rule). Warns if 20 rounds or 200 parts do not suffice.
+    tolerance: largest error wanted of the sum of all values (`delta`): in units of the score, or as a share of
+               |score(input) - score(baseline)|, such as "1%". The path is cut into steps / 5 parts, whose errors are known from
+               the scores at their ends, and the worst are halved, again and again (Gauss-Legendre in each, whatever the rule).
+               Warns if 20 rounds or 200 parts do not suffice.
 
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365, equation 1
     """
@@ -58,9 +60,7 @@ class IntegratedGradients(Method):
     steps: Count = 50
     baseline: Baseline = None
     rule: Literal["gauss_legendre", "midpoint", "trapezoid"] = "gauss_legendre"
-    tolerance: Annotated[float, number(above=0, below=1, noun="a fraction of the score's change,")] | None = (
-        None
-    )
+    tolerance: Tolerance = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,18 +101,18 @@ class IntegratedGradients(Method):
                 block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
             )
 
-        remedy = f"Take more steps, or give tolerance=0.01. {OTHER_BASELINE}"
+        remedy = f'Take more steps, or give tolerance="1%". {OTHER_BASELINE}'
         return attribution_along(paths, values_of, complete=True, remedy=remedy)
 
     def _refined(self, paths: Paths, block: Block) -> list[NDArray]:
         """Halves the parts of the path with the largest errors until what is left is within the tolerance."""
-        parts, wanted = self._first_parts(paths, block)
+        parts, errors = self._first_parts(paths, block)
         first = len(parts)
         values = self._added(paths, block, [zero.numpy() for zero in block.zeros], parts)
         for _ in range(ROUNDS):
             worst = [
                 part
-                for row, error in enumerate(wanted)
+                for row, error in enumerate(errors)
                 for part in _worst([p for p in parts if p.row == row], error)
             ]
             if not worst:
@@ -127,10 +127,10 @@ class IntegratedGradients(Method):
             values = self._added(paths, block, values, halves, without=worst)
             gone = {id(part) for part in worst}
             parts = [part for part in parts if id(part) not in gone] + halves
-            if len(parts) > max(MOST * len(wanted), 2 * first):
+            if len(parts) > max(MOST * len(errors), 2 * first):
                 break  # rounding, in half precision say, or kinks everywhere: more parts would not help
         warn(
-            f"IntegratedGradients did not reach tolerance={self.tolerance} for every input; delta is the error left."
+            f"IntegratedGradients did not reach tolerance={self.tolerance!r} for every input; delta is the error left."
         )
         return paths.contributions(block, values)
 
@@ -151,9 +151,8 @@ class IntegratedGradients(Method):
         ]
         ends = np.abs(scores[:, -1]) + np.abs(scores[:, 0])
         # A change that is itself rounding cannot be met to a fraction of it.
-        return parts, np.maximum(
-            (self.tolerance or 0.0) * np.abs(scores[:, -1] - scores[:, 0]), 1e-6 * (ends + 1)
-        )
+        allowed = wanted(self.tolerance or 0.0, np.abs(scores[:, -1] - scores[:, 0]))
+        return parts, np.maximum(allowed, 1e-6 * (ends + 1))
 
     def _added(
         self,

@@ -145,9 +145,9 @@ def _baseline(text: str) -> Any:
 
 
 def _value(key: str, text: str, hint: Any) -> Any:
-    """The text as the first of the hinted types that it can be."""
+    """The text as the first of the hinted types that it can be, other than a text, or as that."""
     kinds = _kinds(hint)
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: kind is str):
         try:
             return _as(kind, text)
         except ValueError:

@@ -7,7 +7,7 @@ from tfxai.stats.intervals import interval
 from tfxai.stats.pairs import linear_part
 from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
-from tfxai.stats.stopping import Looks, needed, reach
+from tfxai.stats.stopping import Looks, needed, reach, wanted
 
 __all__ = [
     "Correction",
@@ -26,5 +26,6 @@ __all__ = [
     "smallest",
     "spearman",
     "spearman_of_pairs",
+    "wanted",
     "welch",
 ]

@@ -31,15 +31,17 @@ def needed(tolerance: float | str, values: NDArray, width: NDArray) -> NDArray:
     tolerance: a number, in units of the values, or a share of the largest magnitude among them, such as "1%".
     values, width: (parts, K) with half of the intervals.
     """
-    largest = np.abs(values).max(0, initial=0.0)
-    wanted = (
-        float(tolerance.rstrip(" %")) / 100 * largest
-        if isinstance(tolerance, str)
-        else np.full_like(largest, tolerance)
-    )
+    limit = wanted(tolerance, np.abs(values).max(0, initial=0.0))
     widest = width.max(0, initial=0.0)
     unmet = np.where(np.isnan(widest), np.nan, np.where(widest > 0, np.inf, 0.0))
-    return np.divide(widest, wanted, out=unmet, where=wanted > 0)
+    return np.divide(widest, limit, out=unmet, where=limit > 0)
+
+
+def wanted(tolerance: float | str, largest: NDArray) -> NDArray:
+    """A tolerance in units of the values: itself, or its share of the largest, such as "1%"."""
+    if isinstance(tolerance, str):
+        return float(tolerance.rstrip(" %")) / 100 * largest
+    return np.full_like(largest, tolerance)
 
 
 @dataclasses.dataclass
