@@ -108,18 +108,19 @@ def test_every_input_gets_noise_of_its_own() -> None:
 # With a tolerance
 
 
-@pytest.mark.parametrize("method", [tfxai.SmoothGrad, tfxai.SquareGrad])
+@pytest.mark.parametrize("method", [tfxai.SmoothGrad, tfxai.SquareGrad, tfxai.VarGrad])
 def test_intervals_hold_for_all_values_together_when_drawing_stops(method: type) -> None:
     """The closed form, for 24 seeds: at most 5 misses of a confidence of 0.95 (a chance of 1 in 1000)."""
     spread = 0.1 * 4
     mean, square = 3 * (X**2 + spread**2), 9 * (X**4 + 6 * X**2 * spread**2 + 3 * spread**4)
-    wanted, misses = (mean if method is tfxai.SmoothGrad else square), 0
+    wanted = {tfxai.SmoothGrad: mean, tfxai.SquareGrad: square, tfxai.VarGrad: square - mean**2}[method]
+    misses, share = 0, 0.12 if method is tfxai.VarGrad else 0.05
     for seed in range(24):
-        found = method(samples=20_000, noise=0.1, seed=seed, tolerance="5%")(cubic, X)
+        found = method(samples=20_000, noise=0.1, seed=seed, tolerance=f"{100 * share}%")(cubic, X)
         assert found.converged.all() and 20 < found.passes[0] < 20_000
         low, high = np.moveaxis(found.interval, -1, 0)
         half = (high - low) / 2
-        assert half.max() <= 0.05 * np.abs(found.values).max() * 1.001
+        assert half.max() <= share * np.abs(found.values).max() * 1.001
         misses += bool((wanted < low).any() or (wanted > high).any())
     assert misses <= 5
 

@@ -77,7 +77,9 @@ class Rounds:
                 *self.statistic.read(self.paths.run(block, points, self.statistic, share))
             )
             needs[open_rows] = self._needs(total, looks)[open_rows]
-            open_rows = np.array([row for row in open_rows.tolist() if not looks[row].end(needs[row])], int)
+            open_rows = np.array(
+                [row for row in open_rows.tolist() if not looks[row].end(needs[row], total.values)], int
+            )
         told = None if self.tolerance is None else needs <= 1
         errors, widths = total.errors(self.population), self._widths(total, looks)
         return Sampled(total.means, errors, widths, self.together * total.counts, told)

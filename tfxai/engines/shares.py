@@ -100,7 +100,7 @@ class Shares:
                 for (_, values), width in zip(found, widths, strict=True)
             ]
             need = np.max(needs, axis=0)
-            if looks.end(need.max()):
+            if looks.end(need.max(), count):
                 break
         passes, converged = 2 * (1 + looks.draws) * rows, looks.converged(need)
         known = [

@@ -109,6 +109,7 @@ class Moments:
     summed:        for each explained input, whether of its sums over the last axis, which is kept with length 1.
     pairs:         of the means of pairs: each row's points come in twos, one after the other, however they are cut into chunks;
                    then also the sum of squared halves of their differences.
+    spread:        of half the squared difference of each pair, whose mean is the variance.
 
     Chan, Golub, LeVeque: Algorithms for Computing the Sample Variance, 1983. doi:10.1080/00031305.1983.10483115
     """
@@ -117,15 +118,15 @@ class Moments:
     squared: bool = False
     summed: tuple[bool, ...] = ()
     pairs: bool = False
+    spread: bool = False
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
-        zeros = self._summed(zeros)
+        given, zeros = zeros, self._summed(zeros)
         counts, empty = tf.zeros([tf.shape(zeros[0])[0]]), [tf.zeros_like(zero) for zero in zeros]
         if not self.pairs:
             return [counts, *zeros, *empty]
-        one = [
-            tf.zeros([1, *zero.shape[1:]]) for zero in zeros
-        ]  # the first of a pair that waits for the other
+        # The first of a pair, which waits for the other.
+        one = [tf.zeros([1, *zero.shape[1:]]) for zero in (given if self.spread else zeros)]
         return [counts, *zeros, *empty, *empty, tf.constant([-1]), *one]
 
     def read(self, state: Sequence[NDArray]) -> tuple[NDArray, list[NDArray], list[NDArray], list[NDArray]]:
@@ -136,7 +137,8 @@ class Moments:
 
     def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
-        parts = self._summed([tf.square(part) for part in parts] if self.squared else parts)
+        parts = [tf.square(part) for part in parts] if self.squared else parts
+        parts = parts if self.spread else self._summed(parts)
         inputs, rest = len(parts), []
         counts, means, squares = state[0], state[1 : 1 + inputs], state[1 + inputs : 1 + 2 * inputs]
         if self.pairs:
@@ -148,12 +150,14 @@ class Moments:
             chunk = dataclasses.replace(
                 chunk, rows=paired.rows, weights=tf.ones_like(paired.rows, tf.float32)
             )
-            halves = [
-                old + by_row(tf.square((one - other) / 2), chunk)
-                for old, one, other in zip(state[1 + 2 * inputs : 1 + 3 * inputs], first, second, strict=True)
-            ]
+            halves = [tf.square((one - other) / 2) for one, other in zip(first, second, strict=True)]
+            if self.spread:
+                parts = halves = self._summed([2 * half for half in halves])
+            else:
+                parts = [(one + other) / 2 for one, other in zip(first, second, strict=True)]
+            earlier = state[1 + 2 * inputs : 1 + 3 * inputs]
+            halves = [old + by_row(half, chunk) for old, half in zip(earlier, halves, strict=True)]
             rest = [*halves, paired.waits, *waiting]
-            parts = [(one + other) / 2 for one, other in zip(first, second, strict=True)]
         return [*self._merged(counts, means, squares, parts, chunk), *rest]
 
     def _merged(

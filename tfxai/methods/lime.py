@@ -128,7 +128,7 @@ class LIME(Method):
             fit = self._fitted(visible[: looks.draws], np.concatenate(scores))
             width = reach(fit.errors, looks.draws - parts - 1, parts, looks.risk) + fit.shrunk
             need = looks.need(fit.weights.T, width.T)
-            if looks.end(need.max()):
+            if looks.end(need.max(), parts):
                 break
         low, high = fit.weights - width, fit.weights + width
         return fit, Known(fit.errors, low, high, looks.draws, width.max(1), looks.converged(need))

@@ -125,7 +125,7 @@ class RISE(Method):
             # What counts in a map are differences: the largest value is the one furthest from the mean score.
             offsets = seen.values - seen.mean[:, None, None]
             need = looks.need(*(each.reshape(len(each), -1).T for each in (offsets, widths)))
-            if looks.end(need.max()):
+            if looks.end(need.max(), seen.values[0].size):
                 return _Map(seen.values, seen.errors, widths, draws, looks.converged(need))
 
     def _seen(self, plan: _Plan, scores: NDArray) -> _Seen:

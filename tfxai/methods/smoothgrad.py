@@ -113,15 +113,15 @@ def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class UntilSure(NoisyGradients):
-    """Shared settings of those that are a plain mean over the noisy copies.
+    """Shared settings of those that draw until they are sure.
 
     tolerance:  draws copies until every value of a map is within so much of the mean over infinitely many: in units of the
                 gradient, or a share of the map's largest value, such as "1%". `samples` are then the most. The result
                 carries `standard_error`, `interval`, `passes` and `converged`.
     confidence: of the intervals, for all values of one map together, between 0 and 1. They cover the chance of the noise.
 
-    Every other copy mirrors the one before (its noise has the other sign), so that what is linear in the noise falls out: of
-    smooth networks half the copies do; of rough ones it changes little. The two are one draw.
+    Every other copy mirrors the one before (its noise has the other sign; not of VarGrad), so that what is linear in the noise
+    falls out: of smooth networks half the copies do; of rough ones it changes little. The two are one draw.
     """
 
     tolerance: Tolerance = None
@@ -134,25 +134,26 @@ class UntilSure(NoisyGradients):
                 f"samples is {self.samples}, which tells no spread. Give 2 or more, or no tolerance."
             )
 
-    def until_sure(self, request: Request, squared: bool = False) -> Attribution:
-        """The mean gradient, or the mean of its square, with how sure it is."""
-        paths, sampled = self.paths(request, mirrored=True), []
+    def until_sure(self, request: Request, squared: bool = False, spread: bool = False) -> Attribution:
+        """The mean gradient, or the mean of its square, or its variance, with how sure it is."""
+        paths, sampled = self.paths(request, mirrored=not spread), []
+        sizes = squared or spread  # never negative; of a token their sum
         rounds = Rounds(
             paths,
             lambda numbers: (numbers, None),
             self.samples,
-            Moments(squared=squared, summed=of_tokens(paths) if squared else (), pairs=True),
+            Moments(squared=squared, summed=of_tokens(paths) if sizes else (), pairs=True, spread=spread),
             self.tolerance,
             self.confidence,
-            lengths=not squared,
+            lengths=not sizes,
         )
 
         def values_of(block: Block) -> list[NDArray]:
             sampled.append(rounds.run(block))
             return sampled[-1].means
 
-        found = attribution_along(paths, values_of, sensitivities=not squared)
-        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled, lengths=not squared))
+        found = attribution_along(paths, values_of, sensitivities=not sizes)
+        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled, lengths=not sizes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,17 +180,20 @@ class SmoothGrad(UntilSure):
 
 
 @dataclasses.dataclass(frozen=True)
-class VarGrad(NoisyGradients):
+class VarGrad(UntilSure):
     """Where does the gradient depend most on small noise?
 
     Variance of the gradient (over `samples`, not `samples - 1`) at noisy copies, each with noise of its own; never negative.
-    Cost: as SmoothGrad.
+    With a tolerance it is the mean of half the squared differences of pairs, whose intervals are known, and which take up to
+    twice the copies. Settings as of SmoothGrad. Cost: as SmoothGrad.
 
     Adebayo, Gilmer, Goodfellow, Kim: Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
     Parameter Values, 2018. arXiv:1810.03307
     """
 
     def attribute(self, request: Request) -> Attribution:
+        if self.tolerance is not None:
+            return self.until_sure(request, spread=True)
         return self.moments(request, lambda mean, variance: variance)
 
 

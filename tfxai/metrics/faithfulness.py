@@ -11,14 +11,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline
-from tfxai.engines import Perturbed, Tracer, shown, visible
+from tfxai.engines import Example, Perturbed, PerturbedScores, Tracer, shown, visible
 from tfxai.metrics.curves import stepwise
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
+from tfxai.metrics.sampled import Sampling
 from tfxai.results import Explanation
 from tfxai.scores import Score
 from tfxai.stats import pearson, spearman
-from tfxai.support import Count, InputKey, Model, Seed, Tensor, number, whole
+from tfxai.support import Confidence, Count, InputKey, Model, Seed, Tensor, Tolerance, number, whole
 
 Share = Annotated[float, number(above=0, below=1, noun="a share")]
 
@@ -34,6 +35,8 @@ def faithfulness_correlation(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
+    tolerance: Tolerance = None,
+    confidence: Confidence = 0.95,
     batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
@@ -43,6 +46,8 @@ def faithfulness_correlation(
 
     samples:  random sets of places. share: of the places in each set, the same number in all, so that sums compare.
     baseline: what hidden places become.
+    tolerance: draws until each number is within so much of that of infinitely many draws, such as 0.05, or as a share of the
+              number, such as "10%"; `samples` are then the most. confidence: of that, for each number.
 
     Defaults: quantus draws 100 sets, too, of 224 numbers (not places), and puts the image's least number there.
 
@@ -53,7 +58,8 @@ def faithfulness_correlation(
     """
     rows = rows_of(model, explanation, score, batch_size, progress, input)
     cells = np.arange(rows.places, dtype=np.int32).reshape(rows.explained.space)
-    return _correlated(faithfulness_correlation, rows, cells, samples, share, baseline, seed, pearson)
+    sampling = Sampling(samples, tolerance, confidence)
+    return _correlated(faithfulness_correlation, rows, cells, sampling, share, baseline, seed, pearson)
 
 
 @metric(higher_is_better=True)
@@ -69,6 +75,8 @@ def mu_fidelity(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
+    tolerance: Tolerance = None,
+    confidence: Confidence = 0.95,
     batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
@@ -92,7 +100,8 @@ def mu_fidelity(
     else:
         cells = _grid_cells(rows.explained.space, grid)
     measure = spearman if rank else pearson
-    return _correlated(mu_fidelity, rows, cells, samples, share, baseline, seed, measure)
+    sampling = Sampling(samples, tolerance, confidence)
+    return _correlated(mu_fidelity, rows, cells, sampling, share, baseline, seed, measure)
 
 
 def _grid_cells(space: tuple[int, ...], grid: int) -> NDArray[np.int32]:
@@ -141,7 +150,7 @@ def _correlated(
     function: Callable[..., MetricResult],
     rows: Rows,
     cells: NDArray[np.int32],
-    samples: int,
+    sampling: Sampling,
     share: float,
     baseline: Baseline,
     seed: int,
@@ -158,20 +167,21 @@ def _correlated(
             f"share is {share}, of {count} parts. Give a share between 0 and 1 that is one part or more."
         )
     hidden, part = rows.hidden(baseline), rows.explained
-    values = []
 
     def plan(row: int) -> list[NDArray]:
         generator = np.random.default_rng([seed, row])
-        return [_random_sets(samples, count, size, generator)]
+        return [_random_sets(sampling.samples, count, size, generator)]
 
     def fixed(row: int) -> list[NDArray]:
         return [cells[None], hidden[row : row + 1]]
 
-    for example, perturbed in rows.perturbed(_Sets(part.which), plan, fixed):
+    def followed(example: Example, drawn: Sequence[NDArray], perturbed: PerturbedScores) -> float:
         sums = np.bincount(cells.reshape(-1), rows.share[example.number].reshape(-1).astype(np.float64))
         falls = example.scores[0] - perturbed.scores[:, 0]
-        values.append(measure(plan(example.number)[0] @ sums, falls))
-    return rows.result(function, np.nan_to_num(values))
+        return float(np.nan_to_num(measure(drawn[0] @ sums, falls)))
+
+    values, more = sampling.run(rows, _Sets(part.which), plan, fixed, followed)
+    return rows.result(function, values, **more)
 
 
 def _random_sets(samples: int, count: int, size: int, generator: np.random.Generator) -> NDArray[np.bool_]:

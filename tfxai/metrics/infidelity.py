@@ -14,9 +14,10 @@ from tfxai.baselines import Baseline
 from tfxai.engines import Example, Perturbed, PerturbedScores, Tracer, shown, space_of, visible
 from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
+from tfxai.metrics.sampled import Sampling
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Seed, Tensor, number, whole
+from tfxai.support import Confidence, Count, InputKey, Model, Seed, Tensor, Tolerance, number, whole
 
 
 @metric(higher_is_better=False)
@@ -33,6 +34,8 @@ def infidelity(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
+    tolerance: Tolerance = None,
+    confidence: Confidence = 0.95,
     batch_size: Count = 32,
     progress: bool = False,
 ) -> MetricResult:
@@ -45,6 +48,8 @@ def infidelity(
                   noise is subtracted everywhere.
     noise:        its standard deviation, as a part of the example's range.
     scaled:       forecasts are scaled to fit best, since many methods only mean ratios.
+    tolerance:    draws until each number is within so much of that of infinitely many draws: in squares of score units, or as
+                  a share of the number, such as "10%"; `samples` are then the most. confidence: of that, for each number.
 
     Lower is better, in squares of score units. Values of one channel count for all channels of a place: as one slope,
     or as one contribution.
@@ -64,8 +69,14 @@ def infidelity(
 
     plan = _plans(part.space, samples, seed) if squares else _keys(samples, seed)
     fixed = _fixed(rows, rows.hidden(baseline), noise)
-    forecasts = rows.perturbed(_Forecast(part.which, squares, reads == "weights"), plan, fixed, notes=1)
-    return rows.result(infidelity, [_error(example, perturbed, scaled) for example, perturbed in forecasts])
+    forecast = _Forecast(part.which, squares, reads == "weights")
+
+    def measure(example: Example, _: object, perturbed: PerturbedScores) -> float:
+        return _error(example, perturbed, scaled)
+
+    sampling = Sampling(samples, tolerance, confidence)
+    values, more = sampling.run(rows, forecast, plan, fixed, measure, notes=1)
+    return rows.result(infidelity, values, **more)
 
 
 def _check(reads: str, perturbation: str, array: NDArray) -> None:

@@ -68,6 +68,10 @@ class MetricResult:
     higher_is_better: the direction.
     curves:           float32 (N, steps + 1), or (N, K, steps + 1): the score at each step, where the metric has one.
     fractions:        float32 (steps + 1,): of the input, 0 to 1, at which it was taken.
+    standard_error:   float32, shape of the targets: of each value, of metrics that sample: how far it may be from that of infinitely
+                      many draws. (How far the mean over examples may be off says `interval`.)
+    passes:           int, shape of the targets: draws that each value took.
+    converged:        bool, shape of the targets: whether each value is known to the metric's tolerance, where one was given.
     """
 
     name: str
@@ -75,6 +79,9 @@ class MetricResult:
     higher_is_better: bool
     curves: NDArray[np.float32] | None = None
     fractions: NDArray[np.float32] | None = None
+    standard_error: NDArray[np.float32] | None = None
+    passes: NDArray[np.int64] | None = None
+    converged: NDArray[np.bool_] | None = None
 
     @property
     def mean(self) -> float:

@@ -64,19 +64,17 @@ class Rows:
         perturbation: Perturbation,
         plans: Callable[[int], Sequence[NDArray]],
         fixed: Callable[[int], Sequence[NDArray]],
-        notes: int = 0,
     ) -> Iterator[tuple[Example, PerturbedScores]]:
         """Each row with the scores of its perturbations.
 
         plans: row -> arrays (M, ...), one entry for each perturbation. fixed: row -> arrays that all of them need.
-        notes: how many numbers are noted beside each score.
         """
         first = plans(0)
         engine = Perturb(self.request, len(self) * len(first[0]))
         for example in engine.examples():
             row = example.number
             plan = first if row == 0 else plans(row)
-            yield example, engine.run(perturbation, example, plan, fixed(row), notes=notes)
+            yield example, engine.run(perturbation, example, plan, fixed(row))
 
     def result(
         self,
@@ -96,8 +94,9 @@ class Rows:
             fields["fractions"] = np.asarray(fractions, np.float32)
         return metric_result(function, self._shaped(values), kind, **fields)
 
-    def _shaped(self, of_rows: ArrayLike) -> NDArray[np.float32]:
-        array = np.asarray(of_rows, np.float32)
+    def _shaped(self, of_rows: ArrayLike) -> NDArray:
+        array = np.asarray(of_rows)
+        array = array.astype(np.float32) if array.dtype.kind == "f" else array
         return array.reshape(self.lead + array.shape[1:])
 
 

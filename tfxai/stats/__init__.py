@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfxai.stats.correlation import pearson, spearman, spearman_of_pairs
 from tfxai.stats.intervals import interval
+from tfxai.stats.jackknife import jackknife
 from tfxai.stats.pairs import linear_part
 from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
@@ -17,6 +18,7 @@ __all__ = [
     "by_measure",
     "corrected",
     "interval",
+    "jackknife",
     "linear_part",
     "needed",
     "paired",

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.stats import norm, t
 
 SPENT = 0.7  # of the error probability that is left, by each look at which drawing may stop
 FURTHEST = 1.6  # times as many draws at the next look: on the way, predictions get better
@@ -90,15 +90,19 @@ class Looks:
         """Which maps are within the tolerance; None without one."""
         return None if self.tolerance is None else need <= 1
 
-    def end(self, need: float) -> bool:
+    def end(self, need: float, values: int = 1) -> bool:
         """Whether drawing stops here; else `draws` are from now on those of the next look.
 
-        need: half the widest interval, in tolerances; NaN where values are no numbers.
+        need: half the widest interval, in tolerances; NaN where values are no numbers. values: that the intervals hold for.
         """
         if self.draws >= self.most or bool(np.isnan(need)) or (self._planned and need <= 1):
             return True
-        if self._planned:  # this look could have been the last: its risk is spent
+        if (
+            self._planned
+        ):  # this look could have been the last: its risk is spent, and the next interval is wider
+            before = norm.isf(self.risk / (2 * values))
             self._left -= self.risk
+            need *= float(norm.isf(self.risk / (2 * values)) / before)
         rest = 0.0 if self.everything is None else 1 / self.everything
         wanted = 1 / (rest + (1 / self.draws - rest) / min(max(need, 1.0), HOPELESS) ** 2)
         self._planned = wanted <= FURTHEST * self.draws
