@@ -361,6 +361,22 @@ def test_welch_and_permutations() -> None:
     assert welch(ours, chance, overlap=0.5) > welch(ours, chance)
 
 
+def test_the_interval_of_a_mean_score_is_a_t_interval_of_runs_that_share_images() -> None:
+    scores = np.array([0.5, 0.7, 0.6, 0.9], np.float32)
+    found = tfxai.concepts.TCAVResult(
+        [0], ["a", "b"], ["l"], scores=np.stack([scores, 1 - scores])[None, :, None], magnitudes=np.zeros((1, 2, 1, 4), np.float32),
+        random_scores=np.full((1, 1, 4), 0.5, np.float32), accuracies=np.ones((2, 1, 4), np.float32), learned=np.array([[True], [False]]),
+        p_raw=np.ones((1, 2, 1)), p_permutation=np.ones((1, 2, 1)), p_value=np.ones((1, 2, 1)), cavs={}, overlaps=np.array([0.5, 0.5]),
+    )  # fmt: skip
+    row, other = found.table
+    half = stats.t.ppf(0.975, 3) * scores.std(ddof=1) * np.sqrt(1 / 4 + 0.5)
+    assert (row["low"], row["high"]) == (
+        pytest.approx(max(0.675 - half, 0)),
+        pytest.approx(min(0.675 + half, 1)),
+    )
+    assert np.isnan(other["low"]) and np.isnan(other["high"])
+
+
 def test_paired_runs() -> None:
     generator = np.random.default_rng(0)
     common = generator.random(8)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.results import Stored
-from tfxai.stats import Correction, corrected, paired
+from tfxai.stats import Correction, corrected, paired, reach
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,8 +77,9 @@ class TCAVResult(Stored):
     def table(self) -> list[dict[str, Any]]:
         """A row for every target, layer and concept.
 
-        target, concept, layer; score: mean over runs, NaN where the concept is not learned; std: over runs; magnitude;
-        p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
+        target, concept, layer; score: mean over runs, NaN where the concept is not learned; std: over runs; low, high: where
+        that of infinitely many runs lies, at 95 % (a t-interval, wider for what runs share; of the class images that are given);
+        magnitude; p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
         """
         return [
             self._row(t, c, k)
@@ -96,6 +97,7 @@ class TCAVResult(Stored):
             "layer": self.layers[k],
             "score": float(scores.mean()) if self.learned[c, k] else math.nan,
             "std": float(scores.std(ddof=1)),
+            **dict(zip(("low", "high"), self._interval(t, c, k), strict=True)),
             "magnitude": float(self.magnitudes[t, c, k].mean()),
             "p_raw": float(self.p_raw[t, c, k]),
             "p_permutation": float(self.p_permutation[t, c, k]),
@@ -105,6 +107,15 @@ class TCAVResult(Stored):
             "learned": bool(self.learned[c, k]),
             "runs": len(scores),
         }
+
+    def _interval(self, t: int, c: int, k: int) -> tuple[float, float]:
+        """Of the mean score; NaN where the concept is not learned."""
+        if not self.learned[c, k]:
+            return math.nan, math.nan
+        scores = self.scores[t, c, k].astype(np.float64)
+        spread = scores.std(ddof=1) * math.sqrt(1 + self.overlaps[c] * len(scores))
+        half = float(reach(spread / math.sqrt(len(scores)), len(scores) - 1, 1, 0.05))
+        return max(scores.mean() - half, 0.0), min(scores.mean() + half, 1.0)
 
     def compare(self, concept: str, other: str) -> list[dict[str, Any]]:
         """Does a class lean on one concept more than on another? Such as an apron, on women or on men.
