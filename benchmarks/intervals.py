@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from exact_games import HARD, USUAL, interactions, shapley_values
 
 import tfxai
-from tfxai.games import Estimate, Interactions, Pairs, Sample, Surrogate, estimated, shapley
+from tfxai.games import Estimate, Pairs, Sample, Surrogate, estimated, shapley
 from tfxai.games import interactions as of_twos
 
 SEEDS, BAD = 20, 1  # of the oracle: draws, and how many of them may be beyond the tolerance
@@ -100,17 +100,7 @@ class Asked:
         sample = Sample.of(rows, *worth, kinds)
         if self.index == "shapley":
             return [estimated(shapley(players), sample)]
-        found = of_twos(self.index, sample)
-        return [found.shares, with_diagonal(found)]
-
-
-def with_diagonal(found: Interactions) -> Estimate:
-    """Alone and together in one matrix."""
-    one, two = found.alone, found.together
-    diagonal = np.eye(len(one.values))[..., None]
-    return dataclasses.replace(
-        two, values=two.values + diagonal * one.values, corrected=two.corrected + diagonal * one.corrected
-    )
+        return list(of_twos(self.index, sample))
 
 
 def stopped(game: NDArray, seed: int, asked: Asked) -> tuple[float, float, float]:

@@ -42,8 +42,8 @@ class Shares:
     coalitions: of the request.
     behind:     number of an example -> what stands for hidden parts.
     samples:    coalitions of each example, at most.
-    tolerance, confidence, seed: as of KernelSHAP.
-    tell:       what is asked of a game. It must treat all players alike.
+    tolerance:  see tfxai.support.Tolerance, for each estimate by itself; confidence: for all numbers together. seed: of the draws.
+    tell:       what is asked of a game: estimates, Shapley values first.
     sums:       whether that depends on v(S) + v(all but S), too.
     singles:    whether each part alone has to be scored.
     """
@@ -61,7 +61,8 @@ class Shares:
     def play(self, segmenter: cuts.Segmenter, segments: int) -> Iterator[Played]:
         """Each example's game."""
         engine = self.coalitions.engine(self.samples * len(self.coalitions.request.network))
-        learn = functools.lru_cache(maxsize=2)(_surrogate)  # rows of a table have the same coalitions
+        # Rows of a table have the same coalitions.
+        learn = functools.lru_cache(maxsize=4)(_surrogate)
         for example in engine.examples():
             parts = self.coalitions.parts(example.number, segmenter, segments)
             hidden = self.behind(example.number)
@@ -103,9 +104,14 @@ class Shares:
             if looks.end(need.max(), count):
                 break
         passes, converged = 2 * (1 + looks.draws) * rows, looks.converged(need)
+        ends = [_ends(*told, width) for told, width in zip(found, widths, strict=True)]
+        half = [
+            np.maximum(high - told[1], told[1] - low) for told, (low, high) in zip(found, ends, strict=True)
+        ]
+        reached = np.max([_flat(each).max(0) for each in half], axis=0)
         known = [
-            (values.T, _known(estimate, values, width, passes, converged))
-            for (estimate, values), width in zip(found, widths, strict=True)
+            (values.T, Known(estimate.error.T, low.T, high.T, passes, reached, converged))
+            for (estimate, values), (low, high) in zip(found, ends, strict=True)
         ]
         return known, sample.gain
 
@@ -114,13 +120,10 @@ class Shares:
         return estimate, estimate.values if self.tolerance is None else estimate.corrected
 
 
-def _known(
-    estimate: Estimate, values: NDArray, width: NDArray, passes: int, converged: NDArray | None
-) -> Known:
-    low = np.minimum(estimate.corrected - width, values)
-    high = np.maximum(estimate.corrected + width, values)
-    reached = _flat(np.maximum(high - values, values - low)).max(0)
-    return Known(estimate.error.T, low.T, high.T, passes, reached, converged)
+def _ends(estimate: Estimate, values: NDArray, width: NDArray) -> tuple[NDArray, NDArray]:
+    """Of intervals around what is without bias, which hold the values that are given, too."""
+    low, high = estimate.corrected - width, estimate.corrected + width
+    return np.minimum(low, values), np.maximum(high, values)
 
 
 def _flat(values: NDArray) -> NDArray:
@@ -131,8 +134,8 @@ def _flat(values: NDArray) -> NDArray:
 class Game:
     """One example's parts as players.
 
-    pairs: of coalitions. worth: (visible (M, parts), share= of the work) -> (M, K) scores. learn: coalitions, as bytes, and
-    whether it is of sums -> a surrogate that learns from them. kinds: of surrogates, by whether they are of sums.
+    pairs: of coalitions. worth: (visible (M, parts), share= of the work) -> (M, K) scores. learn: coalitions, as bytes, number of
+    parts, whether it is of sums -> a surrogate that learns from them. kinds: of surrogates, by whether they are of sums.
     """
 
     def __init__(

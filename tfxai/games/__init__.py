@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.games.estimates import Estimate, Interactions, Sample, estimated, interactions
+from tfxai.games.estimates import Estimate, Sample, estimated, interactions
 from tfxai.games.functionals import Functional, Index, alone, shapley, together
 from tfxai.games.pairs import Pairs
 from tfxai.games.surrogate import Surrogate
@@ -11,7 +11,6 @@ __all__ = [
     "Estimate",
     "Functional",
     "Index",
-    "Interactions",
     "Pairs",
     "Sample",
     "Surrogate",

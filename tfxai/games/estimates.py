@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.games.functionals import Functional, Index, alone, shapley, spread, together
+from tfxai.games.functionals import Functional, Index, alone, shapley, sums_by_members, together
 from tfxai.games.pairs import count_of
 from tfxai.games.surrogate import Fit, Surrogate
 
@@ -22,19 +22,19 @@ class Estimate:
     values:    with the least error.
     corrected: without bias; `error` is of these.
     error:     standard error, from the spread of what the surrogate leaves unexplained.
-    freedom:   degrees of freedom of the error; 0 where every coalition was seen, and the error is 0.
+    freedom:   degrees of freedom of the error; None where every coalition was seen, and the error is 0.
     """
 
     values: NDArray
     corrected: NDArray
     error: NDArray
-    freedom: int
+    freedom: int | None
 
     @property
     def count(self) -> int:
         """How many numbers there are of each game."""
         players, *others = self.values.shape[:-1]
-        return players * (players - 1) // 2 if others else players
+        return players * (players + 1) // 2 if others else players
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +78,16 @@ def estimated(functional: Functional, sample: Sample) -> Estimate:
     found = np.asarray(sum(fit.read(functional) for fit in fits))
     if functional.members == 1:
         found += sample.gain / players
-    found += spread(rows[:1], _parts(functional, players, [fit.left[:1] for fit in fits]))
+    found += sums_by_members(rows[:1], _parts(functional, players, [fit.left[:1] for fit in fits]))
     correction, variance, freedom = np.zeros_like(found), np.zeros_like(found), 0
     everywhere = Unexplained.of(fits, sizes[1:])
     for size in range(1, players // 2 + 1):
         chosen = 1 + np.flatnonzero(sizes[1:] == size)
         seen, there = len(chosen), count_of(players, size)
-        found += spread(rows[chosen], _parts(functional, size, [fit.left[chosen] for fit in fits])) / there
+        found += (
+            sums_by_members(rows[chosen], _parts(functional, size, [fit.left[chosen] for fit in fits]))
+            / there
+        )
         if seen < there:
             sums, known = everywhere.of_size(
                 functional, size, rows[chosen], [fit.unseen[chosen] for fit in fits]
@@ -93,11 +96,11 @@ def estimated(functional: Functional, sample: Sample) -> Estimate:
             variance += (1 - seen / there) * known
             freedom += max(seen - 1, 0)
     if functional.members == 2:
-        variance = variance * _apart(players)
+        variance = np.where(_apart(players), variance, 0.0)
     share = _beyond_chance(correction, variance)
     unsure = len(rows) - 1 < sum(count_of(players, size) for size in range(1, players // 2 + 1))
     return Estimate(
-        found + share * correction, found + correction, np.sqrt(variance), max(freedom, 1) if unsure else 0
+        found + share * correction, found + correction, np.sqrt(variance), max(freedom, 1) if unsure else None
     )
 
 
@@ -143,7 +146,7 @@ class Unexplained:
         """
         seen, counts = len(rows), functional.pair(size)
         parts = _parts(functional, size, unseen)
-        sums, squares = spread(rows, parts), spread(rows, parts**2)
+        sums, squares = sums_by_members(rows, parts), sums_by_members(rows, parts**2)
         own = np.maximum(squares - sums**2 / max(seen, 1), 0) / max(seen - 1, 1)
         weights = (counts**2 * functional.share(size)).sum(1)  # of the square of what is left, for a member
         known = [
@@ -165,35 +168,38 @@ def _beyond_chance(correction: NDArray, variance: NDArray) -> NDArray:
     return np.maximum(0, 1 - np.divide(variance.sum(axes), size, out=np.ones_like(size), where=size > 0))
 
 
-@dataclasses.dataclass(frozen=True)
-class Interactions:
-    """Estimates of all terms of one index: of each player's Shapley value, of what is left to it alone, and of each two."""
+def interactions(index: Index, sample: Sample) -> tuple[Estimate, Estimate]:
+    """Shapley values, and all terms of an index in one matrix, on whose diagonal is what is left to each player alone.
 
-    shares: Estimate
-    alone: Estimate
-    together: Estimate
-
-
-def interactions(index: Index, sample: Sample) -> Interactions:
-    """Of a sample with surrogates of differences and of sums; for "STII" it must hold each player alone."""
+    sample: with surrogates of differences and of sums; for "STII" it must hold each player alone.
+    """
     players, gain = sample.rows.shape[1], sample.gain
     shares = estimated(shapley(players), dataclasses.replace(sample, fits=sample.fits[:1]))
     if players == 1:
-        none = np.zeros((1, 1, len(gain)))
-        return Interactions(shares, shares, Estimate(none, none, none, 0))
+        fields = {name: getattr(shares, name)[None] for name in ("values", "corrected", "error")}
+        return shares, dataclasses.replace(shares, **fields)
     two, one = (estimated(of(players, index), sample) for of in (together, alone))
     if index != "STII":
-        values = shares.values - two.values.sum(1) / 2
-        return Interactions(shares, dataclasses.replace(one, values=values), two)
+        one = dataclasses.replace(one, values=shares.values - two.values.sum(1) / 2)
+        return shares, _with_diagonal(two, one)
     # Single players are known, and what is missing to the gain is shared by all twos.
-    adding_up = [
+    values, corrected = (
         twos
         + (gain - one.values.sum(0) - twos.sum((0, 1)) / 2) * 2 / (players * (players - 1)) * _apart(players)
         for twos in (two.values, two.corrected)
-    ]
-    return Interactions(shares, one, dataclasses.replace(two, values=adding_up[0], corrected=adding_up[1]))
+    )
+    return shares, _with_diagonal(dataclasses.replace(two, values=values, corrected=corrected), one)
 
 
-def _apart(players: int) -> NDArray[np.float64]:
-    """(players, players, 1) 1 for each two, 0 on the diagonal."""
-    return (1 - np.eye(players))[..., None]
+def _with_diagonal(two: Estimate, one: Estimate) -> Estimate:
+    twos = _apart(len(one.values))
+    fields = {
+        name: np.where(twos, getattr(two, name), getattr(one, name)[:, None])
+        for name in ("values", "corrected", "error")
+    }
+    return dataclasses.replace(two, **fields)
+
+
+def _apart(players: int) -> NDArray[np.bool_]:
+    """(players, players, 1) true for each two, not on the diagonal."""
+    return ~np.eye(players, dtype=bool)[..., None]

@@ -110,7 +110,7 @@ def alone(players: int, index: Index) -> Functional:
     return Functional(players, 1, table)
 
 
-def spread(rows: NDArray[np.bool_], numbers: NDArray) -> NDArray[np.float64]:
+def sums_by_members(rows: NDArray[np.bool_], numbers: NDArray) -> NDArray[np.float64]:
     """(players, K), or (players, players, K): for each player, or each two, the sum of the numbers of all coalitions; 0 diagonal.
 
     rows: bool (M, players). numbers: (M, members + 1, K), by how many of the members are missing in a coalition.

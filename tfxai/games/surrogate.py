@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from threadpoolctl import ThreadpoolController
 
-from tfxai.games.functionals import Functional, krawtchouk, spread
+from tfxai.games.functionals import Functional, krawtchouk, sums_by_members
 
 ODD = (1, 3, 5)  # orders of effects on v(S) - v(all but S), where those of even orders take each other off
 EVEN = (0, 2, 4, 6)  # of those on v(S) + v(all but S)
@@ -57,7 +57,7 @@ class Fit:
             for missing in range(members + 1):
                 of_others = others[np.clip(hidden - missing, 0, players - members)]
                 numbers[:, missing] += (-1) ** missing * scale * of_others[:, None] * pulls
-        return spread(self.learned, numbers)
+        return sums_by_members(self.learned, numbers)
 
 
 class Surrogate:

@@ -19,7 +19,7 @@ from tfxai.support import Confidence, InputKey, Seed, Tolerance, whole
 
 
 @dataclasses.dataclass(frozen=True)
-class SharedByParts(Method):
+class ByCoalitions(Method):
     """Shared settings of the two.
 
     segments:   asked of the segmenter.
@@ -32,7 +32,7 @@ class SharedByParts(Method):
     seed:       of the coalitions, and of the thinning.
     input:      as for LIME.
     tolerance:  draws until every number is within so much of what all coalitions would give: in units of the score, or a
-                share of the largest, such as "1%". The surrogate is then corrected in full, so that it adds no bias. Classes
+                share of the largest (of the Shapley values, and of all interactions), such as "1%". The surrogate is then corrected in full, so that it adds no bias. Classes
                 of one example share their coalitions, until all are sure. Warns where `samples` do not suffice.
     confidence: of the intervals, between 0 and 1. They hold for all numbers of one map together, and cover which coalitions
                 were drawn, not the choice of segments or background. No sample tells of a coalition unlike all others that
@@ -88,7 +88,7 @@ class SharedByParts(Method):
 
 
 @dataclasses.dataclass(frozen=True)
-class KernelSHAP(SharedByParts):
+class KernelSHAP(ByCoalitions):
     """How much does each part add to the score, fairly shared over all orders in which parts could appear?
 
     `weights` are Shapley values: for each input and class they add up to score(input) - score(all parts hidden) (`delta`
@@ -115,7 +115,7 @@ class KernelSHAP(SharedByParts):
 
 
 @dataclasses.dataclass(frozen=True)
-class ShapleyInteractions(SharedByParts):
+class ShapleyInteractions(ByCoalitions):
     """Which parts count together, beyond what each of them counts by itself?
 
     `interactions`: for each two parts what they add together (positive: more than one by one; negative: one makes up for the
@@ -125,7 +125,7 @@ class ShapleyInteractions(SharedByParts):
     second with effects of two, four and six parts) is corrected by what it leaves unexplained.
     Cost: as KernelSHAP; the more parts, the more samples: P parts have P (P - 1) / 2 interactions.
 
-    order: how many parts interact: 2, or 1 for Shapley values alone.
+    order: how many parts interact: 2, or 1 for Shapley values alone (on the diagonal; all else is 0).
     index: how the coalitions count that two parts join: "k-SII" all sizes alike, the Shapley value of the two together (the
            diagonal is then the Shapley value less half of all interactions of a part); "FSII" middle sizes more, so that all
            terms make up the closest game of second order; "STII" small sizes more: the diagonal is then
@@ -146,32 +146,26 @@ class ShapleyInteractions(SharedByParts):
         def tell(sample: Sample) -> Sequence[Estimate]:
             if self.order == 1:
                 return [estimated(shapley(sample.rows.shape[1]), sample)]
-            found = interactions(self.index, sample)
-            return [found.shares, found.alone, found.together]
+            return interactions(self.index, sample)
 
         taylor = self.index == "STII" and self.order == 2
         coalitions, played = self.play(request, tell, sums=self.order == 2, singles=taylor)
         found = self.attribution(coalitions, played, InteractionsExplanation)
         shape = (*request.target_shape, *[found.more["weights"].shape[-1]] * 2)
-        values, error, low, high = (each.reshape(shape) for each in _matrices(played, shape[-1]))
+        numbers = [np.full((request.rows, *shape[-2:]), np.nan, np.float32) for _ in range(4)]
+        for i, game in enumerate(played):
+            rows = slice(i * request.targets_each, (i + 1) * request.targets_each)
+            for padded, of_game in zip(numbers, _terms(game), strict=True):
+                padded[rows, : game.parts.count, : game.parts.count] = of_game
+        values, error, low, high = (each.reshape(shape) for each in numbers)
         found.more.update(
             interactions=values, interactions_error=error, interactions_interval=np.stack([low, high], -1)
         )
         return found
 
 
-def _matrices(played: Sequence[Played], widest: int) -> list[NDArray[np.float32]]:
-    """Of all rows (rows, widest, widest) the numbers of each two parts, their errors, and the ends of their intervals."""
-    found: list[list[NDArray]] = [[], [], [], []]
-    for game in played:
-        parts = game.parts.count
-        (alone, of_alone), *two = game.known[1:] or game.known
-        for i, name in enumerate(("values", "error", "low", "high")):
-            matrix = np.full((len(alone), widest, widest), np.nan, np.float32)
-            inside = matrix[:, :parts, :parts]
-            inside[:] = (two[0][0] if name == "values" else getattr(two[0][1], name)) if two else 0
-            inside[:, np.arange(parts), np.arange(parts)] = (
-                alone if name == "values" else getattr(of_alone, name)
-            )
-            found[i].append(matrix)
-    return [np.concatenate(each) for each in found]
+def _terms(game: Played) -> list[NDArray]:
+    """(K, parts, parts) all terms, their errors, and the ends of their intervals; of the first order there are none of two."""
+    values, known = game.known[-1]
+    numbers = [values, known.error, known.low, known.high]
+    return [each[..., None] * np.eye(each.shape[-1]) for each in numbers] if values.ndim == 2 else numbers

@@ -7,7 +7,7 @@ unknown to pyplot: they show themselves in a notebook, and `savefig` works every
 from __future__ import annotations
 
 from tfxai.plots.by_column import bars
-from tfxai.plots.by_pairs import interactions
+from tfxai.plots.by_interaction import interactions
 from tfxai.plots.by_segment import segments
 from tfxai.plots.by_word import text
 from tfxai.plots.canvas import pixels

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tfxai.stats.antithetic import linear_part
 from tfxai.stats.correlation import pearson, spearman, spearman_of_pairs
 from tfxai.stats.intervals import interval
 from tfxai.stats.jackknife import jackknife
-from tfxai.stats.pairs import linear_part
 from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
 from tfxai.stats.stopping import Looks, needed, reach, wanted

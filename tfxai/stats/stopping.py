@@ -15,13 +15,15 @@ HOPELESS = 1e6  # tolerances, beyond which a prediction says nothing
 HOPE = 0.9  # of the way to the predicted number: the error often falls faster than its prediction
 
 
-def reach(error: NDArray, freedom: int, values: int, risk: float) -> NDArray:
+def reach(error: NDArray, freedom: int | None, values: int, risk: float) -> NDArray:
     """Half the width of intervals that hold for so many values together, but for a risk: a t-quantile (Bonferroni) x error.
 
-    error: standard errors. freedom: degrees of freedom of these; 0 where nothing is left to chance.
+    error: standard errors. freedom: degrees of freedom of these; None where nothing is left to chance. Of none, anything may be.
     """
-    if freedom < 1:
+    if freedom is None:
         return np.zeros_like(error)
+    if freedom < 1:
+        return np.full_like(error, np.inf)
     return error * float(t.isf(risk / (2 * max(values, 1)), freedom))
 
 
