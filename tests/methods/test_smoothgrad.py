@@ -61,11 +61,20 @@ def test_every_other_copy_mirrors_the_one_before(batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7])
-def test_the_error_is_that_of_pairs_however_they_are_cut(batch_size: int) -> None:
-    rows = np.concatenate([X, X + 1, 2 * X])
-    one = tfxai.SmoothGrad(samples=90, noise=0.1, tolerance=1e9)(cubic, rows)
-    same = tfxai.SmoothGrad(samples=90, noise=0.1, tolerance=1e9)(cubic, rows, batch_size=batch_size)
+@pytest.mark.parametrize("kind", [tfxai.SmoothGrad, tfxai.SquareGrad, tfxai.VarGrad])
+def test_the_error_is_that_of_pairs_however_they_are_cut(kind: type, batch_size: int) -> None:
+    rows, method = np.concatenate([X, X + 1, 2 * X]), kind(samples=50, noise=0.1, tolerance=1e9)
+    one, same = method(cubic, rows), method(cubic, rows, batch_size=batch_size)
+    np.testing.assert_allclose(same.values, one.values, rtol=1e-4)
     np.testing.assert_allclose(same.standard_error, one.standard_error, rtol=1e-3)
+    alone = method(cubic, rows[1:2])
+    np.testing.assert_allclose(alone.values[0], one.values[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [tfxai.SmoothGrad, tfxai.SquareGrad, tfxai.VarGrad])
+def test_of_one_draw_nothing_is_known(kind: type) -> None:
+    with pytest.raises(ValueError, match=r"samples is 3, which tells no spread\. Give 4 or more"):
+        kind(samples=3, tolerance=0.1)
 
 
 def test_the_error_is_the_spread_over_seeds() -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tfxai.support import Tensor
 
-NODES = 2  # places along each side for every cell, where masks are looked at as numbers of a regression
-MOST = 20  # and at most
+NODES = 2  # places along a side for each cell, where masks are looked at as numbers of a regression
+MOST = 20  # places along a side, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ class GridMasks:
         found = down[shifts[:, 0]] @ bits.astype(np.float64) @ np.swapaxes(across[shifts[:, 1]], 1, 2)
         return found.reshape(len(bits), -1)
 
-    def moved_together(self, weights: NDArray) -> NDArray[np.float64]:
+    def covariances(self, weights: NDArray) -> NDArray[np.float64]:
         """(K, H, W) for each place, how the mask there goes with a sum of masks at the nodes, (nodes, K) weights, on average.
 
         A covariance, in units of the variance of one bit: over all shifts, and bits that are independent.

@@ -134,7 +134,7 @@ def _side_by_side(arrays: Sequence[NDArray]) -> NDArray:
 
 @dataclasses.dataclass(frozen=True)
 class _Total:
-    """Counts of draws (rows,), and for each input means, sums of squared deviations, and of pairs of halves of differences."""
+    """Counts of draws (rows,), and for each input means, sums of squared deviations, and of pairs of squared halves of differences."""
 
     counts: NDArray
     means: list[NDArray] = dataclasses.field(default_factory=list)

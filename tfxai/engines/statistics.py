@@ -109,7 +109,7 @@ class Moments:
     summed:        for each explained input, whether of its sums over the last axis, which is kept with length 1.
     pairs:         of the means of pairs: each row's points come in twos, one after the other, however they are cut into chunks;
                    then also the sum of squared halves of their differences.
-    spread:        of half the squared difference of each pair, whose mean is the variance.
+    variance:      of half the squared difference of each pair, whose mean is the variance; needs pairs.
 
     Chan, Golub, LeVeque: Algorithms for Computing the Sample Variance, 1983. doi:10.1080/00031305.1983.10483115
     """
@@ -118,7 +118,7 @@ class Moments:
     squared: bool = False
     summed: tuple[bool, ...] = ()
     pairs: bool = False
-    spread: bool = False
+    variance: bool = False
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         given, zeros = zeros, self._summed(zeros)
@@ -126,7 +126,7 @@ class Moments:
         if not self.pairs:
             return [counts, *zeros, *empty]
         # The first of a pair, which waits for the other.
-        one = [tf.zeros([1, *zero.shape[1:]]) for zero in (given if self.spread else zeros)]
+        one = [tf.zeros([1, *zero.shape[1:]]) for zero in (given if self.variance else zeros)]
         return [counts, *zeros, *empty, *empty, tf.constant([-1]), *one]
 
     def read(self, state: Sequence[NDArray]) -> tuple[NDArray, list[NDArray], list[NDArray], list[NDArray]]:
@@ -138,7 +138,7 @@ class Moments:
     def update(self, state: list[Tensor], chunk: Chunk) -> list[Tensor]:
         parts = chunk.contributions if self.contributions else [g for g in chunk.gradients if g is not None]
         parts = [tf.square(part) for part in parts] if self.squared else parts
-        parts = parts if self.spread else self._summed(parts)
+        parts = parts if self.variance else self._summed(parts)
         inputs, rest = len(parts), []
         counts, means, squares = state[0], state[1 : 1 + inputs], state[1 + inputs : 1 + 2 * inputs]
         if self.pairs:
@@ -151,7 +151,7 @@ class Moments:
                 chunk, rows=paired.rows, weights=tf.ones_like(paired.rows, tf.float32)
             )
             halves = [tf.square((one - other) / 2) for one, other in zip(first, second, strict=True)]
-            if self.spread:
+            if self.variance:
                 parts = halves = self._summed([2 * half for half in halves])
             else:
                 parts = [(one + other) / 2 for one, other in zip(first, second, strict=True)]

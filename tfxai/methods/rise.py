@@ -87,7 +87,7 @@ class RISE(Method):
         plan = self._plan(GridMasks(self.cells, (part.space[0], part.space[1])))
         hidden = part.hidden(self.baseline)
         engine = Perturb(request, self.samples * len(part.array))
-        grids = _Grids(part.which, self.cells, plan.masks.steps, plan.masks.sides)
+        grids = _Grids(part.which, plan.masks)
         examples, maps = [], []
         for example in engine.examples():
             behind = [hidden[example.number : example.number + 1]]
@@ -134,22 +134,24 @@ class RISE(Method):
         linear = linear_part(masks.at_nodes(plan.bits, plan.shifts), keep, scores)
         mean = linear.rest.mean(0)
         rest = linear.rest - mean
-        known = (1 - keep) * masks.moved_together(linear.weights)
+        known = (1 - keep) * masks.covariances(linear.weights)
         left = masks.sums(plan.bits, plan.shifts, rest) / (draws * keep)
         values = mean[:, None, None] + known + left
-        # A pair moves a value by what its two masks leave there, each score x mask / keep.
-        squares = masks.products(plan.bits, plan.bits, plan.shifts, rest**2)
-        paired = draws // 2 * 2
-        one, other = slice(0, paired, 2), slice(1, paired, 2)
-        squares += masks.products(
-            plan.bits[one], plan.bits[other], plan.shifts[one], 2 * rest[one] * rest[other]
-        )
-        pairs = -(-draws // 2)
-        spread = np.maximum(squares / keep**2 - pairs * (left * draws / pairs) ** 2, 0) / draws**2
-        spread *= pairs / max(pairs - 1, 1)
+        spread = self._variance(plan, rest, left)
         # The next pair may be like the worst that was seen: no spread among a few proves nothing.
         worst = (rest**2).max(0)[:, None, None] / keep / draws / (draws + 1)
         return _Seen(values, mean, np.sqrt(spread), np.sqrt(spread + worst))
+
+    def _variance(self, plan: _Plan, rest: NDArray, left: NDArray) -> NDArray[np.float64]:
+        """(K, H, W) of `left`, the mean over masks of rest (M, K) x mask / keep: from what the two masks of a pair add together."""
+        draws, paired = len(rest), len(rest) // 2 * 2
+        one, other, pairs = slice(0, paired, 2), slice(1, paired, 2), -(-draws // 2)
+        squares = plan.masks.products(plan.bits, plan.bits, plan.shifts, rest**2)
+        squares += plan.masks.products(
+            plan.bits[one], plan.bits[other], plan.shifts[one], 2 * rest[one] * rest[other]
+        )
+        spread = squares / self.keep**2 - (left * draws) ** 2 / pairs
+        return np.maximum(spread, 0) / draws**2 * pairs / max(pairs - 1, 1)
 
     def _uncertainty(self, part: HiddenInput, maps: Sequence[_Map]) -> Uncertainty:
         values, errors, widths = (
@@ -181,7 +183,7 @@ class _Plan:
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """values, errors, careful: (K, H, W), the last for intervals. mean: (K,) score of all masks."""
+    """values, errors, careful: (K, H, W), the last for intervals. mean: (K,) of all scores, without chance in their linear part."""
 
     values: NDArray
     mean: NDArray
@@ -202,22 +204,17 @@ class _Map:
 
 @dataclasses.dataclass(frozen=True)
 class _Grids:
-    """Grids of bits and their shifts (plan), enlarged to masks through which the input is seen.
-
-    steps: pixels of a cell along each side; sides: of the image.
-    """
+    """Grids of bits and their shifts (plan), enlarged to masks through which the input is seen."""
 
     which: int
-    cells: int
-    steps: tuple[int, ...]
-    sides: tuple[int, ...]
+    masks: GridMasks
 
     def __call__(
         self, tracer: Tracer, inputs: Sequence[Tensor], fixed: Sequence[Tensor], plan: Sequence[Tensor]
     ) -> Perturbed:
         down, across = (
-            enlarging(self.cells, step, side, plan[1][:, axis])
-            for axis, (step, side) in enumerate(zip(self.steps, self.sides, strict=True))
+            enlarging(self.masks.cells, step, side, plan[1][:, axis])
+            for axis, (step, side) in enumerate(zip(self.masks.steps, self.masks.sides, strict=True))
         )
         masks = tf.einsum("bhs,bst,bwt->bhw", down, tf.cast(plan[0], tf.float32), across)
         image = visible(inputs[self.which], fixed[0], masks, soft=True)

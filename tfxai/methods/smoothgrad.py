@@ -32,14 +32,30 @@ from tfxai.support import Confidence, Count, Seed, Tensor, Tolerance, number
 class NoisyGradients(Method):
     """Shared settings of the three.
 
-    samples: noisy copies of each input.
-    noise:   standard deviation of the noise, as a fraction of each example's own range (largest - smallest value).
-    seed:    of the noise; it is the same for every example, so each is explained as if it were alone.
+    samples:    noisy copies of each input; with a tolerance at most, and an even number of them.
+    noise:      standard deviation of the noise, as a fraction of each example's own range (largest - smallest value).
+    seed:       of the noise; it is the same for every example, so each is explained as if it were alone.
+    tolerance:  draws copies until every value of a map is within so much of that of infinitely many: in units of the values (of
+                SquareGrad and VarGrad squares of the gradient's), or a share of the map's largest, such as "1%". The result then
+                carries `standard_error`, `interval`, `passes` and `converged`.
+    confidence: of the intervals, for all values of one map together, between 0 and 1. They cover the chance of the noise.
+
+    Every other copy mirrors the one before (its noise has the other sign; not of VarGrad), so that what is linear in the noise
+    falls out: of smooth networks half the copies do; of rough ones it changes little. The two are one draw.
     """
 
     samples: Count = 50
     noise: Annotated[float, number(least=0, noun="a fraction of the input's range")] = 0.15
     seed: Seed = 0
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tolerance is not None and self.samples < 4:
+            raise ValueError(
+                f"samples is {self.samples}, which tells no spread. Give 4 or more, or no tolerance."
+            )
 
     def paths(self, request: Request, mirrored: bool = False) -> Paths:
         """The engine: points are noisy copies. mirrored: every other one has the noise of the one before, with the other sign."""
@@ -56,13 +72,35 @@ class NoisyGradients(Method):
         paths = self.paths(request, mirrored)
 
         def values_of(block: Block) -> list[NDArray]:
-            _, *moments = paths.run(block, self.points(len(block.targets)), Moments())
-            means, squares = moments[: len(moments) // 2], moments[len(moments) // 2 :]
+            _, means, squares, _ = Moments().read(
+                paths.run(block, self.points(len(block.targets)), Moments())
+            )
             return [
                 combined(mean, square / self.samples) for mean, square in zip(means, squares, strict=True)
             ]
 
         return attribution_along(paths, values_of)
+
+    def until_sure(self, request: Request, squared: bool = False, variance: bool = False) -> Attribution:
+        """The mean gradient, or the mean of its square, or its variance, with how sure it is."""
+        paths, sampled = self.paths(request, mirrored=not variance), []
+        sizes = squared or variance  # never negative; of a token their sum
+        rounds = Rounds(
+            paths,
+            lambda numbers: (numbers, None),
+            self.samples,
+            Moments(squared=squared, summed=of_tokens(paths) if sizes else (), pairs=True, variance=variance),
+            self.tolerance,
+            self.confidence,
+            lengths=not sizes,
+        )
+
+        def values_of(block: Block) -> list[NDArray]:
+            sampled.append(rounds.run(block))
+            return sampled[-1].means
+
+        found = attribution_along(paths, values_of, sensitivities=not sizes)
+        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled, lengths=not sizes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +118,10 @@ class _Noise:
         numbers = tf.cast(parameters[:, 0], tf.int32)
         signs = 1 - 2 * (numbers % 2) if self.mirrored else tf.ones_like(numbers)
         numbers = numbers // 2 if self.mirrored else numbers
-        # In a chunk the numbers are in order, so few different noises are drawn; XLA wants to know how many.
+        # In a chunk the numbers are near each other, so few different noises are drawn; XLA wants to know how many.
         fixed = parameters.shape[0] is not None
-        drawn = numbers if fixed else tf.range(numbers[0], numbers[-1] + 1)
+        first = tf.reduce_min(numbers)
+        drawn = numbers if fixed else tf.range(first, tf.reduce_max(numbers) + 1)
         draw = _normal_of_bits if fixed else tf.random.stateless_normal
         draws = tf.map_fn(
             lambda number: draw(tf.shape(end)[1:], tf.stack([self.seed, 64 * number + which])),
@@ -91,7 +130,7 @@ class _Noise:
         )
         axes = list(range(1, end.shape.rank))
         spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
-        noise = draws if fixed else tf.gather(draws, numbers - numbers[0])
+        noise = draws if fixed else tf.gather(draws, numbers - first)
         return end + aligned(signs, end) * self.noise * spread * tf.cast(noise, end.dtype)
 
 
@@ -112,52 +151,7 @@ def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class UntilSure(NoisyGradients):
-    """Shared settings of those that draw until they are sure.
-
-    tolerance:  draws copies until every value of a map is within so much of the mean over infinitely many: in units of the
-                gradient, or a share of the map's largest value, such as "1%". `samples` are then the most. The result
-                carries `standard_error`, `interval`, `passes` and `converged`.
-    confidence: of the intervals, for all values of one map together, between 0 and 1. They cover the chance of the noise.
-
-    Every other copy mirrors the one before (its noise has the other sign; not of VarGrad), so that what is linear in the noise
-    falls out: of smooth networks half the copies do; of rough ones it changes little. The two are one draw.
-    """
-
-    tolerance: Tolerance = None
-    confidence: Confidence = 0.95
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tolerance is not None and self.samples < 2:
-            raise ValueError(
-                f"samples is {self.samples}, which tells no spread. Give 2 or more, or no tolerance."
-            )
-
-    def until_sure(self, request: Request, squared: bool = False, spread: bool = False) -> Attribution:
-        """The mean gradient, or the mean of its square, or its variance, with how sure it is."""
-        paths, sampled = self.paths(request, mirrored=not spread), []
-        sizes = squared or spread  # never negative; of a token their sum
-        rounds = Rounds(
-            paths,
-            lambda numbers: (numbers, None),
-            self.samples,
-            Moments(squared=squared, summed=of_tokens(paths) if sizes else (), pairs=True, spread=spread),
-            self.tolerance,
-            self.confidence,
-            lengths=not sizes,
-        )
-
-        def values_of(block: Block) -> list[NDArray]:
-            sampled.append(rounds.run(block))
-            return sampled[-1].means
-
-        found = attribution_along(paths, values_of, sensitivities=not sizes)
-        return dataclasses.replace(found, uncertainty=uncertainty_of(paths, sampled, lengths=not sizes))
-
-
-@dataclasses.dataclass(frozen=True)
-class SmoothGrad(UntilSure):
+class SmoothGrad(NoisyGradients):
     """Which values matter, once the fine wiggles of the gradient are averaged away?
 
     Mean signed gradient at noisy copies; of token ids, whose embedding gets the noise, its length (L2). Cost: `samples`
@@ -180,7 +174,7 @@ class SmoothGrad(UntilSure):
 
 
 @dataclasses.dataclass(frozen=True)
-class VarGrad(UntilSure):
+class VarGrad(NoisyGradients):
     """Where does the gradient depend most on small noise?
 
     Variance of the gradient (over `samples`, not `samples - 1`) at noisy copies, each with noise of its own; never negative.
@@ -193,12 +187,12 @@ class VarGrad(UntilSure):
 
     def attribute(self, request: Request) -> Attribution:
         if self.tolerance is not None:
-            return self.until_sure(request, spread=True)
+            return self.until_sure(request, variance=True)
         return self.moments(request, lambda mean, variance: variance)
 
 
 @dataclasses.dataclass(frozen=True)
-class SquareGrad(UntilSure):
+class SquareGrad(NoisyGradients):
     """Where is the gradient large, whatever its sign, around this input?
 
     Mean squared gradient at noisy copies; never negative. Settings as of SmoothGrad. Cost: as SmoothGrad.
