@@ -115,3 +115,15 @@ def test_a_row_that_is_no_number_stops_and_the_others_go_on(method: Any) -> None
         found = method(lambda x: tf.reduce_sum(x**3, 1) * tf.sqrt(x[:, 0]) / tf.sqrt(x[:, 0]), rows)
     assert not any("nan" in str(each.message) for each in told)
     assert not found.converged[1] and np.isfinite(found.values[0]).all() and found.passes[0] > found.passes[1]
+
+
+@pytest.mark.parametrize("method", [tfxai.RISE(samples=2, tolerance=0.1), tfxai.LIME(samples=5, segmenter="grid", segments=9, tolerance=0.1), tfxai.ExpectedGradients(np.ones((1, 6, 6, 1)), samples=2, tolerance=0.1)])  # fmt: skip
+def test_from_one_draw_or_fewer_than_unknowns_nothing_is_known(method: Any) -> None:
+    """Their spread would be 0, which proves nothing."""
+
+    def score(images: Any) -> Any:
+        return tf.reduce_sum(images[:, 2:4, 2:4, 0], (1, 2)) ** 2
+
+    with pytest.warns(UserWarning, match="are not within the tolerance: in row 0 values may be off by inf"):
+        found = method(score, np.ones((1, 6, 6, 1), np.float32))
+    assert not found.converged.any() and np.isinf(found.interval).all()
