@@ -250,7 +250,7 @@ def _write_around(ax: Axes, parts: _Parts) -> None:
     room = 72 * canvas.inches(ax) / 2 * (1 - RING) - 12
     for name, (x, y) in zip(parts.short, parts.places, strict=True):
         angle = np.degrees(np.arctan2(y, x))
-        right = x >= -1e-9
+        right = x > 1e-9 or (abs(x) < 1e-9 and y > 0)  # upright names are read from below
         ax.annotate(
             titles.cut(name, room, NAME),
             (x, y),
