@@ -94,3 +94,18 @@ def test_with_two_targets_each_has_its_own() -> None:
         == result.converged.shape
         == (2, 2)
     )
+
+
+def test_a_score_that_has_not_moved_yet_is_not_known() -> None:
+    """All of three places must be hidden for anything to happen, which is rare: no correlation, and no error of it, is no proof."""
+
+    def rare(x: np.ndarray) -> np.ndarray:
+        return 1.0 * (np.asarray(x)[:, [0, 3, 6]] < 0.5).all(1)
+
+    values = np.arange(8, dtype=np.float32)[None]
+    one = Explanation(
+        values, np.ones((1, 8), np.float32), np.array([-1]), np.zeros(1, np.float32), score="output"
+    )
+    for seed in range(10):
+        found = metrics.faithfulness_correlation(rare, one, samples=4000, share=0.4, score="output", tolerance=0.1, seed=seed)  # fmt: skip
+        assert found.converged.all() and found.standard_error[0] > 0

@@ -172,3 +172,9 @@ def test_all_classes_come_from_the_same_passes() -> None:
 def test_settings_are_checked(settings: dict) -> None:
     with pytest.raises(ValueError, match=r"RISE|keep"):
         tfxai.RISE(**settings)
+
+
+def test_masks_that_all_show_the_same() -> None:
+    """So few cells are kept that no mask shows any, and there is nothing to learn from."""
+    found = tfxai.RISE(samples=20, cells=7, keep=1e-6)(corner, IMAGE)
+    np.testing.assert_allclose(found.values, 0, atol=1e-6)

@@ -126,3 +126,16 @@ def test_they_are_kept_in_files_and_rows_can_be_taken(tmp_path: Any) -> None:
     assert type(again) is type(found)
     np.testing.assert_array_equal(again[[2, 0]].interactions, found.interactions[[2, 0]])
     assert tfxai.verify(again, lambda r: r[:, 0] * r[:, 1] + r[:, 2]).status == 0
+
+
+def test_of_two_samples_nothing_is_known_and_no_number_is_missing() -> None:
+    found = tfxai.ShapleyInteractions(background=np.zeros((1, 6)), samples=2)(lambda r: r.sum(1) ** 2, np.ones((1, 6)))  # fmt: skip
+    assert np.isfinite(found.interactions).all()
+    assert np.isinf(found.interactions_interval).all() and np.isinf(found.interval).all()
+
+
+def test_more_parts_than_a_number_can_count_coalitions_of() -> None:
+    columns = 1100
+    with pytest.warns(UserWarning, match="too few to tell 1100 parts apart"):
+        found = tfxai.KernelSHAP(background=np.zeros((1, columns)), samples=60)(lambda r: r.sum(1), np.ones((1, columns)))  # fmt: skip
+    np.testing.assert_allclose(found.values, 1, rtol=1e-4)

@@ -12,6 +12,7 @@ from tfxai.games.functionals import Functional, Index, alone, shapley, sums_by_m
 from tfxai.games.pairs import count_of
 from tfxai.games.surrogate import Fit, Surrogate
 
+ENDLESS = 10**300  # pairs of a size: more have no place in a number, and none of them counts
 TRUST = 4.0  # draws that what is known of the spread over all sizes counts for, beside those of one size
 
 
@@ -78,23 +79,23 @@ def estimated(functional: Functional, sample: Sample) -> Estimate:
     found = np.asarray(sum(fit.read(functional) for fit in fits))
     if functional.members == 1:
         found += sample.gain / players
-    found += sums_by_members(rows[:1], _parts(functional, players, [fit.left[:1] for fit in fits]))
-    correction, variance, freedom = np.zeros_like(found), np.zeros_like(found), 0
+    seen_parts, unseen_parts = (
+        np.empty((len(rows), functional.members + 1, found.shape[-1])) for _ in range(2)
+    )
+    seen_parts[:1], unseen_parts[:1] = _parts(functional, players, [fit.left[:1] for fit in fits]), 0
+    variance, freedom = np.zeros_like(found), 0
     everywhere = Unexplained.of(fits, sizes[1:])
     for size in range(1, players // 2 + 1):
         chosen = 1 + np.flatnonzero(sizes[1:] == size)
-        seen, there = len(chosen), count_of(players, size)
-        found += (
-            sums_by_members(rows[chosen], _parts(functional, size, [fit.left[chosen] for fit in fits]))
-            / there
-        )
+        seen, there = len(chosen), float(min(count_of(players, size), ENDLESS))
+        left, unseen = ([getattr(fit, name)[chosen] for fit in fits] for name in ("left", "unseen"))
+        seen_parts[chosen] = _parts(functional, size, left) / there
+        unseen_parts[chosen] = _parts(functional, size, unseen) * (1 - seen / there) / max(seen, 1)
         if seen < there:
-            sums, known = everywhere.of_size(
-                functional, size, rows[chosen], [fit.unseen[chosen] for fit in fits]
-            )
-            correction += (1 - seen / there) * sums / max(seen, 1)
-            variance += (1 - seen / there) * known
+            variance += (1 - seen / there) * everywhere.of_size(functional, size, rows[chosen], unseen)
             freedom += max(seen - 1, 0)
+    found += sums_by_members(rows, seen_parts)
+    correction = sums_by_members(rows, unseen_parts)
     if functional.members == 2:
         variance = np.where(_apart(players), variance, 0.0)
     share = _beyond_chance(correction, variance)
@@ -139,26 +140,33 @@ class Unexplained:
 
     def of_size(
         self, functional: Functional, size: int, rows: NDArray[np.bool_], unseen: Sequence[NDArray]
-    ) -> tuple[NDArray, NDArray]:
-        """Of what pairs of one size add: the sum, and the variance of its mean, were the pairs without end.
+    ) -> NDArray[np.float64]:
+        """The variance of the mean of what pairs of one size add, were there pairs without end.
 
         rows: bool (M, players). unseen: for each surrogate (M, K).
         """
-        seen, counts = len(rows), functional.pair(size)
-        parts = _parts(functional, size, unseen)
-        sums, squares = sums_by_members(rows, parts), sums_by_members(rows, parts**2)
-        own = np.maximum(squares - sums**2 / max(seen, 1), 0) / max(seen - 1, 1)
-        weights = (counts**2 * functional.share(size)).sum(1)  # of the square of what is left, for a member
+        seen = len(rows)
+        weights = (functional.pair(size) ** 2 * functional.share(size)).sum(
+            1
+        )  # of what is left, squared, for a member
         known = [
             np.maximum(pooled, (of**2).mean(0)) if seen else pooled
             for pooled, of in zip(self.pooled, unseen, strict=True)
         ]
-        usual = sum(weight * of for weight, of in zip(weights, known, strict=False))
-        trusted = max(seen - 1, 0)
-        spreads = (trusted * own + TRUST * usual) / (trusted + TRUST)
         # The next one may be like the worst that was seen of any size: no spread among a few proves nothing.
-        surprise = sum(weight * of for weight, of in zip(weights, self.worst, strict=False)) / (seen + 1)
-        return sums, (spreads + surprise) / max(seen, 1)
+        surprise = _weighed(weights, self.worst) / (seen + 1)
+        if seen < 2:
+            return _weighed(weights, known) + surprise
+        parts = _parts(functional, size, unseen)
+        sums, squares = sums_by_members(rows, parts), sums_by_members(rows, parts**2)
+        own = np.maximum(squares - sums**2 / seen, 0) / (seen - 1)
+        spread = ((seen - 1) * own + TRUST * _weighed(weights, known)) / (seen - 1 + TRUST)
+        return (spread + surprise) / seen
+
+
+def _weighed(weights: NDArray, numbers: Sequence[NDArray]) -> NDArray[np.float64]:
+    """(K,) a sum with weights; what has no weight may be endless."""
+    return np.sum([weight * of for weight, of in zip(weights, numbers, strict=False) if weight], axis=0)
 
 
 def _beyond_chance(correction: NDArray, variance: NDArray) -> NDArray:

@@ -92,7 +92,8 @@ class Sampling:
                 )
 
             value, error, freedom = jackknife(of, looks.draws)
-            width = reach(np.array([[error]]), freedom, 1, looks.risk)
+            # Where nothing has moved yet, as before a rare event, nothing is known.
+            width = reach(np.array([[error]]), freedom if error else 0, 1, looks.risk)
             need = looks.need(np.array([[value]]), width)
             if looks.end(need[0]):
                 return value, error, looks.draws, float(width[0, 0]), bool(need[0] <= 1)

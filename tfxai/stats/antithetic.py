@@ -51,7 +51,7 @@ def linear_part(features: NDArray, mean: float, numbers: NDArray) -> LinearPart:
         weights[:, k] = directions @ coefficients
         rest[:, k] = numbers[:, k] - centred @ weights[:, k]
         # Without its own pair the function has other weights, which differ along that pair.
-        moved = (centred[:paired] @ directions * scale).reshape(-1, 2, len(sizes))
+        moved = (centred[:paired] @ directions * scale).reshape(len(left), 2, len(sizes))
         rest[:paired, k] += (np.einsum("pif,pf->pi", moved, along) * left[:, None]).reshape(-1)
     return LinearPart(weights, rest)
 
