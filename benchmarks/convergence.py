@@ -1,6 +1,6 @@
 """How far from the truth after how many passes: KernelSHAP beside `shap` and `shapiq`, other methods beside themselves.
 
-    pip install shap shapiq lightgbm lime
+    pip install shap shapiq lightgbm lime captum
     python benchmarks/convergence.py [--only exact|keras|methods] [--games 40] [--players 8 12 16] [--picture convergence.png]
 
 The error is ||found - truth|| / ||truth||, the median over games and in brackets the worst. Every estimator gets the same
@@ -12,7 +12,7 @@ keras    parts of what small trained networks see (model_games.py), 10 games of 
          passes, for its background has 20 rows; the columns count coalitions.
 methods  tfxai's other methods, each against a run of itself with ten times the passes or more; LIME also beside `lime`.
 
-Captum is not among them: it explains PyTorch's models. All takes a quarter of an hour on two cores. What was measured is kept in the folder for temporary files, and the
+Captum explains PyTorch's models, but its estimators take any function of tensors; it is left out where it is not installed. All takes a quarter of an hour on two cores. What was measured is kept in the folder for temporary files, and the
 picture shows all that is there.
 """
 

@@ -1,4 +1,4 @@
-"""What other packages make of a game: the estimators of Shapley values in `shap` and `shapiq`, by one name each."""
+"""What other packages make of a game: estimators of Shapley values in `shap`, `shapiq` and, where PyTorch is, `captum`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,14 @@ SLOW: dict[str, Callable] = {  # seconds a game, whatever a pass costs
     "shapiq ProxySPEX": lambda n, seed: estimators.ProxySPEX(n=n, index="SV", max_order=1, random_state=seed),
     "shapiq SPEX": lambda n, seed: estimators.SPEX(n=n, index="SV", max_order=1, random_state=seed),
 }
-PLAIN = ("shap KernelExplainer", *DEFAULTS)  # what one gets without choosing settings
+try:
+    import torch
+    from captum import attr as captum
+except ImportError:
+    captum, CAPTUM = None, ()
+else:
+    CAPTUM = ("captum KernelShap", "captum ShapleyValueSampling")
+PLAIN = ("shap KernelExplainer", *DEFAULTS, *CAPTUM)  # what one gets without choosing settings
 
 
 class Counted:
@@ -66,6 +73,8 @@ def rival(name: str, worth: Worth, players: int, budget: int, seed: int) -> tupl
         warnings.simplefilter("ignore")
         if name.startswith("shap "):
             return _kernel_explainer(game, players, budget, seed), game.passes
+        if name in CAPTUM:
+            return _of_captum(name, game, players, budget, seed)
         try:
             found = {**DEFAULTS, **SETTINGS, **SLOW}[name](players, seed).approximate(budget, game)
         except ValueError as error:
@@ -81,6 +90,29 @@ def _kernel_explainer(game: Counted, players: int, budget: int, seed: int) -> np
     explainer = shap.KernelExplainer(game, np.zeros((1, players)))
     found = explainer.shap_values(np.ones((1, players)), nsamples=budget - 2, silent=True, l1_reg=False)
     return np.asarray(found).reshape(-1)
+
+
+def _of_captum(
+    name: str, game: Counted, players: int, budget: int, seed: int
+) -> tuple[np.ndarray, int] | None:
+    """A function of tensors is all that captum asks for. Permutations take a pass for each player, and one at the start."""
+    ends = {"baselines": torch.zeros(1, players)}
+    torch.manual_seed(seed)
+
+    def forward(rows: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(game(rows.numpy()))
+
+    if name == "captum KernelShap":
+        found = captum.KernelShap(forward).attribute(
+            torch.ones(1, players), n_samples=budget, perturbations_per_eval=budget, **ends
+        )
+    elif permutations := (budget - 1) // players:
+        found = captum.ShapleyValueSampling(forward).attribute(
+            torch.ones(1, players), n_samples=permutations, **ends
+        )
+    else:
+        return None
+    return found.numpy().reshape(-1).astype(np.float64), game.passes
 
 
 def _singles(values: dict[tuple[int, ...], float], players: int, shared: bool) -> np.ndarray:

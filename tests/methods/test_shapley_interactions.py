@@ -27,6 +27,7 @@ def test_with_the_full_budget_they_are_those_of_the_definition(index: Any) -> No
     np.testing.assert_allclose(found.weights[0], shapley_values(table), atol=1e-5)
     np.testing.assert_allclose(np.triu(found.interactions[0]).sum(), table[-1] - table[0], atol=1e-5)
     assert not found.interactions_error.any() and found.passes[0] == 512
+    assert (np.ptp(found.interactions_interval, axis=-1) == 0).all()
 
 
 def test_a_product_of_two_columns_is_their_interaction() -> None:

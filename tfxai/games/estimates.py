@@ -205,6 +205,8 @@ def _with_diagonal(two: Estimate, one: Estimate) -> Estimate:
         name: np.where(twos, getattr(two, name), getattr(one, name)[:, None])
         for name in ("values", "corrected", "error")
     }
+    if two.freedom is None:  # the same but for rounding, which must not look like an interval
+        fields["values"] = fields["corrected"]
     return dataclasses.replace(two, **fields)
 
 
