@@ -449,7 +449,7 @@ def copier() -> keras.Model:
 
 KNOWING: dict[str, Any] = {
     "gradient": tfxai.Gradient(),
-    "smooth_grad": tfxai.SmoothGrad(samples=10),
+    "smooth_grad": tfxai.SmoothGrad(samples=30),
     "integrated_gradients": tfxai.IntegratedGradients(steps=20),
     "conductance": tfxai.Conductance(steps=20),
     "deep_lift": tfxai.DeepLIFT(),
