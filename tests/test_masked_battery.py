@@ -175,6 +175,9 @@ METHODS = {
     "occlusion": tfxai.Occlusion(window=3, stride=3),
     "lime": tfxai.LIME(samples=20, segmenter="grid", segments=4, hide=0.0),
     "kernel_shap": tfxai.KernelSHAP(samples=16, segmenter="grid", segments=4, background=0.0),
+    "shapley_interactions": tfxai.ShapleyInteractions(
+        samples=16, segmenter="grid", segments=4, background=0.0
+    ),
     # Two whole levels: beyond them, which regions are halved depends on all classes of a call.
     "partition_shap": tfxai.PartitionSHAP(evals=12, masker=0.0),
 }

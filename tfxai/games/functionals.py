@@ -17,7 +17,8 @@ Index = Literal["k-SII", "STII", "FSII"]
 class Functional:
     """A number for each player (members 1) or each two (members 2).
 
-    It is linear in what coalitions are worth: the sum over sizes of the mean over the coalitions of a size of their worth, each times what the table says.
+    It is linear in what coalitions are worth: the sum over sizes of the mean over the coalitions of a size of their worth, each
+    times what the table says.
 
     players: of the game.
     members: 1 or 2.

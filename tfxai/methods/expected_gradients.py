@@ -33,8 +33,9 @@ class ExpectedGradients(Method):
     Integrated gradients averaged over a background, each sample with an example of it and a random place on the way to the
     input. Examples are taken in turn, in random order, so that each comes as often as the others or once more; from
     `samples` = 2 M on (M examples) in pairs of one example: one place on the first half of the way, one on the second. Of
-    draws with repeats four times as many would be needed, or more. Complete on average: `delta` is sum(values) - (score(input) - mean score of the drawn background). The result also carries `standard_error`, `interval`, `passes` and, with a tolerance, `converged`;
-    the interval holds for all values of one map together, and covers the chance of the draws, not the choice of background.
+    draws with repeats four times as many would be needed, or more. Complete on average: `delta` is sum(values) -
+    (score(input) - mean score of the drawn background). The result also carries `standard_error`, `interval`, `passes` and, with a
+    tolerance, `converged`; the interval holds for all values of one map together, and covers the chance of the draws, not the choice of background.
 
     Cost: `samples` forward and backward passes per input and target, and a forward pass per drawn example and class.
 

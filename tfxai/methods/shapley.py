@@ -32,8 +32,9 @@ class ByCoalitions(Method):
     seed:       of the coalitions, and of the thinning.
     input:      as for LIME.
     tolerance:  draws until every number is within so much of what all coalitions would give: in units of the score, or a
-                share of the largest (of the Shapley values, and of all interactions), such as "1%". The surrogate is then corrected in full, so that it adds no bias. Classes
-                of one example share their coalitions, until all are sure. Warns where `samples` do not suffice.
+                share of the largest (of the Shapley values, and of all interactions), such as "1%". The surrogate is then
+                corrected in full, so that it adds no bias. Classes of one example share their coalitions, until all are sure.
+                Warns where `samples` do not suffice.
     confidence: of the intervals, between 0 and 1. They hold for all numbers of one map together, and cover which coalitions
                 were drawn, not the choice of segments or background. No sample tells of a coalition unlike all others that
                 nobody has looked at.
