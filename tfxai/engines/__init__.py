@@ -53,7 +53,7 @@ from tfxai.engines.request import Attribution, Request
 from tfxai.engines.rescale import Rescale
 from tfxai.engines.rounds import Rounds, Sampled, of_tokens, uncertainty_of
 from tfxai.engines.scoring import ScoredBody, Tracer
-from tfxai.engines.shares import Game, Played, Shares
+from tfxai.engines.shares import Played, Shares
 from tfxai.engines.statistics import Chunk, Moments, PathPoints, Sum, aligned
 from tfxai.engines.twins import remember_twins, with_twin
 from tfxai.engines.uncertainty import Known, Uncertainty
@@ -67,7 +67,6 @@ __all__ = [
     "Ends",
     "Example",
     "GUIDED",
-    "Game",
     "GridMasks",
     "HiddenInput",
     "Known",

@@ -8,7 +8,7 @@ from tfxai.stats.intervals import interval
 from tfxai.stats.jackknife import jackknife
 from tfxai.stats.significance import Correction, corrected, paired, permutation, smallest, welch
 from tfxai.stats.similarity import MEASURES, Reference, by_measure
-from tfxai.stats.stopping import Looks, needed, reach, wanted
+from tfxai.stats.stopping import Looks, reach, wanted
 
 __all__ = [
     "Correction",
@@ -20,7 +20,6 @@ __all__ = [
     "interval",
     "jackknife",
     "linear_part",
-    "needed",
     "paired",
     "pearson",
     "permutation",
