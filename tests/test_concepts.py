@@ -388,6 +388,24 @@ def test_paired_runs() -> None:
     assert welch(ones, others) > 0.2  # which does not see the pairs
 
 
+def test_runs_end_when_scores_are_known(net: Any, sets: Any) -> None:
+    """They are the first runs of those that would be made without a tolerance, and fewer where nothing varies."""
+    pool = {f"set {i}": images for i, images in enumerate(RANDOM)}
+    whole = tfxai.TCAV("deeper", random_runs=20)(net, INPUTS, 0, sets, pool)
+    easy = tfxai.TCAV("deeper", random_runs=20, tolerance=0.5)(net, INPUTS, 0, sets, pool)
+    runs = easy.scores.shape[-1]
+    assert easy.converged.all() and 5 < runs < 20 and whole.converged is None
+    np.testing.assert_array_equal(easy.scores, whole.scores[..., :runs])
+    np.testing.assert_array_equal(easy.random_scores, whole.random_scores[..., :runs])
+    for key, vectors in easy.cavs.items():
+        np.testing.assert_allclose(vectors, whole.cavs[key][:runs], atol=1e-6)
+    assert easy.table[0]["runs"] == runs
+    with pytest.warns(UserWarning, match=r"scores are not within the tolerance after 20 runs. Allow more"):
+        hard = tfxai.TCAV("deeper", random_runs=20, tolerance=1e-6)(net, INPUTS, 0, sets, pool)
+    np.testing.assert_array_equal(hard.scores, whole.scores)
+    np.testing.assert_array_equal(hard.p_value, whole.p_value)
+
+
 def test_corrections_by_hand() -> None:
     p = [0.01, 0.04, np.nan, 0.03, 0.5]
     np.testing.assert_allclose(corrected(p, "bonferroni"), [0.04, 0.16, np.nan, 0.12, 1])

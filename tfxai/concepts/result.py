@@ -31,6 +31,7 @@ class TCAVResult(Stored):
     cavs:          (concept, layer) -> float32 (R, *shape of the layer): unit vectors towards the concept.
     overlaps:      float64 (C,): variance that a concept's runs share, over that between them; see `tfxai.stats.significance.welch`.
     alpha, correction, seed: as they were asked for.
+    converged:     bool (T, C, L): whether each score is known to TCAV's tolerance; None where none was given.
     """
 
     called = "TCAV result"
@@ -51,6 +52,7 @@ class TCAVResult(Stored):
     alpha: float = 0.05
     correction: Correction = "holm"
     seed: int = 0
+    converged: NDArray[np.bool_] | None = None
 
     def problem(self) -> str:
         """See `Stored.problem`: every array is of the same targets, concepts, layers and runs."""
@@ -77,9 +79,8 @@ class TCAVResult(Stored):
     def table(self) -> list[dict[str, Any]]:
         """A row for every target, layer and concept.
 
-        target, concept, layer; score: mean over runs, NaN where the concept is not learned; std: over runs; low, high: where
-        that of infinitely many runs lies, at 95 % (a t-interval, wider for what runs share; of the class images that are given);
-        magnitude; p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
+        target, concept, layer; score: mean over runs, NaN where the concept is not learned; std: over runs; low, high: where it
+        lies for other images of the concept like these, at 95 % (a t-interval, wider for what runs share); magnitude; p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
         """
         return [
             self._row(t, c, k)

@@ -26,12 +26,14 @@ class Runs:
     random:   activations of 2 R random sets. In each run a concept is told from one of the first R, and one of the last R
               stands in the place of a concept.
     against:  what a concept is told from: random sets, or the other concepts.
+    first:    number of the first run, where others went before.
     """
 
     layers: list[str]
     concepts: Mapping[str, Activations]
     random: Sequence[Activations]
     against: Literal["random", "concepts"]
+    first: int = 0
 
     @property
     def count(self) -> int:
@@ -65,7 +67,7 @@ class Runs:
             for k, run in itertools.product(range(len(self.layers)), range(self.count)):
                 positives, negatives = self._sides(concept, k, run)
                 flat = positives.reshape(len(positives), -1), negatives.reshape(len(negatives), -1)
-                generator = np.random.default_rng([seed, run, name])
+                generator = np.random.default_rng([seed, self.first + run, name])
                 vector, accuracies[c, k, run] = concept_vector(*flat, classifier, generator)
                 vectors[k].append(vector.reshape(positives.shape[1:]))
                 advance(1)

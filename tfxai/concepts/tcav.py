@@ -18,22 +18,27 @@ from tfxai.concepts.random_sets import random_sets
 from tfxai.concepts.result import TCAVResult
 from tfxai.concepts.runs import Runs
 from tfxai.concepts.set_batches import length_of, taken
-from tfxai.engines import layer_paths, request_of, slopes
+from tfxai.engines import Request, layer_paths, request_of, slopes
 from tfxai.model import LayerChoice, Network
 from tfxai.scores import Score
-from tfxai.stats import Correction, corrected
+from tfxai.stats import Correction, Looks, corrected, reach
 from tfxai.support import (
+    Confidence,
     Count,
     File,
     Inputs,
     Model,
     Seed,
+    Tolerance,
     check_settings,
     checked,
     number,
     progress_bar,
+    warn,
     whole,
 )
+
+FIRST = 5  # runs before the first look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +49,16 @@ class TCAV:
 
     layers:       a layer or a list: names, paths, layers themselves, or endpoints of a tfxai.hub model.
     classifier:   "logistic", "sgd", "svm" (scikit-learn's, with class weights) or "mean_difference".
-    random_runs:  how often each concept is told from another random set, and a random set from another.
+    random_runs:  how often each concept is told from another random set, and a random set from another; with a tolerance, at most.
     alpha:        how often chance alone may be called significant.
     correction:   for all concepts and layers of a target: "holm", "bonferroni", "benjamini_hochberg" or "none".
     against:      what a concept is told from: "random" images, or the other "concepts" (relative TCAV).
     cache_dir:    a folder that keeps activations, for the next call with the same images and weights.
     seed:         of everything that is drawn; the same seed gives the same table.
+    tolerance:    runs until each score is within so much of that of infinitely many runs with the same images: a number such as
+                  0.05, or a share of the largest score. Random sets that are not needed are not looked at. Warns where
+                  `random_runs` do not suffice.
+    confidence:   of that, for all targets, concepts and layers together, between 0 and 1.
 
     Every run learns from a random half of the concept's images and a random half of a random set's, and is tested on the
     other halves. Runs on all images of a concept would lean the same way by chance, and concepts that have nothing to do
@@ -76,6 +85,8 @@ class TCAV:
     against: Literal["random", "concepts"] = "random"
     cache_dir: File | None = None
     seed: Seed = 0
+    tolerance: Tolerance = None
+    confidence: Confidence = 0.95
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -120,24 +131,81 @@ class TCAV:
             number: request_of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
             for number, images in sets.classes.items()
         }
-        examples = {**sets.named_concepts, **sets.named_random}
-        paths = layer_paths(model, self._layers, taken(next(iter(examples.values())), slice(0, 1)), "TCAV")
+        one = taken(next(iter(sets.named_concepts.values())), slice(0, 1))
+        paths = layer_paths(model, self._layers, one, "TCAV")
         names = self._layer_names(paths)
         fits = len(names) * (len(sets.concepts) + 1) * (len(sets.random) // 2)
-        steps = sum(map(length_of, examples.values())) + fits + sum(q.rows for q in requests.values())
+        images = [*sets.named_concepts.values(), *sets.named_random.values()]
+        steps = sum(map(length_of, images)) + fits + sum(q.rows for q in requests.values())
         with progress_bar(progress, "TCAV", steps) as advance:
-            activations = self._activations(model, examples, paths, batch_size, advance)
-            of_concepts = dict(
-                zip(sets.concepts, (activations[name] for name in sets.named_concepts), strict=True)
+
+            def activations(examples: Mapping[str, Inputs]) -> dict[str, list[NDArray[np.float32]]]:
+                return self._activations(model, examples, paths, batch_size, advance)
+
+            runs, found, converged = self._until_sure(sets, requests, names, activations, advance)
+        if converged is not None and not converged.all():
+            warn(
+                f"{int((~converged).sum())} of {converged.size} scores are not within the tolerance after {runs.count} runs. Allow "
+                "more runs (random_runs=, and random sets for them), or a larger tolerance."
             )
-            of_random = [activations[name] for name in sets.named_random]
-            runs = Runs(names, of_concepts, of_random, self.against)
-            vectors, accuracies = runs.vectors(self.classifier, self.seed, advance)
-            slopes_of = {}
-            for number, request in requests.items():
-                slopes_of[number] = slopes(request, self._layers, vectors)
+        return self._result(runs, found, list(requests), converged)
+
+    def _until_sure(
+        self,
+        sets: ImageSets,
+        requests: Mapping[int, Request],
+        layers: list[str],
+        activations: Callable[[Mapping[str, Inputs]], dict[str, list[NDArray[np.float32]]]],
+        advance: Callable[[float], None],
+    ) -> tuple[Runs, _Found, NDArray[np.bool_] | None]:
+        """All runs, what they found, and whether scores are within the tolerance (T, C, L).
+
+        activations: of sets of images, for each layer.
+        """
+        random, possible = list(sets.named_random), len(sets.random) // 2
+        looks, done, found = Looks(self.tolerance, self.confidence, possible, FIRST), 0, None
+        known: dict[str, list[NDArray[np.float32]]] = {}
+
+        def runs_of(first: int, last: int) -> Runs:
+            named = [*random[first:last], *random[possible + first : possible + last]]
+            new = {name: sets.named_random[name] for name in named if name not in known}
+            known.update(activations(new if known else {**sets.named_concepts, **new}))
+            concepts = {
+                concept: known[name] for concept, name in zip(sets.concepts, sets.named_concepts, strict=True)
+            }
+            return Runs(layers, concepts, [known[name] for name in named], self.against, first)
+
+        while True:
+            more = self._found(runs_of(done, looks.draws), requests, advance)
+            found = more if found is None else found.with_more(more)
+            done, need = looks.draws, self._need(found, looks)
+            if looks.end(need.max(), need.size):
+                return runs_of(0, done), found, looks.converged(need)
+
+    def _found(self, runs: Runs, requests: Mapping[int, Request], advance: Callable[[float], None]) -> _Found:
+        """What some runs find."""
+        vectors, accuracies = runs.vectors(self.classifier, self.seed, advance)
+        along = []
+        for request in requests.values():
+            along.append(slopes(request, self._layers, vectors))
+            if not runs.first:
                 advance(request.rows)
-        return self._result(runs, vectors, accuracies, slopes_of)
+        scores, magnitudes = scoring.scores_and_magnitudes(along, runs)
+        shaped = [each.reshape(-1, runs.count, *each.shape[1:]) for each in vectors]
+        return _Found(scores, magnitudes, accuracies, shaped)
+
+    def _need(self, found: _Found, looks: Looks) -> NDArray[np.float64]:
+        """(T, C, L) half of the interval of each concept's mean score, in tolerances."""
+        scores = found.scores[:, :-1].astype(np.float64)
+        runs = scores.shape[-1]
+        spread = scores.var(axis=-1, ddof=1)
+        # The next run may move any score by as much as the most restless one is spread.
+        error = np.sqrt((spread + spread.max() / (runs + 1)) / runs)
+        width = reach(error, runs - 1, error.size, looks.risk)
+        # A share is one of the largest score of all.
+        largest = np.broadcast_to(np.abs(scores.mean(-1)).max(), error.shape).ravel()
+        need = looks.need(np.stack([scores.mean(-1).ravel(), largest]), np.stack([width.ravel()] * 2))
+        return need.reshape(error.shape)
 
     def _sets(
         self,
@@ -183,30 +251,25 @@ class TCAV:
         return kept | computed
 
     def _result(
-        self,
-        runs: Runs,
-        vectors: Sequence[NDArray[np.float32]],
-        accuracies: NDArray[np.float32],
-        slopes_of: Mapping[int, Sequence[NDArray]],
+        self, runs: Runs, found: _Found, targets: list[int], converged: NDArray[np.bool_] | None
     ) -> TCAVResult:
-        """Scores and tests. Random vectors are the last ones, of vectors, accuracies and slopes."""
-        scores, magnitudes = scoring.scores_and_magnitudes(list(slopes_of.values()), runs)
-        learned, overlaps = scoring.learned(accuracies[:-1], runs), scoring.overlaps(runs)
-        p_raw, p_permutation = scoring.p_values(scores, learned, overlaps, self.seed)
+        """Tests of what all runs found; random vectors are the last ones."""
+        learned, overlaps = scoring.learned(found.accuracies[:-1], runs), scoring.overlaps(runs)
+        p_raw, p_permutation = scoring.p_values(found.scores, learned, overlaps, self.seed)
         return TCAVResult(
-            targets=list(slopes_of),
+            targets=targets,
             concepts=list(runs.concepts),
             layers=runs.layers,
-            scores=scores[:, :-1],
-            magnitudes=magnitudes[:, :-1],
-            random_scores=scores[:, -1],
-            accuracies=accuracies[:-1],
+            scores=found.scores[:, :-1],
+            magnitudes=found.magnitudes[:, :-1],
+            random_scores=found.scores[:, -1],
+            accuracies=found.accuracies[:-1],
             learned=learned,
             p_raw=p_raw,
             p_permutation=p_permutation,
             p_value=np.stack([corrected(of_target, self.correction) for of_target in p_raw]),
             cavs={
-                (concept, layer): vectors[k][c * runs.count : (c + 1) * runs.count]
+                (concept, layer): found.vectors[k][c]
                 for c, concept in enumerate(runs.concepts)
                 for k, layer in enumerate(runs.layers)
             },
@@ -214,6 +277,29 @@ class TCAV:
             alpha=float(self.alpha),
             correction=self.correction,
             seed=int(self.seed),
+            converged=converged,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What R runs found, random sets in the place of a concept last.
+
+    scores, magnitudes: (T, C + 1, L, R). accuracies: (C + 1, L, R). vectors: for each layer (C + 1, R, *shape of the layer).
+    """
+
+    scores: NDArray[np.float32]
+    magnitudes: NDArray[np.float32]
+    accuracies: NDArray[np.float32]
+    vectors: Sequence[NDArray[np.float32]]
+
+    def with_more(self, other: _Found) -> _Found:
+        """With the runs of another one behind its own."""
+        return _Found(
+            np.concatenate([self.scores, other.scores], -1),
+            np.concatenate([self.magnitudes, other.magnitudes], -1),
+            np.concatenate([self.accuracies, other.accuracies], -1),
+            [np.concatenate(pair, 1) for pair in zip(self.vectors, other.vectors, strict=True)],
         )
 
 
