@@ -80,7 +80,8 @@ class TCAVResult(Stored):
         """A row for every target, layer and concept.
 
         target, concept, layer; score: mean over runs, NaN where the concept is not learned; std: over runs; low, high: where it
-        lies for other images of the concept like these, at 95 % (a t-interval, wider for what runs share); magnitude; p_raw, p_permutation, p_value; significant; accuracy; learned; runs.
+        lies for other images of the concept like these, at 95 % (a t-interval, wider for what runs share); magnitude; p_raw,
+        p_permutation, p_value; significant; accuracy; learned; runs.
         """
         return [
             self._row(t, c, k)

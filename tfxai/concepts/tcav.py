@@ -199,8 +199,10 @@ class TCAV:
         scores = found.scores[:, :-1].astype(np.float64)
         runs = scores.shape[-1]
         spread = scores.var(axis=-1, ddof=1)
-        # The next run may move any score by as much as the most restless one is spread.
-        error = np.sqrt((spread + spread.max() / (runs + 1)) / runs)
+        # Scores that never moved prove little: the next run may move one by as much as the most restless is spread, random sets'
+        # among them.
+        restless = found.scores.astype(np.float64).var(axis=-1, ddof=1).max()
+        error = np.sqrt((spread + restless / (runs + 1)) / runs)
         width = reach(error, runs - 1, error.size, looks.risk)
         # A share is one of the largest score of all.
         largest = np.broadcast_to(np.abs(scores.mean(-1)).max(), error.shape).ravel()
