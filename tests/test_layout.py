@@ -26,6 +26,7 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "engines",
     "methods concepts predictions generation",
     "metrics receipts sanity",
+    "data",
     "cli training",
     "__init__ __main__",
 ]

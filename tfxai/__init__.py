@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfxai import (
         baselines,
         concepts,
+        data,
         generation,
         hub,
         methods,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tfxai.axes import Axes
     from tfxai.concepts import TCAV, TCAVResult
+    from tfxai.data import explain_dataset, open_results
     from tfxai.generation import explain_generation
     from tfxai.methods import *  # noqa: F403
     from tfxai.metrics import compare_methods, stability
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 _MODULES = (
     "baselines",
     "concepts",
+    "data",
     "generation",
     "hub",
     "methods",
@@ -55,7 +58,9 @@ _HOMES = {
     "ExplainCallback": "training",
     "Explanation": "results",
     "GenerationExplanation": "results",
+    "explain_dataset": "data",
     "explain_generation": "generation",
+    "open_results": "data",
     "layers": "model",
     "stability": "metrics",
     "compare_methods": "metrics",

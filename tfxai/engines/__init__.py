@@ -21,6 +21,7 @@ from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
 from tfxai.engines.elementwise import RELU_LIKE, mirrored_half
 from tfxai.engines.ends import OTHER_BASELINE, Ends, both_ends, starts_and_ends, two_passes
+from tfxai.engines.environment import environment
 from tfxai.engines.grid_masks import GridMasks, enlarging
 from tfxai.engines.hiding import (
     HiddenInput,
@@ -105,6 +106,7 @@ __all__ = [
     "derivative",
     "enlarged",
     "enlarging",
+    "environment",
     "grad_cam",
     "gradients",
     "hidden_input",

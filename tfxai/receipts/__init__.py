@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxai.receipts.differences import of_environments, of_settings, of_weights
 from tfxai.receipts.verifying import Verification, verify
 from tfxai.results import Receipt
 

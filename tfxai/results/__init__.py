@@ -8,9 +8,10 @@ from tfxai.results.generation import GenerationExplanation
 from tfxai.results.interactions import InteractionsExplanation
 from tfxai.results.receipt import Receipt
 from tfxai.results.recipes import Recipe, as_json, recipe
-from tfxai.results.storage import Stored
+from tfxai.results.storage import KINDS, Stored
 
 __all__ = [
+    "KINDS",
     "Explanation",
     "GenerationExplanation",
     "InteractionsExplanation",

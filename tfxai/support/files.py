@@ -31,8 +31,10 @@ def writable(name: str | Path, endings: Sequence[str]) -> Path:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """A new file beside the one that is meant: it takes its place in the end, or goes if anything fails.
+
+    sync: it has reached the disk before it takes its place, and its name has when this is left.
 
     Devices, pipes and folders cannot be replaced: their own path is given, to be written to or to fail.
 
@@ -45,7 +47,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = place.with_name(f".{place.stem[:50]}.{os.getpid()}{place.suffix}")
     try:
         yield part
+        if sync:
+            _on_disk(part)
         part.replace(place)
+        if sync and os.name == "posix":  # elsewhere folders cannot be opened
+            _on_disk(place.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (part, str(part)):
             raise
@@ -54,3 +60,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         # What never came to be, in a folder that is missing or closed, need not go either.
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _on_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, would outlive a loss of power."""
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

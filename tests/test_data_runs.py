@@ -1,0 +1,388 @@
+"""A run over a data set: its values are those of the method, and nothing that ends it costs a byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+import tensorflow as tf
+from data_runs import METHODS, content, images, killed, network, run, shards_in
+
+import tfxai
+from tfxai.data import resuming
+from tfxai.data.rows import Rows
+from tfxai.results import Explanation
+
+CAM = tfxai.GradCAM()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("undisturbed")).directory
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return network()
+
+
+def explained(model: Any, data: Any, directory: Path, method: Any = CAM, **settings: Any) -> Any:
+    return tfxai.explain_dataset(method, model, data, directory, progress=False, **settings)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    for name in ("values", "inputs", "standard_error", "interval", "weights"):
+        for left, right in zip(
+            tf.nest.flatten(getattr(one, name, None)),
+            tf.nest.flatten(getattr(other, name, None)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(left, right, err_msg=name)
+            assert left is None or left.dtype == right.dtype, name
+    for name in ("targets", "scores", "delta", "passes", "converged"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    for name in ("method", "score", "axes", "at"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_values_are_those_of_the_method(undisturbed: Path) -> None:
+    results, data = tfxai.open_results(undisturbed), images(400)
+    assert results.finished and len(results) == 400 and results.methods == list(METHODS)
+    for name, method in METHODS.items():
+        shard = next(results.shards(name))
+        direct = method(network(), data[:8])
+        assert_same(shard, direct)
+        assert_same(results.explanation(5, name), direct[5])
+        np.testing.assert_array_equal(results.array("values", name)[:8], direct.values)
+    assert isinstance(results[399], dict) and list(results[399]) == list(METHODS)
+
+
+def test_a_shard_can_be_verified_and_one_row_names_its_place(undisturbed: Path) -> None:
+    results, model = tfxai.open_results(undisturbed), network()
+    for name in METHODS:
+        shard = next(results.shards(name))
+        assert tfxai.verify(shard, model).status == 0
+        one = results.explanation(3, name)
+        assert one.receipt is not None and one.receipt.rows is not None and one.receipt.rows.tolist() == [3]
+        assert tfxai.verify(one, model, images(400)[:8]).status == 0
+        bias = model.layers[-1].weights[1]
+        bias.assign(np.nextafter(bias.numpy(), np.float32(1)))
+        other = tfxai.verify(shard, model)
+        assert other.status == 1 and "bias is another one (1 of 4" in str(other)
+        bias.assign(np.zeros(5))
+
+
+@pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_run_leaves_the_bytes_of_one_that_was_not(
+    undisturbed: Path, tmp_path: Path, moments: int
+) -> None:
+    generator, ended = np.random.default_rng(moments), 0
+    for _ in range(moments):
+        ended += killed(tmp_path, generator)
+    assert ended < moments and shards_in(tmp_path) < 50, "it was not killed often enough"
+    run(tmp_path)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_interrupted_it_ends_after_the_shard_and_goes_on(undisturbed: Path, tmp_path: Path) -> None:
+    timer = threading.Thread(target=_interrupt_after_two, args=(tmp_path,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt, match=r"Ended after \d+ rows. The same call goes on"):
+        run(tmp_path)
+    timer.join()
+    assert 2 <= shards_in(tmp_path) < 50 and not tfxai.open_results(tmp_path).finished
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run(tmp_path)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def _interrupt_after_two(directory: Path) -> None:
+    while shards_in(directory) < 2:
+        time.sleep(0.002)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_full_disk_loses_nothing(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system refuses the fourth shard in the middle of writing it."""
+    resource = pytest.importorskip("resource")
+    largest = max(path.stat().st_size for path in undisturbed.glob("rows/shard-*.parquet"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, before[1]))
+        with pytest.raises(OSError, match="File too large"):
+            run(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("rows/.shard*"))
+    run(tmp_path)
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_a_finished_run_is_not_made_again(model: Any, tmp_path: Path) -> None:
+    explained(model, images(), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("rows/*")}
+    explained(model, images(), tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("rows/*")} == before
+    with pytest.raises(ValueError, match="is finished, with 100 rows, and the data hold 90"):
+        explained(model, images()[:90], tmp_path)
+    with pytest.raises(ValueError, match="holds a run"):
+        explained(model, images(), tmp_path, resume=False)
+
+
+def test_another_run_in_the_same_directory_is_refused(model: Any, tmp_path: Path) -> None:
+    method = tfxai.SmoothGrad(samples=4)
+    explained(model, images(), tmp_path, method)
+    for words, change in (
+        ("setting samples is 5, it was 4", {"method": tfxai.SmoothGrad(samples=5)}),
+        ("its methods are smooth_grad, and these are grad_cam", {"method": CAM}),
+        ("setting keep is 'heatmap', it was 'values'", {"keep": "heatmap"}),
+        ("setting targets is 1, it was None", {"targets": 1}),
+        ("setting batch_size is 16, it was 32", {"batch_size": 16}),
+        ("setting shard_rows is 50", {"shard_rows": 50}),
+    ):
+        arguments = {"method": method, **change}
+        with pytest.raises(ValueError, match=words):
+            explained(model, images(), tmp_path, **arguments)
+    other = network()
+    other.layers[1].kernel.assign_add(np.full(other.layers[1].kernel.shape, 1e-7))
+    with pytest.raises(ValueError, match="weight edges/kernel is another one"):
+        explained(other, images(), tmp_path, method)
+
+
+def test_other_rows_are_refused_unless_ids_tell_them(model: Any, tmp_path: Path) -> None:
+    data, order = images(), np.random.default_rng(1).permutation(100)
+    whole = explained(model, data, tmp_path / "whole", shard_rows=16)
+
+    def broken_off(directory: Path, ids: Any) -> None:
+        """A run that ended in the data's second half."""
+
+        def half() -> Any:
+            for i in range(0, 48, 16):
+                yield data[i : i + 16]
+            raise RuntimeError("the reader broke")
+
+        with pytest.raises(RuntimeError, match="the reader broke"):
+            explained(model, half(), directory, shard_rows=16, ids=ids)
+        assert shards_in(directory) in (2, 3)
+
+    broken_off(tmp_path / "positions", None)
+    with pytest.raises(ValueError, match=r"The rows come otherwise .* shard 0 held others"):
+        explained(model, data[order], tmp_path / "positions", shard_rows=16)
+    broken_off(tmp_path / "ids", np.arange(100))
+    results = explained(model, data[order], tmp_path / "ids", shard_rows=16, ids=order)
+    assert sorted(results.ids.tolist()) == list(range(100)) and len(results) == 100
+    for row in (0, 47, 50, 99):
+        np.testing.assert_allclose(results[row].values, whole[row].values, atol=1e-6)
+        np.testing.assert_array_equal(results[row].inputs[0], data[row])
+
+
+def test_ids_that_come_twice_are_refused(model: Any, tmp_path: Path) -> None:
+    for number, twice in enumerate(([3, 5], [3, 80])):
+        ids = np.arange(100)
+        ids[twice[1]] = ids[twice[0]]
+        with pytest.raises(ValueError, match="The id 3 comes twice"):
+            explained(model, images(), tmp_path / str(number), ids=ids, shard_rows=16)
+
+
+def test_seen_ids_are_those_of_a_set() -> None:
+    generator, seen, known = np.random.default_rng(0), resuming._Seen(), set()
+    for size in (1, 1, 3, 50, 2, 7, 100):
+        ids = generator.choice(10**6, size, replace=False)
+        fresh = np.array([each not in known for each in ids])
+        np.testing.assert_array_equal(~seen.has(ids), fresh)
+        seen.add(ids[fresh])
+        known |= set(ids.tolist())
+        np.testing.assert_array_equal(seen.has(ids), True)
+    assert len(seen._sorted) <= 8
+
+
+def test_rows_that_cannot_be_explained_are_told(model: Any, tmp_path: Path) -> None:
+    data = images()
+    data[[5, 40, 41]] = np.nan
+    with pytest.warns(UserWarning, match="3 of 100 rows could not be explained"):
+        results = explained(model, data, tmp_path, shard_rows=32)
+    assert results.failures() == dict.fromkeys([5, 40, 41], "The inputs hold NaN or infinite numbers.")
+    with pytest.raises(ValueError, match="The row 5 could not be explained: The inputs hold NaN"):
+        results[5]
+    direct = CAM(model, np.delete(data[:32], 5, 0))
+    assert_same(next(results.shards()), direct)
+    assert_same(results[6], direct[5])
+    assert results[6].receipt.rows.tolist() == [5]
+    assert results.frame()["failed"].notna().sum() == 3 and len(results.array()) == 97
+    with pytest.raises(ValueError, match=r"3 of 100 rows could not be explained, more than most_failed=0.02"):
+        explained(model, data, tmp_path / "strict", most_failed=0.02)
+
+
+def test_rows_that_the_model_refuses_are_found_one_by_one(tmp_path: Path) -> None:
+    """Token ids that no table has, a score that is not finite: nothing that can be seen in the inputs."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Embedding(10, 4), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((6,), dtype="int32"), *layers])
+    data = np.random.default_rng(0).integers(0, 10, (50, 6)).astype("int32")
+    data[13, 2] = 11
+    results = explained(model, data, tmp_path / "tokens", tfxai.Gradient(), shard_rows=16)
+    assert list(results.failures()) == [13]
+    np.testing.assert_array_equal(
+        results[14].values, tfxai.Gradient()(model, np.delete(data[:16], 13, 0)).values[13:14]
+    )
+    inputs = keras.Input((4,))
+    logarithm = keras.Model(inputs, keras.ops.log(keras.ops.sum(inputs, axis=1, keepdims=True)))
+    rows = np.abs(np.random.default_rng(0).normal(size=(40, 4))).astype("float32")
+    rows[7] = 0
+    results = explained(logarithm, rows, tmp_path / "log", tfxai.Gradient(), score="output", targets=0)
+    assert results.failures() == {7: "The model's score is not a finite number."}
+    np.testing.assert_allclose(results[8].values, 1 / rows[8:9].sum() * np.ones((1, 4)), rtol=1e-5)
+
+
+def test_what_all_rows_fail_by_is_an_error_of_the_call(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"targets holds class 7, the model has 5"):
+        explained(model, images(), tmp_path / "a", targets=7)
+    with pytest.raises(ValueError, match="the model takes"):
+        explained(model, np.zeros((10, 9, 9, 3)), tmp_path / "b")
+    assert not shards_in(tmp_path / "a") and not shards_in(tmp_path / "b")
+
+
+def test_two_processes_do_not_write_into_one_directory(model: Any, tmp_path: Path) -> None:
+    from tfxai.data import locking
+
+    with locking.held(tmp_path), pytest.raises(ValueError, match="Another process is writing into"):
+        explained(model, images(), tmp_path)
+
+
+@pytest.mark.parametrize("keep", ["heatmap", "summary"])
+def test_less_can_be_kept(model: Any, tmp_path: Path, keep: Any) -> None:
+    method = tfxai.IntegratedGradients(steps=4)
+    results = explained(model, images(), tmp_path, method, keep=keep, keep_inputs=keep != "summary")
+    direct = method(model, images())
+    frame, maps = results.frame(), direct.heatmap().astype(np.float64).reshape(100, -1)
+    np.testing.assert_allclose(frame["positive"], np.maximum(maps, 0).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(frame["negative"], np.minimum(maps, 0).sum(1), rtol=1e-5)
+    np.testing.assert_array_equal(frame["largest_at"], np.abs(maps).argmax(1))
+    np.testing.assert_allclose(frame["delta"], direct.delta, atol=1e-6)
+    if keep == "heatmap":
+        np.testing.assert_array_equal(results[3].heatmap(), direct[3].heatmap())
+        assert results[3].values.shape == (1, 8, 8, 1)
+    else:
+        with pytest.raises(ValueError, match="kept summaries alone"):
+            results[3]
+
+
+def test_half_precision_halves_the_values_alone(model: Any, tmp_path: Path) -> None:
+    method = tfxai.IntegratedGradients(steps=4)
+    results = explained(model, images(), tmp_path, method, float16=True, keep_inputs=False)
+    direct = method(model, images())
+    np.testing.assert_array_equal(
+        results.array("values"), direct.values.astype(np.float16).astype(np.float32)
+    )
+    np.testing.assert_array_equal(results.array("delta"), direct.delta)
+    with pytest.raises(ValueError, match="did not keep the inputs"):
+        results[3]
+    one = results.explanation(3, inputs=images()[3:4])
+    np.testing.assert_array_equal(one.inputs, images()[3:4])
+
+
+def test_targets_of_each_row_of_labels_and_of_ranks(model: Any, tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 5, 100)
+    direct = CAM(model, images(), labels)
+    rows = explained(model, images(), tmp_path / "rows", targets=labels, shard_rows=32)
+    np.testing.assert_allclose(rows.array(), direct.values, atol=1e-6)
+    assert tfxai.verify(next(rows.shards()), model).status == 0
+    pairs = tf.data.Dataset.from_tensor_slices((images(), labels)).batch(10)
+    told = explained(model, pairs, tmp_path / "labels", targets="label", shard_rows=32)
+    np.testing.assert_array_equal(told.array(), rows.array())
+    np.testing.assert_array_equal(told.frame()["label"], labels)
+    ranked = explained(model, images(), tmp_path / "ranks", targets=tfxai.top(2))
+    assert_same(next(ranked.shards()), CAM(model, images(), tfxai.top(2)))
+
+
+def test_parts_words_and_several_inputs_come_back_whole(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    left, right = keras.Input((3,), name="left"), keras.Input((8, 8, 1), name="right")
+    both = keras.layers.Concatenate()([left, keras.layers.Flatten()(right)])
+    model = keras.Model({"left": left, "right": right}, keras.layers.Dense(2)(both))
+    generator = np.random.default_rng(0)
+    data = {
+        "left": generator.normal(size=(20, 3)).astype("float32"),
+        "right": generator.normal(size=(20, 8, 8, 1)).astype("float32"),
+    }
+    methods = {
+        "gradients": tfxai.IntegratedGradients(steps=3),
+        "shap": tfxai.KernelSHAP(samples=20),
+        "lime": tfxai.LIME(samples=30, input="right"),
+        "cells": tfxai.ShapleyInteractions(samples=30, input="right"),
+    }
+    results = explained(model, data, tmp_path, methods)
+    for name, method in methods.items():
+        shard, direct = next(results.shards(name)), method(model, data)
+        assert type(shard) is type(direct), name
+        for field in ("weights", "segments", "r2", "intercept", "interactions"):
+            np.testing.assert_array_equal(
+                getattr(shard, field, None), getattr(direct, field, None), err_msg=field
+            )
+        assert_same(shard, direct)
+    assert_same(results[4]["gradients"], methods["gradients"](model, data)[4])
+
+
+def test_the_files_are_read_without_us(undisturbed: Path) -> None:
+    table = pyarrow.parquet.read_table(undisturbed / "rows")
+    assert table.num_rows == 400 and table["cam.values"].combine_chunks().to_numpy_ndarray().shape == (
+        400,
+        8,
+        8,
+        1,
+    )
+    frame = pd.read_parquet(undisturbed / "rows" / "shard-000000.parquet")
+    np.testing.assert_array_equal(
+        frame["smooth.scores"], tfxai.open_results(undisturbed).array("scores", "smooth")[:8]
+    )
+    told = json.loads((undisturbed / "run.json").read_text())
+    assert told["methods"]["rise"]["settings"]["samples"] == 16
+
+
+def test_rows_come_back_as_a_data_set(undisturbed: Path) -> None:
+    results = tfxai.open_results(undisturbed)
+    rows = results.dataset("smooth").batch(100)
+    values = np.concatenate([batch["values"] for batch in rows.as_numpy_iterator()])
+    np.testing.assert_array_equal(values, results.array("values", "smooth"))
+
+
+def test_reading_takes_a_part_of_the_row_alone() -> None:
+    rows = Rows(np.arange(10), None, None, {2: "broken", 7: "too"}, np.arange(10))
+    part = rows[np.array([7, 1])]
+    assert part.inputs.tolist() == [7, 1] and part.broken == {0: "too"} and part.keys.tolist() == [7, 1]
+
+
+def test_a_run_in_work_can_be_read(model: Any, tmp_path: Path) -> None:
+    seen = []
+
+    def batches() -> Any:
+        for i in range(0, 100, 10):
+            if shards_in(tmp_path) > 2:
+                seen.append(len(tfxai.open_results(tmp_path)))
+            time.sleep(0.05)
+            yield images()[i : i + 10]
+
+    results = explained(model, batches(), tmp_path, shard_rows=10)
+    assert seen and 0 < seen[0] < 100 and len(results) == 100
+    assert isinstance(results[0], Explanation)
+
+
+def test_directories_without_a_run_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="There is no run in"):
+        tfxai.open_results(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not the head of a run"):
+        tfxai.open_results(tmp_path)

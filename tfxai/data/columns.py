@@ -1,0 +1,138 @@
+"""An explanation as columns of a table, and back: one row for each example."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.data.parquet import pyarrow
+from tfxai.results import KINDS, Explanation
+
+RAGGED = ("weights", "tokens")  # fields whose second axis is as long as a call's longest example needs
+SMALLER = ("values", "standard_error", "interval", "weights")  # fields that float16 makes smaller
+WHOLE = ("method", "score", "axes", "at")  # fields that belong to all rows
+
+
+def described(explanation: Explanation) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is in it as JSON, and its arrays by the names of columns."""
+    columns: dict[str, Any] = {}
+    fields = {}
+    for field in dataclasses.fields(explanation):
+        value = getattr(explanation, field.name)
+        if field.name == "receipt" or value is None:
+            continue
+        fields[field.name] = _plain(value) if field.name in WHOLE else _leaves(value, field.name, columns)
+    return {"kind": type(explanation).__name__, "fields": fields}, columns
+
+
+def _plain(value: Any) -> Any:
+    """What belongs to all rows; tuples stay tuples."""
+    if isinstance(value, dict):
+        return {"dict": [[key, _plain(item)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {"list" if isinstance(value, list) else "tuple": [_plain(item) for item in value]}
+    return {"plain": value}
+
+
+def _leaves(value: Any, name: str, columns: dict[str, Any]) -> Any:
+    if value is None:
+        return {"plain": None}
+    if isinstance(value, dict):
+        return {"dict": [[key, _leaves(item, f"{name}.{key}", columns)] for key, item in value.items()]}
+    if name != "tokens" and isinstance(value, (list, tuple)):
+        items = [_leaves(item, f"{name}.{i}", columns) for i, item in enumerate(value)]
+        return {"list" if isinstance(value, list) else "tuple": items}
+    columns[name] = value
+    if name == "tokens":
+        return {"column": name, "dtype": "tokens"}
+    kind = "words" if value.dtype.kind in "OUS" else str(value.dtype)
+    return {"column": name, "dtype": kind, "shape": list(value.shape[1:])}
+
+
+def rebuilt(told: Mapping[str, Any], columns: Mapping[str, Any]) -> Explanation:
+    """The explanation of which `described` told this.
+
+    columns: column -> Arrow array of the rows that are wanted, without empty ones.
+    """
+    fields = {name: _value(item, columns) for name, item in told["fields"].items()}
+    return KINDS[told["kind"]](**fields)  # pyright: ignore[reportReturnType]
+
+
+def _value(told: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
+    if "column" in told:
+        return array_of(columns[told["column"]], told["dtype"], told.get("shape", ()))
+    ((kind, content),) = told.items()
+    if kind == "dict":
+        return {key: _value(item, columns) for key, item in content}
+    if kind in ("list", "tuple"):
+        return (list if kind == "list" else tuple)(_value(item, columns) for item in content)
+    return content
+
+
+def names_in(told: Any) -> list[str]:
+    """The columns that a description names."""
+    if isinstance(told, dict):
+        own = [told["column"]] if "column" in told else []
+        return own + [name for value in told.values() for name in names_in(value)]
+    return [name for item in told for name in names_in(item)] if isinstance(told, list) else []
+
+
+def column_of(values: Any, rows: Iterable[int], count: int, float16: bool = False) -> Any:
+    """An Arrow array of so many rows; those that are not among `rows` are empty.
+
+    values: (len(rows), ...) array, or lists of words. Arrays with more than one axis become fixed-shape tensors.
+    """
+    arrow = pyarrow()
+    if isinstance(values, list):
+        return _spread(arrow.array(values, arrow.list_(arrow.string())), rows, count)
+    array = np.asarray(values)
+    if float16 and array.dtype == np.float32:
+        array = array.astype(np.float16)
+    kind = arrow.string() if array.dtype.kind in "OUS" else arrow.from_numpy_dtype(array.dtype)
+    flat = arrow.array(array.reshape(-1), kind)
+    if array.ndim == 1:
+        return _spread(flat, rows, count)
+    size = int(np.prod(array.shape[1:]))
+    held = _spread(arrow.FixedSizeListArray.from_arrays(flat, size), rows, count)
+    if array.dtype.kind in "OUSb" or not size:
+        return held
+    return arrow.ExtensionArray.from_storage(arrow.fixed_shape_tensor(kind, array.shape[1:]), held)
+
+
+def ragged_column_of(array: NDArray, rows: Iterable[int], count: int, float16: bool = False) -> Any:
+    """The same as lists, whose length may differ from shard to shard."""
+    arrow = pyarrow()
+    held = array.astype(np.float16) if float16 else array
+    kind = arrow.from_numpy_dtype(held.dtype)
+    return _spread(arrow.array(list(held.reshape(len(held), -1)), arrow.list_(kind)), rows, count)
+
+
+def _spread(found: Any, rows: Iterable[int], count: int) -> Any:
+    """The rows that there are at their places, nothing at the others."""
+    if len(found) == count:
+        return found
+    place: list[int | None] = [None] * count
+    for i, row in enumerate(rows):
+        place[row] = i
+    return found.take(pyarrow().array(place, pyarrow().int64()))
+
+
+def array_of(column: Any, dtype: str, shape: Sequence[int]) -> Any:
+    """The NumPy array of a column without empty rows, in the type that it had."""
+    if dtype == "tokens":
+        return column.to_pylist()
+    storage = getattr(column, "storage", column)
+    flat = storage.flatten() if hasattr(storage, "flatten") and not _is_flat(storage) else storage
+    if dtype == "words":
+        return np.array(flat.to_pylist(), object).reshape(len(column), *shape)
+    numbers = flat.to_numpy(zero_copy_only=False)
+    return numbers.astype(dtype, copy=False).reshape(len(column), *shape)
+
+
+def _is_flat(storage: Any) -> bool:
+    kinds = pyarrow().types
+    return not (kinds.is_list(storage.type) or kinds.is_fixed_size_list(storage.type))

@@ -1,0 +1,131 @@
+"""One shard explained: rows that cannot be explained are found, told with the reason, and left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.data.rows import Rows, not_finite
+from tfxai.engines import Method
+from tfxai.inputs import flatten, pack
+from tfxai.results import Explanation
+from tfxai.scores import Targets
+from tfxai.support import Model, first_line, warn
+
+REFUSED = (ValueError, tf.errors.InvalidArgumentError)  # what a method or a model says of inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """What one method gave of a shard.
+
+    explanation: of the rows that could be explained; None if there are none.
+    rows:        their numbers in the shard.
+    failed:      number of each other row -> the reason.
+    """
+
+    explanation: Explanation | None
+    rows: NDArray[np.int64]
+    failed: dict[int, str]
+
+
+@dataclasses.dataclass
+class Explaining:
+    """A method on a model, shard by shard.
+
+    batch_size: rows at once; halved for good, with one warning, where the memory does not suffice.
+    proven:     whether any row was explained: until then what all rows fail by is an error of the call, not of the rows.
+    """
+
+    method: Method
+    model: Model
+    batch_size: int
+    call: dict[str, Any]
+    proven: bool = False
+
+    def __call__(self, rows: Rows, targets: Targets) -> Explained:
+        """targets: one for all rows, or an array with one entry for each.
+
+        Raises ValueError if no row of the first shard can be explained.
+        """
+        failed = dict(rows.broken)
+        wanted = np.array([row for row in range(len(rows)) if row not in failed], int)
+        explanation = self._of(rows, targets, wanted)
+        if isinstance(explanation, Exception):
+            wanted = self._without_bad(rows, targets, wanted, explanation, failed)
+            explanation = self._of(rows, targets, wanted) if len(wanted) else None
+            if isinstance(explanation, Exception):  # rows that fail together only
+                raise explanation
+        if explanation is not None:
+            bad = ~np.atleast_1d(np.isfinite(explanation.scores.reshape(len(wanted), -1)).all(axis=1))
+            failed |= {int(row): "The model's score is not a finite number." for row in wanted[bad]}
+            if bad.any():
+                explanation, wanted = explanation[~bad] if not bad.all() else None, wanted[~bad]
+        self.proven |= explanation is not None
+        return Explained(explanation, wanted, failed)
+
+    def _of(self, rows: Rows, targets: Targets, wanted: NDArray) -> Explanation | Exception | None:
+        """The explanation of some rows, or what the method or the model has against them."""
+        if not len(wanted):
+            return None
+        whole = len(wanted) == len(rows)
+        inputs = rows.inputs if whole else rows[wanted].inputs
+        chosen = targets[wanted] if isinstance(targets, np.ndarray) and not whole else targets
+        while True:
+            try:
+                return self.method(self.model, inputs, chosen, batch_size=self.batch_size, **self.call)
+            except tf.errors.ResourceExhaustedError:
+                if self.batch_size == 1:
+                    raise
+                self.batch_size //= 2
+                warn(
+                    f"The memory does not suffice. The run goes on with {self.batch_size} rows at once; last digits of what comes "
+                    "now may differ from those of another batch size."
+                )
+            except REFUSED as error:
+                return error
+
+    def _without_bad(
+        self, rows: Rows, targets: Targets, wanted: NDArray, error: Exception, failed: dict[int, str]
+    ) -> NDArray:
+        """The rows without those that cannot be explained, whose reasons go into `failed`."""
+        # Most of the time it is numbers that are none, which are found without a call for each row.
+        finite = wanted[~not_finite(rows[wanted].inputs)]
+        if len(finite) < len(wanted) and not isinstance(self._of(rows, targets, finite[:1]), Exception):
+            told = self._of(rows, targets, np.setdiff1d(wanted, finite)[:1])
+            if isinstance(told, Exception):
+                bad = np.setdiff1d(wanted, finite)
+                failed |= {int(row): "The inputs hold NaN or infinite numbers." for row in bad}
+                wanted = finite
+                if not isinstance(self._of(rows, targets, wanted), Exception):
+                    return wanted
+        if not self.proven and len(wanted):
+            ends = [self._of(rows, targets, wanted[[i]]) for i in (0, -1)]
+            if all(isinstance(each, Exception) for each in ends) and str(ends[0]) == str(ends[1]):
+                raise error
+        good = _halved(wanted, lambda some: self._of(rows, targets, some), failed)
+        if not self.proven and not len(good):
+            raise error
+        return good
+
+
+def _halved(wanted: NDArray, explain: Callable[[NDArray], Any], failed: dict[int, str]) -> NDArray[np.int64]:
+    """Rows that can be explained: where some fail together, each half is tried."""
+    found = explain(wanted)
+    if not isinstance(found, Exception):
+        return wanted
+    if len(wanted) == 1:
+        failed[int(wanted[0])] = first_line(found)
+        return wanted[:0]
+    middle = len(wanted) // 2
+    return np.concatenate([_halved(part, explain, failed) for part in (wanted[:middle], wanted[middle:])])
+
+
+def first_row(rows: Rows) -> Any:
+    """Inputs of one row, from which a model can be built."""
+    return pack(rows.inputs, [np.asarray(array[:1]) for array in flatten(rows.inputs)[0]])

@@ -1,0 +1,274 @@
+"""A run read back: single explanations, whole shards, arrays on disk, a table, a tf.data.Dataset."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfxai.data import columns, header, shards
+from tfxai.data.parquet import pyarrow
+from tfxai.data.shards import Shard
+from tfxai.results import Explanation
+from tfxai.support import File, checked
+
+if TYPE_CHECKING:
+    import pandas
+
+FINISHED = "finished.json"  # how many rows there are; written behind the last shard
+ALWAYS = ("id", "position", "failed", "label")
+PARTS = (
+    "scores",
+    "targets",
+    "delta",
+    "positive",
+    "negative",
+    "largest",
+    "largest_at",
+    "passes",
+    "converged",
+    "r2",
+)
+OPEN = 8  # shards whose files are held open
+
+
+@checked
+def open_results(directory: File) -> Results:
+    """What `explain_dataset` wrote; also while it runs, and of a run that ended too early.
+
+    Raises ValueError if there is no run.
+    """
+    path = Path(directory)
+    head = header.read(path)
+    if head is None:
+        raise ValueError(f"There is no run in {directory}. Give a directory that explain_dataset wrote.")
+    return Results(path, head)
+
+
+class Results:
+    """A run on disk. Nothing is read before it is asked for, and no more than one shard at a time.
+
+    directory: where it lies. methods: their names. settings: with which it was begun.
+    finished:  whether every row has been explained.
+    """
+
+    def __init__(self, directory: Path, head: dict[str, Any]) -> None:
+        self.directory = directory
+        self.methods = list(head["methods"])
+        self.settings: dict[str, Any] = head["settings"]
+        self._model: dict[str, Any] = head["model"]
+        self._numbers = shards.numbers_in(directory)
+        self._shard = functools.lru_cache(OPEN)(functools.partial(Shard, directory))
+        sizes = (len(self._shard(number)) for number in self._numbers)
+        self._ends = list(itertools.accumulate(sizes))
+        self.finished = (directory / FINISHED).exists()
+
+    def __len__(self) -> int:
+        """How many rows are written, those that failed among them."""
+        return self._ends[-1] if self._ends else 0
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        return f"Results({self.directory}: {', '.join(self.methods)}; {len(self)} rows, {state})"
+
+    @functools.cached_property
+    def ids(self) -> NDArray:
+        """(rows,) every id, in the order of the shards."""
+        found = [self._shard(number).column("id").to_pylist() for number in self._numbers]
+        return np.array(
+            [each for shard in found for each in shard],
+            None if not found or not isinstance(found[0][0], str) else object,
+        )
+
+    @functools.cached_property
+    def _row_of(self) -> dict[Any, int]:
+        return {each: row for row, each in enumerate(self.ids.tolist())}
+
+    def failures(self) -> dict[Any, str]:
+        """Id -> why the row could not be explained."""
+        found = {}
+        for number in self._numbers:
+            shard = self._shard(number)
+            if shard.told["failed"]:
+                pairs = zip(shard.column("id").to_pylist(), shard.column("failed").to_pylist(), strict=True)
+                found |= {each: why for each, why in pairs if why is not None}
+        return found
+
+    def __contains__(self, id: Any) -> bool:
+        return id in self._row_of
+
+    def __getitem__(self, id: Any) -> Explanation | dict[str, Explanation]:
+        """The explanation of one row; of several methods one for each, by name. Reads a few megabytes at most.
+
+        Raises KeyError if there is no such row. ValueError if the row failed, with the reason, or its values were not kept.
+        """
+        found = {name: self.explanation(id, name) for name in self.methods}
+        return found if len(found) > 1 else next(iter(found.values()))
+
+    def explanation(self, id: Any, method: str | None = None, inputs: Any = None) -> Explanation:
+        """The same of one method.
+
+        method: its name; may be left out where there is one. inputs: of the row, (1, ...), where the run did not keep them.
+        """
+        method = self._method(method)
+        key = id.item() if isinstance(id, np.generic) else id
+        if key not in self._row_of:
+            raise KeyError(f"There is no row with the id {id!r} in {self.directory}.")
+        row = self._row_of[key]
+        place = bisect.bisect_right(self._ends, row)
+        shard = self._shard(self._numbers[place])
+        within = row - (self._ends[place - 1] if place else 0)
+        table = shard.row(self._wanted(shard, method), within)
+        if (why := table["failed"][0].as_py()) is not None:
+            raise ValueError(f"The row {id!r} could not be explained: {why}")
+        before = shard.column("failed").slice(0, within).null_count  # those that were explained
+        return self._made(shard, method, table, inputs, np.array([before]))
+
+    def shards(self, method: str | None = None) -> Iterator[Explanation]:
+        """One shard after another, each as one explanation without the rows that failed; each is a call that can be verified."""
+        method = self._method(method)
+        for number in self._numbers:
+            shard = self._shard(number)
+            if shard.told["methods"][method] is None:
+                continue
+            table = shard.table(self._wanted(shard, method))
+            table = table.filter(pyarrow().compute.is_null(table["failed"]))
+            yield self._made(shard, method, table, None, None)
+
+    def array(self, field: str = "values", method: str | None = None) -> NDArray:
+        """One field of all rows that were explained, (rows, ...): "values", "scores", "targets", "delta", "inputs" ...
+
+        It is put together in memory; of what does not fit there, `shards()` gives one part after another.
+
+        Raises ValueError if the run has no such field, or several shapes of it.
+        """
+        method, parts = self._method(method), []
+        for number in self._numbers:
+            shard = self._shard(number)
+            told = shard.told["methods"][method]
+            if told is not None:
+                parts.append(self._field(shard, method, told, field))
+        if not parts:
+            raise ValueError(f"No row of {self.directory} was explained.")
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise ValueError(f"{field} has another shape in each shard. Read shards().")
+        return np.concatenate(parts)
+
+    def frame(self, method: str | None = None) -> pandas.DataFrame:
+        """A row for each row: id, position, failed, label; target, score, delta; how much speaks for and against, the largest value.
+
+        pandas is needed. polars reads the same with `polars.read_parquet(f"{directory}/rows/*.parquet")`.
+        """
+        method = self._method(method)
+        tables = []
+        for number in self._numbers:
+            shard = self._shard(number)
+            names = [*ALWAYS, *(f"{method}.{part}" for part in PARTS)]
+            table = shard.table(names)
+            tables.append(
+                table.rename_columns([name.removeprefix(f"{method}.") for name in table.column_names])
+            )
+        if not tables:
+            raise ValueError(f"{self.directory} holds no rows yet.")
+        return pyarrow().concat_tables(tables, promote_options="default").to_pandas()
+
+    def dataset(self, method: str | None = None) -> tf.data.Dataset:
+        """Every row that was explained as a dict: "inputs", "values", "targets", "scores" and what else are arrays, row by row."""
+        method = self._method(method)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for explanation in self.shards(method):
+                fields = _arrays_of(explanation)
+                for i in range(len(explanation)):
+                    yield tf.nest.map_structure(lambda array, i=i: array[i], fields)
+
+        first = next(self.shards(method), None)
+        if first is None:
+            raise ValueError(f"No row of {self.directory} was explained.")
+        signature = tf.nest.map_structure(
+            lambda array: tf.TensorSpec(array.shape[1:], tf.string if array.dtype == object else array.dtype),
+            _arrays_of(first),
+        )
+        return tf.data.Dataset.from_generator(rows, output_signature=signature)
+
+    def _method(self, name: str | None) -> str:
+        if name is None and len(self.methods) == 1:
+            return self.methods[0]
+        if name is None or name not in self.methods:
+            raise ValueError(f"method is {name!r}. Give one of {', '.join(self.methods)}.")
+        return name
+
+    def _wanted(self, shard: Shard, method: str) -> list[str]:
+        """Columns from which an explanation is made."""
+        told = shard.told["methods"][method]
+        fields = [] if told is None else columns.names_in(told["fields"])
+        names = [name if _of_inputs(name) else f"{method}.{name}" for name in fields]
+        return ["failed", *(name for name in names if name in shard.names)]
+
+    def _field(self, shard: Shard, method: str, told: dict[str, Any], field: str) -> NDArray:
+        leaf = next((leaf for leaf in _leaves(told["fields"]) if leaf["column"] == field), None)
+        name = field if _of_inputs(field) else f"{method}.{field}"
+        if leaf is None or name not in shard.names:
+            known = [leaf["column"] for leaf in _leaves(told["fields"])]
+            raise ValueError(f"There is no {field!r} in {self.directory}. There are: {', '.join(known)}.")
+        table = shard.table(["failed", name])
+        kept = table.filter(pyarrow().compute.is_null(table["failed"]))[name].combine_chunks()
+        return columns.array_of(kept, leaf["dtype"], leaf.get("shape", ()))
+
+    def _made(self, shard: Shard, method: str, table: Any, inputs: Any, rows: NDArray | None) -> Explanation:
+        """rows: of the explanation, of all that the shard explained; None: all."""
+        told = shard.told["methods"][method]
+        missing = [
+            leaf["column"]
+            for leaf in _leaves(told["fields"])
+            if (leaf["column"] if _of_inputs(leaf["column"]) else f"{method}.{leaf['column']}")
+            not in shard.names
+        ]
+        if any(not _of_inputs(name) for name in missing):
+            raise ValueError(
+                f"The run in {self.directory} kept summaries alone (keep={self.settings['keep']!r}): read frame()."
+            )
+        if missing and inputs is None:
+            raise ValueError(
+                f"The run in {self.directory} did not keep the inputs. Give those of the row: explanation(id, inputs=...)."
+            )
+        found = {
+            name if _of_inputs(name) else name.removeprefix(f"{method}."): table[name].combine_chunks()
+            for name in table.column_names
+        }
+        fields = dict(told["fields"])
+        if missing:
+            del fields["inputs"]
+            made = columns.rebuilt(
+                {"kind": told["kind"], "fields": {**fields, "inputs": {"plain": inputs}}}, found
+            )
+        else:
+            made = columns.rebuilt(told, found)
+        receipt = shards.receipt_of(self.directory, method, self._model, told["call"], rows)
+        return dataclasses.replace(made, receipt=receipt)
+
+
+def _of_inputs(column: str) -> bool:
+    return column.partition(".")[0] == "inputs"
+
+
+def _leaves(told: Any) -> list[dict[str, Any]]:
+    if isinstance(told, dict):
+        own = [told] if "column" in told else []
+        return own + [leaf for value in told.values() for leaf in _leaves(value)]
+    return [leaf for item in told for leaf in _leaves(item)] if isinstance(told, list) else []
+
+
+def _arrays_of(explanation: Explanation) -> dict[str, Any]:
+    """Fields that are arrays, by name."""
+    names = ("inputs", "values", "targets", "scores", "delta", "standard_error", "interval", "converged")
+    fields = {name: getattr(explanation, name) for name in names}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,122 @@
+"""Rows of a data set on their way to a model: as they come from a source, and cut into shards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.inputs import flatten, pack
+from tfxai.support import Inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Some rows, one after another.
+
+    inputs: arrays (n, ...) in the structure that the model takes.
+    ids:    (n,) whole numbers or words by which rows are known; None: their positions.
+    labels: (n,) or (n, ...), what the source says of each; None where it says nothing.
+    broken: number of a row here -> why it could not be read; its inputs are zeros.
+    positions: (n,) in the whole data set; None: not known yet.
+    """
+
+    inputs: Inputs
+    ids: NDArray | None = None
+    labels: NDArray | None = None
+    broken: dict[int, str] = dataclasses.field(default_factory=dict)
+    positions: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(flatten(self.inputs)[0][0])
+
+    def __getitem__(self, which: slice | NDArray | list[int]) -> Rows:
+        """Some of them, in this order."""
+        order = np.arange(len(self))[which]
+        place = {int(row): i for i, row in enumerate(order)}
+        arrays, _ = flatten(self.inputs)
+        return Rows(
+            pack(self.inputs, [array[which] for array in arrays]),
+            None if self.ids is None else self.ids[which],
+            None if self.labels is None else self.labels[which],
+            {place[row]: why for row, why in self.broken.items() if row in place},
+            None if self.positions is None else self.positions[which],
+        )
+
+    @property
+    def keys(self) -> NDArray:
+        """Ids; positions where there are none."""
+        keys = self.positions if self.ids is None else self.ids
+        assert keys is not None
+        return keys
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows that follow each other.
+
+    Raises ValueError if their shapes differ.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    broken, before = {}, 0
+    for part in parts:
+        broken |= {before + row: why for row, why in part.broken.items()}
+        before += len(part)
+    columns = zip(*(flatten(part.inputs)[0] for part in parts), strict=True)
+    return Rows(
+        pack(first.inputs, [_joined_arrays(each) for each in columns]),
+        _joined_or_none([part.ids for part in parts]),
+        _joined_or_none([part.labels for part in parts]),
+        broken,
+        _joined_or_none([part.positions for part in parts]),
+    )
+
+
+def _joined_arrays(arrays: Sequence[NDArray]) -> NDArray:
+    try:
+        return np.concatenate(arrays)
+    except ValueError:
+        shapes = sorted({array.shape[1:] for array in arrays})
+        raise ValueError(
+            f"Examples have different shapes, such as {shapes[0]} and {shapes[-1]}. Give them padded or resized to one shape."
+        ) from None
+
+
+def _joined_or_none(arrays: Sequence[NDArray | None]) -> NDArray | None:
+    given = [array for array in arrays if array is not None]
+    return np.concatenate(given) if given else None
+
+
+def placed(parts: Iterable[Rows]) -> Iterator[Rows]:
+    """The same, each with its position in the whole data set."""
+    position = 0
+    for part in parts:
+        yield dataclasses.replace(part, positions=np.arange(position, position + len(part)))
+        position += len(part)
+
+
+def in_shards(parts: Iterable[Rows], size: int) -> Iterator[Rows]:
+    """The same rows, so many at a time; the last are fewer. Holds no more than one shard and one part."""
+    waiting: list[Rows] = []
+    for part in parts:
+        waiting.append(part)
+        while (have := sum(map(len, waiting))) >= size:
+            whole = joined(waiting)
+            yield whole[slice(0, size)]
+            waiting = [whole[slice(size, None)]] if have > size else []
+    if waiting:
+        yield joined(waiting)
+
+
+def not_finite(inputs: Inputs) -> NDArray[np.bool_]:
+    """(n,) whether a row holds a number that is NaN or infinite."""
+    arrays: list[Any] = [np.asarray(array) for array in flatten(inputs)[0]]
+    found = np.zeros(len(arrays[0]), bool)
+    for array in arrays:
+        if array.dtype.kind == "f":
+            found |= ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    return found

@@ -1,0 +1,256 @@
+"""A shard of a run: one Parquet file, which is there whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxai.data import columns as tables
+from tfxai.data.explaining import Explained
+from tfxai.data.parquet import pyarrow
+from tfxai.data.rows import Rows
+from tfxai.engines import input_digests
+from tfxai.results import Explanation, Receipt, as_json
+from tfxai.support import whole_file
+
+GROUP = 4 * 2**20  # bytes of rows that are compressed together, and so read to get at one of them
+FOLDER = "rows"  # in the directory of a run, so that others can read it as one table
+KEY = b"tfxai"  # of what the file tells of itself, in its metadata
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What of an explanation is written.
+
+    what:    "values", "heatmap" (summed over channels) or "summary" (numbers of each map alone).
+    inputs:  what was explained, too.
+    float16: values as half-precision numbers.
+    """
+
+    what: str = "values"
+    inputs: bool = True
+    float16: bool = False
+
+    def of(self, explanation: Explanation) -> Explanation:
+        """The explanation that is kept."""
+        if self.what != "heatmap":
+            return explanation
+        fields = {field.name: getattr(explanation, field.name) for field in dataclasses.fields(Explanation)}
+        maps = explanation.heatmap()
+        if explanation.at is None:
+            key = explanation.key()
+            maps = maps if maps.shape == explanation.one()[0].shape else maps[..., None]
+            if key is not None:
+                inside = explanation.inputs
+                empty: Any = dict.fromkeys(inside) if isinstance(inside, dict) else [None] * len(inside)
+                empty[key] = maps
+                maps = type(inside)(empty)
+        return Explanation(**{**fields, "values": maps, "standard_error": None, "interval": None})
+
+
+def path_of(directory: Path, number: int) -> Path:
+    """The file of a shard."""
+    return directory / FOLDER / f"shard-{number:06d}.parquet"
+
+
+def numbers_in(directory: Path) -> list[int]:
+    """Shards that are there, in order."""
+    names = (path.stem.removeprefix("shard-") for path in (directory / FOLDER).glob("shard-*.parquet"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explained], kept: Kept) -> None:
+    """Writes a shard, and returns when it is on the disk.
+
+    Raises OSError if it cannot be written; there is then no file of its name.
+    """
+    arrow = pyarrow()
+    for name, each in found.items():
+        keep_receipt(directory, name, each)
+    count, columns = len(rows), _own_columns(rows, found)
+    failed = len(next(iter(found.values())).failed)
+    told: dict[str, Any] = {
+        "rows": count,
+        "failed": failed,
+        "inputs": input_digests(rows.inputs),
+        "methods": {},
+    }
+    for name, each in found.items():
+        told["methods"][name] = None
+        if each.explanation is not None:
+            told["methods"][name] = _add(columns, name, each, count, kept)
+    table = arrow.table(columns).replace_schema_metadata({KEY: json.dumps(as_json(told))})
+    leaves = {_leaf(field): field.type for field in table.schema}
+    with whole_file(path_of(directory, number), sync=True) as part:
+        arrow.parquet.write_table(
+            table,
+            part,
+            compression="zstd",
+            use_dictionary=[name for name, kind in leaves.items() if arrow.types.is_string(kind)],
+            use_byte_stream_split=[name for name, kind in leaves.items() if _has_fractions(kind)],
+            write_statistics=["id", "position"],
+            row_group_size=max(1, min(count, GROUP * count // max(table.nbytes, 1))),
+        )
+
+
+def _leaf(field: Any) -> str:
+    """What Parquet calls the numbers of a column."""
+    kind = getattr(field.type, "storage_type", field.type)
+    return f"{field.name}.list.element" if hasattr(kind, "value_type") else field.name
+
+
+def _has_fractions(kind: Any) -> bool:
+    kind = getattr(kind, "storage_type", kind)
+    return pyarrow().types.is_floating(getattr(kind, "value_type", kind))
+
+
+def _own_columns(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
+    """What is told of each row beside its explanations."""
+    arrow, count = pyarrow(), len(rows)
+    failed = next(iter(found.values())).failed
+    reasons = [failed.get(row) for row in range(count)]
+    columns = {
+        "id": arrow.array(rows.keys),
+        "position": arrow.array(rows.positions),
+        "failed": arrow.array(reasons, arrow.string()),
+    }
+    if rows.labels is not None:
+        columns["label"] = tables.column_of(rows.labels, range(count), count)
+    return columns
+
+
+def _add(columns: dict[str, Any], name: str, found: Explained, count: int, kept: Kept) -> dict[str, Any]:
+    """Puts one method's columns beside the others; gives what the file tells of them."""
+    assert found.explanation is not None
+    told, arrays = tables.described(kept.of(found.explanation))
+    for field, values in {**arrays, **_summary(found.explanation)}.items():
+        head = field.partition(".")[0]
+        if head == "inputs":
+            if kept.inputs and field not in columns:
+                columns[field] = tables.column_of(values, found.rows, count)
+            continue
+        if kept.what == "summary" and head in (*tables.SMALLER, "segments", "tokens"):
+            continue
+        small = kept.float16 and head in tables.SMALLER
+        make = tables.ragged_column_of if _is_ragged(head, found.explanation) else tables.column_of
+        columns[f"{name}.{field}"] = (
+            tables.column_of(values, found.rows, count)
+            if isinstance(values, list)
+            else make(values, found.rows, count, small)
+        )
+    return {**told, "call": _call_of(found.explanation.receipt)}
+
+
+def _call_of(receipt: Receipt | None) -> dict[str, Any] | None:
+    """What a receipt says of this shard alone."""
+    if receipt is None:
+        return None
+    targets = receipt.targets.tolist() if isinstance(receipt.targets, np.ndarray) else None
+    return {
+        "inputs": receipt.inputs,
+        "targets": targets,
+        "warnings": receipt.warnings,
+        "passes": receipt.passes,
+        "batch_size": receipt.batch_size,
+        "rows": None if receipt.rows is None else receipt.rows.tolist(),
+    }
+
+
+def receipt_path(directory: Path, method: str) -> Path:
+    """The file with what receipts of all shards have in common."""
+    return directory / f"{method}.receipt.npz"
+
+
+def keep_receipt(directory: Path, method: str, found: Explained) -> None:
+    """Writes that file, unless it is there."""
+    path = receipt_path(directory, method)
+    if found.explanation is not None and found.explanation.receipt is not None and not path.exists():
+        common = {
+            "weights": None,
+            "structure": None,
+            "inputs": {},
+            "warnings": [],
+            "passes": None,
+            "rows": None,
+        }
+        dataclasses.replace(found.explanation.receipt, **common).save(path)
+
+
+def receipt_of(
+    directory: Path,
+    method: str,
+    model: Mapping[str, Any],
+    call: Mapping[str, Any] | None,
+    rows: NDArray | None,
+) -> Receipt | None:
+    """The receipt of a shard, or of some rows among those that it explained. model: what the run's header tells of it."""
+    path = receipt_path(directory, method)
+    if call is None or not path.exists():
+        return None
+    told = {name: call[name] for name in ("inputs", "warnings", "passes", "batch_size")}
+    if call["targets"] is not None:
+        told["targets"] = np.array(call["targets"])
+    held = None if call["rows"] is None else np.array(call["rows"])
+    whole = dataclasses.replace(Receipt.load(path), **model, **told, rows=held)
+    return whole if rows is None else whole.of_rows(rows)
+
+
+def _is_ragged(field: str, explanation: Explanation) -> bool:
+    """Whether a field's arrays are as long as a call's longest example needs."""
+    words = getattr(explanation, "tokens", None) is not None
+    return field in tables.RAGGED or (words and field in tables.SMALLER)
+
+
+def _summary(explanation: Explanation) -> dict[str, NDArray]:
+    """Numbers of each map: how much speaks for the class and against it, the largest value and where it is."""
+    maps = explanation.heatmap()
+    lead = explanation.targets.shape
+    flat = np.nan_to_num(maps.reshape(*lead, -1).astype(np.float64))
+    largest = np.abs(flat).argmax(-1)
+    return {
+        "positive": np.where(flat > 0, flat, 0).sum(-1).astype(np.float32),
+        "negative": np.where(flat < 0, flat, 0).sum(-1).astype(np.float32),
+        "largest": np.take_along_axis(flat, largest[..., None], -1)[..., 0].astype(np.float32),
+        "largest_at": largest.astype(np.int32),
+    }
+
+
+class Shard:
+    """A shard that is read. told: what the file says of itself."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        self.number = number
+        self._file = pyarrow().parquet.ParquetFile(path_of(directory, number))
+        self.told: dict[str, Any] = json.loads(self._file.schema_arrow.metadata[KEY])
+        self.names: list[str] = self._file.schema_arrow.names
+
+    def __len__(self) -> int:
+        return self.told["rows"]
+
+    def column(self, name: str) -> Any:
+        """One column, whole, as an Arrow array."""
+        return self._file.read([name]).column(0).combine_chunks()
+
+    def table(self, names: Iterable[str]) -> Any:
+        """Some columns as an Arrow table."""
+        return self._file.read([name for name in names if name in self.names])
+
+    def row(self, names: Sequence[str], number: int) -> Any:
+        """Some columns of one row as an Arrow table: only the rows that are compressed with it are read."""
+        before = 0
+        for group in range(self._file.num_row_groups):
+            size = self._file.metadata.row_group(group).num_rows
+            if number < before + size:
+                return self._file.read_row_group(group, columns=list(names)).slice(number - before, 1)
+            before += size
+        raise IndexError(number)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._file.close()
