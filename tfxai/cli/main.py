@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError, OSError, MemoryError) as error:
         _say(str(error) or "there is not enough memory")
         return 3 if answers else 2
-    except KeyboardInterrupt:
-        _say("interrupted")
+    except KeyboardInterrupt as error:
+        _say(str(error) or "interrupted")
         return 130
     except Exception as error:
         with tempfile.NamedTemporaryFile("w", prefix="tfxai-", suffix=".txt", delete=False) as file:

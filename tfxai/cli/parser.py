@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from tfxai.cli import demo, evaluate, explain, inspect, predict, sanity, tcav, verify
+from tfxai.cli import demo, evaluate, explain, inspect, predict, run, sanity, tcav, verify
 from tfxai.version import __version__
 
 # Name, what it tells, the function that declares its arguments, the function that runs it.
@@ -18,6 +18,12 @@ COMMANDS = (
     ),
     ("predict", "List the classes that a model sees in photos.", predict.add_arguments, predict.run),
     ("explain", "Draw what a model looked at in photos.", explain.add_arguments, explain.run),
+    (
+        "run",
+        "Explain every picture of a folder, or every row of a Parquet file, into a directory; goes on after whatever ended it.",
+        run.add_arguments,
+        run.run,
+    ),
     (
         "sanity",
         "Do explanations change when the model's weights are destroyed, layer by layer?",
@@ -72,8 +78,8 @@ def parser() -> Parser:
     parser = Parser(prog="tfxai", description="What did a Keras model look at?")
     parser.add_argument("--version", action="version", version=f"tfxai {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, text, add_arguments, run in COMMANDS:
+    for name, text, add_arguments, start in COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         add_arguments(command)
-        command.set_defaults(command=run)
+        command.set_defaults(command=start)
     return parser

@@ -16,6 +16,7 @@ from tfxai.data.explaining import Explained
 from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows
 from tfxai.engines import input_digests
+from tfxai.inputs import flatten
 from tfxai.results import Explanation, Receipt, as_json
 from tfxai.support import whole_file
 
@@ -97,6 +98,19 @@ def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explaine
             write_statistics=["id", "position"],
             row_group_size=max(1, min(count, GROUP * count // max(table.nbytes, 1))),
         )
+
+
+def _digests(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
+    """Of the inputs as they came; where a method took all of them as they are, its receipt has them already."""
+    arrays = [np.asarray(array) for array in flatten(rows.inputs)[0]]
+    kinds = [(list(array.shape), str(array.dtype)) for array in arrays]
+    for each in found.values():
+        receipt = None if each.explanation is None else each.explanation.receipt
+        if receipt is not None and receipt.rows is None:
+            told = receipt.inputs
+            if [(one["shape"], one["dtype"]) for one in told.values()] == kinds:
+                return told
+    return input_digests(rows.inputs)
 
 
 def _leaf(field: Any) -> str:
