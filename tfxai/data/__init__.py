@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from tfxai.data.column_summary import ColumnSummary, columns
+from tfxai.data.map_summary import ClassMaps, Likeness, class_maps, typical
 from tfxai.data.results import Results, open_results
 from tfxai.data.runs import explain_dataset
 from tfxai.data.sources import Folder, Table
 
-__all__ = ["Folder", "Results", "Table", "explain_dataset", "open_results"]
+__all__ = [
+    "ClassMaps",
+    "ColumnSummary",
+    "Folder",
+    "Likeness",
+    "Results",
+    "Table",
+    "class_maps",
+    "columns",
+    "explain_dataset",
+    "open_results",
+    "typical",
+]

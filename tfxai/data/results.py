@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.data import columns, header, shards
+from tfxai.data import arrow_columns, header, shards
 from tfxai.data.parquet import pyarrow
 from tfxai.data.shards import Shard
 from tfxai.results import Explanation
@@ -143,6 +143,17 @@ class Results:
             table = table.filter(pyarrow().compute.is_null(table["failed"]))
             yield self._made(shard, method, table, None, None)
 
+    def with_ids(self, method: str | None = None) -> Iterator[tuple[list[Any], Explanation]]:
+        """The same, each with the ids of its rows."""
+        method = self._method(method)
+        explanations = self.shards(method)
+        for number in self._numbers:
+            shard = self._shard(number)
+            if shard.told["methods"][method] is not None:
+                failed = shard.column("failed").is_null().to_pylist()
+                ids = shard.column("id").to_pylist()
+                yield [each for each, good in zip(ids, failed, strict=True) if good], next(explanations)
+
     def array(self, field: str = "values", method: str | None = None) -> NDArray:
         """One field of all rows that were explained, (rows, ...): "values", "scores", "targets", "delta", "inputs" ...
 
@@ -209,7 +220,7 @@ class Results:
     def _wanted(self, shard: Shard, method: str) -> list[str]:
         """Columns from which an explanation is made."""
         told = shard.told["methods"][method]
-        fields = [] if told is None else columns.names_in(told["fields"])
+        fields = [] if told is None else arrow_columns.names_in(told["fields"])
         names = [name if _of_inputs(name) else f"{method}.{name}" for name in fields]
         return ["failed", *(name for name in names if name in shard.names)]
 
@@ -221,7 +232,7 @@ class Results:
             raise ValueError(f"There is no {field!r} in {self.directory}. There are: {', '.join(known)}.")
         table = shard.table(["failed", name])
         kept = table.filter(pyarrow().compute.is_null(table["failed"]))[name].combine_chunks()
-        return columns.array_of(kept, leaf["dtype"], leaf.get("shape", ()))
+        return arrow_columns.array_of(kept, leaf["dtype"], leaf.get("shape", ()))
 
     def _made(self, shard: Shard, method: str, table: Any, inputs: Any, rows: NDArray | None) -> Explanation:
         """rows: of the explanation, of all that the shard explained; None: all."""
@@ -247,11 +258,11 @@ class Results:
         fields = dict(told["fields"])
         if missing:
             del fields["inputs"]
-            made = columns.rebuilt(
+            made = arrow_columns.rebuilt(
                 {"kind": told["kind"], "fields": {**fields, "inputs": {"plain": inputs}}}, found
             )
         else:
-            made = columns.rebuilt(told, found)
+            made = arrow_columns.rebuilt(told, found)
         receipt = shards.receipt_of(self.directory, method, self._model, told["call"], rows)
         return dataclasses.replace(made, receipt=receipt)
 

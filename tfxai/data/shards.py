@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfxai.data import columns as tables
+from tfxai.data import arrow_columns as tables
 from tfxai.data.explaining import Explained
 from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows

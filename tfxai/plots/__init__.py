@@ -16,6 +16,8 @@ from tfxai.plots.generated import generation
 from tfxai.plots.maps import compare, show
 from tfxai.plots.method_table import leaderboard
 from tfxai.plots.metric_curves import curves
+from tfxai.plots.of_classes import class_maps
+from tfxai.plots.of_columns import beeswarm, importance
 from tfxai.plots.over_time import series
 from tfxai.plots.single_map import heatmap
 from tfxai.plots.titles import Labels, title
@@ -23,10 +25,13 @@ from tfxai.plots.weight_randomization import sanity
 
 __all__ = [
     "bars",
+    "beeswarm",
+    "class_maps",
     "compare",
     "curves",
     "generation",
     "heatmap",
+    "importance",
     "interactions",
     "leaderboard",
     "sanity",
