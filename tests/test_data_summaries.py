@@ -124,6 +124,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
             ids=[f"row {i}" for i in range(120)],
             shard_rows=16,
             progress=False,
+            targets=np.minimum(np.arange(120) % 7, 4),
         )
 
 

@@ -157,7 +157,7 @@ class _Sums:
         if len(values):
             both = np.stack([values, np.abs(values)])
             # About the first mean: squares of large numbers would drown what differs between them.
-            if self._about is None:
+            if not self.rows:
                 self._about = both.mean(1)
             apart = both - self._about[:, None]
             self._sums += np.stack([apart.sum(1), (apart**2).sum(1)], 1)
