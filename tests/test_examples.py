@@ -278,3 +278,19 @@ def test_explain_generation(tmp_path, monkeypatch, capsys):
     sources = [written.pieces[i] for i in written.matrix.argmax(1)]
     assert (sources[0], sources[2], sources[3]) == ("dogs", "bark", "they")
     assert printed.count('most of all for "dogs"') == 2
+
+
+def test_explain_a_test_set(tmp_path, monkeypatch, capsys):
+    defined, printed = run("explain_a_test_set.py", tmp_path, monkeypatch, capsys)
+    first, second, last = printed.splitlines()
+    assert "not finished" in first and "1797 rows, finished" in second
+    assert 128 <= int(re.search(r"(\d+) rows", first)[1]) < 1797
+    assert {path.name for path in tmp_path.glob("*.png")} == {"digits_classes.png", "digits_odd.png"}
+    assert all(drawn(path) for path in tmp_path.glob("*.png"))
+    results = defined["results"]
+    assert len(results) == 1797 and not results.failures()
+    odd, all_of_them = map(int, re.findall(r"(\d+)%", last))
+    assert odd > 2 * all_of_them  # a map unlike its class's is a sign
+    maps = results.array("values", "path")
+    one = defined["tfxai"].IntegratedGradients()(defined["model"], defined["images"][1700:1701])
+    np.testing.assert_allclose(maps[1700], one.values[0], atol=1e-5)
