@@ -44,7 +44,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "audited.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
-        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps",
+        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "classes.png", "importance.png", "beeswarm.png",
     }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 13
+    assert len(commands) == 14
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -99,6 +99,7 @@ def test_the_commands_run(names, capsys):
         "photo_integrated_gradients.png",
         "cam.png",
         "cam.npz",
+        "maps_of_shapes",
         "best.png",
         "report.png",
         "tcav.png",
