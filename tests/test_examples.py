@@ -280,6 +280,7 @@ def test_explain_generation(tmp_path, monkeypatch, capsys):
     assert printed.count('most of all for "dogs"') == 2
 
 
+@pytest.mark.slow
 def test_explain_a_test_set(tmp_path, monkeypatch, capsys):
     defined, printed = run("explain_a_test_set.py", tmp_path, monkeypatch, capsys)
     first, second, last = printed.splitlines()
