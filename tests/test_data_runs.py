@@ -142,6 +142,17 @@ def test_a_finished_run_is_not_made_again(model: Any, tmp_path: Path) -> None:
         explained(model, images(), tmp_path, resume=False)
 
 
+def test_a_shard_that_was_lost_or_damaged_is_made_anew(undisturbed: Path, tmp_path: Path) -> None:
+    run(tmp_path)
+    lost = tmp_path / "rows" / "shard-000007.parquet"
+    lost.write_bytes(lost.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"shard-000007.parquet is damaged.* Take it away"):
+        tfxai.open_results(tmp_path)
+    lost.unlink()
+    run(tmp_path)
+    assert content(tmp_path) == content(undisturbed)
+
+
 def test_another_run_in_the_same_directory_is_refused(model: Any, tmp_path: Path) -> None:
     method = tfxai.SmoothGrad(samples=4)
     explained(model, images(), tmp_path, method)

@@ -176,12 +176,12 @@ def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | 
     header.check_same(saved, head, directory)
     if not (directory / FINISHED).exists():
         return False
-    rows = json.loads((directory / FINISHED).read_text())["rows"]
-    if total not in (None, rows):
+    told = json.loads((directory / FINISHED).read_text())
+    if total not in (None, told["rows"]):
         raise ValueError(
-            f"The run in {directory} is finished, with {rows} rows, and the data hold {total}. Give another directory."
+            f"The run in {directory} is finished, with {told['rows']} rows, and the data hold {total}. Give another directory."
         )
-    return True
+    return told["shards"] == len(shards.numbers_in(directory))  # else somebody took one away
 
 
 @dataclasses.dataclass

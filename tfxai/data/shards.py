@@ -236,12 +236,22 @@ def _summary(explanation: Explanation) -> dict[str, NDArray]:
 
 
 class Shard:
-    """A shard that is read. told: what the file says of itself."""
+    """A shard that is read. told: what the file says of itself.
+
+    Raises ValueError if the file is none.
+    """
 
     def __init__(self, directory: Path, number: int) -> None:
         self.number = number
-        self._file = pyarrow().parquet.ParquetFile(path_of(directory, number))
-        self.told: dict[str, Any] = json.loads(self._file.schema_arrow.metadata[KEY])
+        path, arrow = path_of(directory, number), pyarrow()
+        try:
+            self._file = arrow.parquet.ParquetFile(path)
+            self.told: dict[str, Any] = json.loads(self._file.schema_arrow.metadata[KEY])
+        except (arrow.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged, or no shard of a run ({error}). Take it away, and call explain_dataset again: it makes the "
+                "shard anew."
+            ) from None
         self.names: list[str] = self._file.schema_arrow.names
 
     def __len__(self) -> int:
