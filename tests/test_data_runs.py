@@ -370,6 +370,20 @@ def test_rows_come_back_as_a_data_set(undisturbed: Path) -> None:
     np.testing.assert_array_equal(values, results.array("values", "smooth"))
 
 
+def test_several_inputs_come_back_as_a_data_set(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((3,)), keras.Input((8, 8, 1))]
+    both = keras.layers.Concatenate()([inputs[0], keras.layers.Flatten()(inputs[1])])
+    model = keras.Model(inputs, keras.layers.Dense(2)(both))
+    rows = [np.ones((6, 3), "float32"), np.ones((6, 8, 8, 1), "float32")]
+    whole = explained(model, rows, tmp_path / "whole", tfxai.Gradient())
+    batch = next(whole.dataset().batch(6).as_numpy_iterator())
+    np.testing.assert_array_equal(batch["values"][1], whole.array("values.1"))
+    half = explained(model, rows, tmp_path / "half", tfxai.RISE(samples=8, cells=2, input=1))
+    batch = next(half.dataset().batch(6).as_numpy_iterator())
+    assert list(batch["values"]) == [1] and len(batch["inputs"]) == 2
+
+
 def test_reading_takes_a_part_of_the_row_alone() -> None:
     rows = Rows(np.arange(10), None, None, {2: "broken", 7: "too"}, np.arange(10))
     part = rows[np.array([7, 1])]

@@ -282,4 +282,13 @@ def _arrays_of(explanation: Explanation) -> dict[str, Any]:
     """Fields that are arrays, by name."""
     names = ("inputs", "values", "targets", "scores", "delta", "standard_error", "interval", "converged")
     fields = {name: getattr(explanation, name) for name in names}
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: _structured(value) for name, value in fields.items() if value is not None}
+
+
+def _structured(value: Any) -> Any:
+    """As tf.data knows it: several in a tuple; where some are None, by their name or place."""
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    named = value if isinstance(value, dict) else dict(enumerate(value))
+    there = {key: array for key, array in named.items() if array is not None}
+    return there if isinstance(value, dict) or len(there) < len(named) else tuple(value)
