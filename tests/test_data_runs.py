@@ -295,14 +295,152 @@ def test_half_precision_halves_the_values_alone(model: Any, tmp_path: Path) -> N
     method = tfxai.IntegratedGradients(steps=4)
     results = explained(model, images(), tmp_path, method, float16=True, keep_inputs=False)
     direct = method(model, images())
-    np.testing.assert_array_equal(
-        results.array("values"), direct.values.astype(np.float16).astype(np.float32)
-    )
+    largest = np.abs(direct.values).max(axis=(1, 2, 3), keepdims=True)
+    apart = np.abs(results.array("values") - direct.values)
+    assert (apart <= np.maximum(2.0**-11 * np.abs(direct.values), 2.0**-24 * largest)).all() and apart.any()
     np.testing.assert_array_equal(results.array("delta"), direct.delta)
     with pytest.raises(ValueError, match="did not keep the inputs"):
         results[3]
     one = results.explanation(3, inputs=images()[3:4])
     np.testing.assert_array_equal(one.inputs, images()[3:4])
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e9])
+def test_half_precision_loses_neither_small_nor_large_maps(model: Any, tmp_path: Path, factor: float) -> None:
+    rows = images(20) * np.float32(factor)
+    results = explained(model, rows, tmp_path, tfxai.InputXGradient(), float16=True, targets=1)
+    direct = tfxai.InputXGradient()(model, rows, 1).values
+    largest = np.abs(direct).max(axis=(1, 2, 3), keepdims=True)
+    assert (np.abs(results.array() - direct) < 1e-3 * largest + 1e-3 * np.abs(direct)).all() and largest.all()
+    np.testing.assert_array_equal(results[7].values[0], results.array()[7])
+
+
+@pytest.mark.parametrize("keep", ["values", "heatmap"])
+def test_maps_at_layers_and_of_inputs_read_in_other_axes(model: Any, tmp_path: Path, keep: Any) -> None:
+    flat = keras.Input((192,))
+    read = keras.Model(flat, model(keras.layers.Reshape((8, 8, 3))(flat)))
+    for name, explain, call in (
+        ("at", model, {"at": "edges"}),
+        ("axes", read, {}),
+    ):
+        rows = images(12) if explain is model else images(12).reshape(12, -1)
+        method = tfxai.IntegratedGradients(steps=3)
+        results = explained(explain, rows, tmp_path / name, method, keep=keep, shard_rows=16, **call)
+        direct = method(explain, rows, **call)
+        shard = next(results.shards())
+        np.testing.assert_array_equal(shard.heatmap(), direct.heatmap())
+        np.testing.assert_array_equal(results[3].heatmap(), direct[3].heatmap())
+        assert tfxai.plots.show(shard[:2]) is not None
+
+
+def test_summaries_of_rows_count_all_inputs(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    inputs = {name: keras.Input((1,), name=name) for name in names}
+    model = keras.Model(
+        inputs, keras.ops.sum(keras.layers.Concatenate()([*inputs.values()]), -1, keepdims=True)
+    )
+    rows = {
+        name: np.random.default_rng(i).normal(size=(9, 1)).astype("float32") for i, name in enumerate(names)
+    }
+    results = explained(
+        model, rows, tmp_path, tfxai.InputXGradient(), score="output", targets=0, keep="summary"
+    )
+    values = np.concatenate([*rows.values()], 1)
+    frame = results.frame()
+    np.testing.assert_allclose(frame["positive"], np.maximum(values, 0).sum(1), rtol=1e-6)
+    np.testing.assert_allclose(frame["negative"], np.minimum(values, 0).sum(1), rtol=1e-6)
+    np.testing.assert_array_equal(frame["largest_at"], np.abs(values).argmax(1))
+
+
+def test_what_was_not_kept_is_not_needed_for_summaries(model: Any, tmp_path: Path) -> None:
+    whole = explained(model, images(), tmp_path / "whole", shard_rows=32)
+    less = explained(model, images(), tmp_path / "less", shard_rows=32, keep_inputs=False)
+    maps = tfxai.data.class_maps(less)
+    np.testing.assert_array_equal(maps.means, tfxai.data.class_maps(whole).means)
+    assert maps.inputs is None and tfxai.data.typical(less, 3) == tfxai.data.typical(whole, 3)
+    with pytest.raises(ValueError, match="did not keep the inputs"):
+        next(less.shards())
+
+
+def token_model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Embedding(20, 4), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(3)]
+    return keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+
+
+@pytest.mark.parametrize("bad", [range(16, 24), [8, 15], [0, 7]])
+def test_a_resumed_run_takes_bad_rows_as_an_undisturbed_one_does(tmp_path: Path, bad: Any) -> None:
+    ids = np.random.default_rng(0).integers(0, 20, (24, 4)).astype("int32")
+    ids[list(bad)] = 99
+    settings = {"shard_rows": 8, "most_failed": 1.0, "method": tfxai.Gradient()}
+    whole = explained(token_model(), ids, tmp_path / "whole", **settings)
+    assert sorted(whole.failures()) == list(bad)
+    explained(token_model(), ids, tmp_path / "cut", **settings)
+    (tmp_path / "cut" / "finished.json").unlink()
+    for number in (2, 1):
+        (tmp_path / "cut" / "rows" / f"shard-{number:06d}.parquet").unlink()
+    explained(token_model(), ids, tmp_path / "cut", **settings)
+    for path in (tmp_path / "whole" / "rows").iterdir():
+        assert path.read_bytes() == (tmp_path / "cut" / "rows" / path.name).read_bytes()
+
+
+def test_too_many_failures_are_told_each_time(model: Any, tmp_path: Path) -> None:
+    rows = images(24)
+    rows[20:] = np.nan
+    for name, data in (("array", lambda: rows), ("generator", lambda: (rows[i : i + 8] for i in (0, 8, 16)))):
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"4 of 24 rows could not be explained, more than"):
+                explained(model, data(), tmp_path / name, shard_rows=8)
+        assert not tfxai.open_results(tmp_path / name).finished
+
+
+def test_a_call_that_is_refused_leaves_the_directory_free(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="targets holds class 99"):
+        explained(model, images(), tmp_path, targets=99)
+    assert explained(model, images(), tmp_path, targets=1).finished
+
+
+def test_a_finished_run_of_other_rows_is_refused(model: Any, tmp_path: Path) -> None:
+    explained(model, images(), tmp_path)
+    with pytest.raises(ValueError, match="the first rows of the data are not those"):
+        explained(model, images(seed=1), tmp_path)
+
+
+def test_targets_by_position_are_not_given_to_rows_in_another_order(model: Any, tmp_path: Path) -> None:
+    targets, order = np.arange(100) % 5, np.random.default_rng(0).permutation(100)
+    explained(model, images(), tmp_path, targets=targets, ids=np.arange(100), shard_rows=16)
+    (tmp_path / "finished.json").unlink()
+    (tmp_path / "rows" / "shard-000003.parquet").unlink()
+    with pytest.raises(ValueError, match="targets are given by position"):
+        explained(model, images()[order], tmp_path, targets=targets, ids=order, shard_rows=16)
+    with pytest.raises(ValueError, match="99 targets came for 100 rows"):
+        explained(model, images(), tmp_path / "short", targets=targets[:99])
+
+
+def test_labels_that_are_no_classes_are_refused_as_targets(model: Any, tmp_path: Path) -> None:
+    for number, labels in enumerate((np.eye(5, dtype=int)[np.arange(10) % 5], np.linspace(0, 1, 10))):
+        with pytest.raises(ValueError, match="Give a class for each row: of one-hot labels"):
+            explained(model, [(images(10), labels)], tmp_path / str(number), targets="label")
+
+
+def test_a_baseline_for_each_example_is_refused(model: Any, tmp_path: Path) -> None:
+    method = tfxai.IntegratedGradients(steps=3, baseline=np.zeros((8, 8, 8, 3), "float32"))
+    with pytest.raises(ValueError, match="one for each example"):
+        explained(model, images(), tmp_path, method, shard_rows=8)
+
+
+def test_a_slow_source_does_not_hold_up_an_interrupt(model: Any, tmp_path: Path) -> None:
+    def slow() -> Any:
+        yield images(16)
+        time.sleep(20)
+        yield images(16)
+
+    timer = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="Ended after 16 rows"):
+        explained(model, slow(), tmp_path, shard_rows=16)
+    assert time.monotonic() - start < 15
 
 
 def test_targets_of_each_row_of_labels_and_of_ranks(model: Any, tmp_path: Path) -> None:

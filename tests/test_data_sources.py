@@ -82,6 +82,12 @@ def test_inputs_by_name_and_by_place() -> None:
     assert isinstance(listed.inputs, list) and listed.inputs[0].shape == (6, 3)
 
 
+def test_labels_of_several_outputs_are_left_out() -> None:
+    for labels in ((LABELS, LABELS), {"a": LABELS, "b": LABELS}):
+        rows = joined(list(source_of(slices(DATA, labels).batch(10), network()).parts))
+        assert rows.labels is None and rows.inputs.shape == DATA.shape
+
+
 def test_a_memory_map_is_read_part_by_part(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", DATA)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
@@ -216,8 +222,18 @@ def test_what_is_no_data_set_is_told(tmp_path: Path) -> None:
             source_of(data, model)
     with pytest.raises(ValueError, match="40 ids came for 50 rows"):
         source_of(DATA, model, np.arange(40))
-    with pytest.raises(ValueError, match="Give a whole number or a word for each row"):
+    with pytest.raises(ValueError, match=r"Give a whole number below 2\*\*63 or a word for each row"):
         source_of(DATA, model, np.linspace(0, 1, 50))
+    with pytest.raises(ValueError, match="The dataset has no end"):
+        source_of(slices(DATA).repeat(), model)
+    with pytest.raises(ValueError, match=r"A batch of 10 rows has labels of shape \(4,\)"):
+        list(source_of([(DATA[:10], LABELS[:4])], model).parts)
+    with pytest.raises(ValueError, match=r"A batch of 10 rows has ids of shape \(4,\)"):
+        list(source_of([(DATA[:10], None, IDS[:4])], model).parts)
+    for ids, words in ((WORDS[:10], "ids are words, and they were numbers"), (None, "ids are missing")):
+        mixed = [(DATA[:10], None, IDS[:10]), (DATA[:10], None, ids)]
+        with pytest.raises(ValueError, match=f"From row 10 on the {words}"):
+            list(placed(source_of(mixed, model).parts))
     with pytest.raises(ValueError, match="looks like a batch"):
         source_of(slices(DATA), lambda batch: batch)
     (tmp_path / "no.parquet").write_bytes(b"nothing of the kind")

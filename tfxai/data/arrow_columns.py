@@ -14,6 +14,7 @@ from tfxai.results import KINDS, Explanation
 
 RAGGED = ("weights", "tokens")  # fields whose second axis is as long as a call's longest example needs
 SMALLER = ("values", "standard_error", "interval", "weights")  # fields that float16 makes smaller
+EXPONENT = "_exponent"  # behind the name of a column: the power of two by which its half-precision numbers are multiplied
 WHOLE = ("method", "score", "axes", "at")  # fields that belong to all rows
 
 
@@ -64,7 +65,7 @@ def rebuilt(told: Mapping[str, Any], columns: Mapping[str, Any]) -> Explanation:
 
 def _value(told: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
     if "column" in told:
-        return array_of(columns[told["column"]], told["dtype"], told.get("shape", ()))
+        return read(told, columns)
     ((kind, content),) = told.items()
     if kind == "dict":
         return {key: _value(item, columns) for key, item in content}
@@ -73,15 +74,27 @@ def _value(told: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
     return content
 
 
-def names_in(told: Any) -> list[str]:
-    """The columns that a description names."""
+def read(leaf: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
+    """The array of one column of a description."""
+    name = leaf["column"]
+    if leaf.get("absent"):  # of inputs that were not kept only the shape is known
+        return np.broadcast_to(np.float32(np.nan), (leaf["absent"], *leaf["shape"]))
+    array = array_of(columns[name], leaf["dtype"], leaf.get("shape", ()))
+    if f"{name}{EXPONENT}" not in columns:
+        return array
+    exponents = array_of(columns[f"{name}{EXPONENT}"], "int32", ())
+    return np.ldexp(array, exponents.reshape(-1, *[1] * (array.ndim - 1)))
+
+
+def leaves(told: Any) -> list[dict[str, Any]]:
+    """The columns that a description names, with the types and shapes of their arrays."""
     if isinstance(told, dict):
-        own = [told["column"]] if "column" in told else []
-        return own + [name for value in told.values() for name in names_in(value)]
-    return [name for item in told for name in names_in(item)] if isinstance(told, list) else []
+        own = [told] if "column" in told else []
+        return own + [leaf for value in told.values() for leaf in leaves(value)]
+    return [leaf for item in told for leaf in leaves(item)] if isinstance(told, list) else []
 
 
-def column_of(values: Any, rows: Iterable[int], count: int, float16: bool = False) -> Any:
+def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
     """An Arrow array of so many rows; those that are not among `rows` are empty.
 
     values: (len(rows), ...) array, or lists of words. Arrays with more than one axis become fixed-shape tensors.
@@ -90,8 +103,6 @@ def column_of(values: Any, rows: Iterable[int], count: int, float16: bool = Fals
     if isinstance(values, list):
         return _spread(arrow.array(values, arrow.list_(arrow.string())), rows, count)
     array = np.asarray(values)
-    if float16 and array.dtype == np.float32:
-        array = array.astype(np.float16)
     kind = arrow.string() if array.dtype.kind in "OUS" else arrow.from_numpy_dtype(array.dtype)
     flat = arrow.array(array.reshape(-1), kind)
     if array.ndim == 1:
@@ -103,12 +114,11 @@ def column_of(values: Any, rows: Iterable[int], count: int, float16: bool = Fals
     return arrow.ExtensionArray.from_storage(arrow.fixed_shape_tensor(kind, array.shape[1:]), held)
 
 
-def ragged_column_of(array: NDArray, rows: Iterable[int], count: int, float16: bool = False) -> Any:
+def ragged_column_of(array: NDArray, rows: Iterable[int], count: int) -> Any:
     """The same as lists, whose length may differ from shard to shard."""
     arrow = pyarrow()
-    held = array.astype(np.float16) if float16 else array
-    kind = arrow.from_numpy_dtype(held.dtype)
-    return _spread(arrow.array(list(held.reshape(len(held), -1)), arrow.list_(kind)), rows, count)
+    kind = arrow.from_numpy_dtype(array.dtype)
+    return _spread(arrow.array(list(array.reshape(len(array), -1)), arrow.list_(kind)), rows, count)
 
 
 def _spread(found: Any, rows: Iterable[int], count: int) -> Any:

@@ -97,7 +97,7 @@ def explanations_in(
     if isinstance(explained, Explanation):
         yield explained
     elif isinstance(explained, Results):
-        yield from explained.shards(method)
+        yield from (explanation for _, explanation in explained.with_ids(method))
     else:
         yield from explained
 
@@ -143,7 +143,7 @@ class _Sums:
 
     def __init__(self, names: list[str], sample: int) -> None:
         self.names, self.rows = names, 0
-        self._most = max(min(sample, NUMBERS // max(len(names), 1)), 100)
+        self._most = min(sample, max(NUMBERS // max(len(names), 1), 100))
         self._sums = np.zeros((2, 2, len(names)))  # value and magnitude; sum and squares about a first guess
         self._about: NDArray = np.zeros((2, len(names)))
         self._held = (np.zeros(0, np.uint64), np.zeros((0, len(names))), np.zeros((0, len(names))))

@@ -17,6 +17,7 @@ from tfxai.results import Explanation
 from tfxai.scores import Targets
 from tfxai.support import Model, first_line, warn
 
+PROBED = 16  # rows that are tried alone, to tell an error of the call from one of the rows
 REFUSED = (ValueError, tf.errors.InvalidArgumentError)  # what a method or a model says of inputs
 
 
@@ -93,25 +94,36 @@ class Explaining:
     def _without_bad(
         self, rows: Rows, targets: Targets, wanted: NDArray, error: Exception, failed: dict[int, str]
     ) -> NDArray:
-        """The rows without those that cannot be explained, whose reasons go into `failed`."""
-        # Most of the time it is numbers that are none, which are found without a call for each row.
-        finite = wanted[~not_finite(rows[wanted].inputs)]
-        if len(finite) < len(wanted) and not isinstance(self._of(rows, targets, finite[:1]), Exception):
-            told = self._of(rows, targets, np.setdiff1d(wanted, finite)[:1])
-            if isinstance(told, Exception):
-                bad = np.setdiff1d(wanted, finite)
-                failed |= {int(row): "The inputs hold NaN or infinite numbers." for row in bad}
-                wanted = finite
-                if not isinstance(self._of(rows, targets, wanted), Exception):
-                    return wanted
-        if not self.proven and len(wanted):
-            ends = [self._of(rows, targets, wanted[[i]]) for i in (0, -1)]
-            if all(isinstance(each, Exception) for each in ends) and str(ends[0]) == str(ends[1]):
-                raise error
-        good = _halved(wanted, lambda some: self._of(rows, targets, some), failed)
+        """The rows without those that cannot be explained, whose reasons go into `failed`.
+
+        Raises the error if no row was ever explained, and it is one of the call.
+        """
+
+        def explain(some: NDArray) -> Explanation | Exception | None:
+            return self._of(rows, targets, some)
+
+        bad = not_finite(rows[wanted].inputs)
+        if bad.any() and not bad.all() and isinstance(explain(wanted[bad][:1]), Exception):
+            # Most of the time it is numbers that are none, which are found without a call for each row.
+            failed |= {int(row): "The inputs hold NaN or infinite numbers." for row in wanted[bad]}
+            wanted = wanted[~bad]
+            again = explain(wanted)
+            if not isinstance(again, Exception):
+                return wanted
+            error = again
+        if not self.proven and _is_of_the_call(explain, wanted):
+            raise error
+        good = _halved(wanted, explain, failed)
         if not self.proven and not len(good):
             raise error
         return good
+
+
+def _is_of_the_call(explain: Callable[[NDArray], Any], wanted: NDArray) -> bool:
+    """Whether rows from everywhere fail by the same words, each alone: then all would, one by one, which may take long."""
+    some = np.unique(np.linspace(0, len(wanted) - 1, PROBED).astype(int))
+    words = [str(found) if isinstance(found := explain(wanted[[i]]), Exception) else None for i in some]
+    return None not in words and len(set(words)) == 1
 
 
 def _halved(wanted: NDArray, explain: Callable[[NDArray], Any], failed: dict[int, str]) -> NDArray[np.int64]:

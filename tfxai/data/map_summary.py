@@ -65,7 +65,7 @@ def class_maps(
         for target in np.unique(targets).tolist():
             which = np.flatnonzero(targets == target)
             sums.setdefault(target, _Mean()).add(maps[which])
-            if inputs is not None and inputs.dtype.kind in "iufb":
+            if inputs is not None and inputs.dtype.kind in "iufb" and not np.isnan(inputs.flat[0]):
                 pictures.setdefault(target, _Mean()).add(inputs[which // each])
     if not sums:
         raise ValueError("There are no maps to sum up.")

@@ -130,10 +130,13 @@ class Results:
         if (why := table["failed"][0].as_py()) is not None:
             raise ValueError(f"The row {id!r} could not be explained: {why}")
         before = shard.column("failed").slice(0, within).null_count  # those that were explained
-        return self._made(shard, method, table, inputs, np.array([before]))
+        return self._made(shard, method, table, inputs=inputs, rows=np.array([before]))
 
-    def shards(self, method: str | None = None) -> Iterator[Explanation]:
-        """One shard after another, each as one explanation without the rows that failed; each is a call that can be verified."""
+    def shards(self, method: str | None = None, *, absent: bool = False) -> Iterator[Explanation]:
+        """One shard after another, each as one explanation without the rows that failed; each is a call that can be verified.
+
+        absent: where the run did not keep the inputs, do without: they are NaN.
+        """
         method = self._method(method)
         for number in self._numbers:
             shard = self._shard(number)
@@ -141,12 +144,12 @@ class Results:
                 continue
             table = shard.table(self._wanted(shard, method))
             table = table.filter(pyarrow().compute.is_null(table["failed"]))
-            yield self._made(shard, method, table, None, None)
+            yield self._made(shard, method, table, absent=absent)
 
     def with_ids(self, method: str | None = None) -> Iterator[tuple[list[Any], Explanation]]:
-        """The same, each with the ids of its rows."""
+        """The same, each with the ids of its rows; inputs that were not kept are NaN."""
         method = self._method(method)
-        explanations = self.shards(method)
+        explanations = self.shards(method, absent=True)
         for number in self._numbers:
             shard = self._shard(number)
             if shard.told["methods"][method] is not None:
@@ -204,10 +207,13 @@ class Results:
         first = next(self.shards(method), None)
         if first is None:
             raise ValueError(f"No row of {self.directory} was explained.")
-        signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec(array.shape[1:], tf.string if array.dtype == object else array.dtype),
-            _arrays_of(first),
-        )
+        words = getattr(first, "tokens", None) is not None  # then shards may be of different widths
+
+        def spec(array: NDArray) -> tf.TensorSpec:
+            shape = [None] * (array.ndim - 1) if words else array.shape[1:]
+            return tf.TensorSpec(shape, tf.string if array.dtype == object else array.dtype)
+
+        signature = tf.nest.map_structure(spec, _arrays_of(first))
         return tf.data.Dataset.from_generator(rows, output_signature=signature)
 
     def _method(self, name: str | None) -> str:
@@ -220,62 +226,84 @@ class Results:
     def _wanted(self, shard: Shard, method: str) -> list[str]:
         """Columns from which an explanation is made."""
         told = shard.told["methods"][method]
-        fields = [] if told is None else arrow_columns.names_in(told["fields"])
-        names = [name if _of_inputs(name) else f"{method}.{name}" for name in fields]
+        fields = [] if told is None else [leaf["column"] for leaf in arrow_columns.leaves(told["fields"])]
+        names = [each for field in fields for each in _columns_of(method, field)]
         return ["failed", *(name for name in names if name in shard.names)]
 
     def _field(self, shard: Shard, method: str, told: dict[str, Any], field: str) -> NDArray:
-        leaf = next((leaf for leaf in _leaves(told["fields"]) if leaf["column"] == field), None)
-        name = field if _of_inputs(field) else f"{method}.{field}"
-        if leaf is None or name not in shard.names:
-            known = [leaf["column"] for leaf in _leaves(told["fields"])]
+        known = {leaf["column"]: leaf for leaf in arrow_columns.leaves(told["fields"])}
+        names = [name for name in _columns_of(method, field) if name in shard.names]
+        if field not in known or not names:
             raise ValueError(f"There is no {field!r} in {self.directory}. There are: {', '.join(known)}.")
-        table = shard.table(["failed", name])
-        kept = table.filter(pyarrow().compute.is_null(table["failed"]))[name].combine_chunks()
-        return arrow_columns.array_of(kept, leaf["dtype"], leaf.get("shape", ()))
+        table = shard.table(["failed", *names])
+        table = table.filter(pyarrow().compute.is_null(table["failed"]))
+        return arrow_columns.read(known[field], _by_field(table, method))
 
-    def _made(self, shard: Shard, method: str, table: Any, inputs: Any, rows: NDArray | None) -> Explanation:
-        """rows: of the explanation, of all that the shard explained; None: all."""
+    def _made(
+        self,
+        shard: Shard,
+        method: str,
+        table: Any,
+        *,
+        inputs: Any = None,
+        rows: NDArray | None = None,
+        absent: bool = False,
+    ) -> Explanation:
+        """An explanation of the rows of a table.
+
+        inputs: where the run did not keep them; absent: do without. rows: of all that the shard explained; None: all.
+        """
         told = shard.told["methods"][method]
-        missing = [
-            leaf["column"]
-            for leaf in _leaves(told["fields"])
-            if (leaf["column"] if _of_inputs(leaf["column"]) else f"{method}.{leaf['column']}")
-            not in shard.names
-        ]
-        if any(not _of_inputs(name) for name in missing):
-            raise ValueError(
-                f"The run in {self.directory} kept summaries alone (keep={self.settings['keep']!r}): read frame()."
-            )
-        if missing and inputs is None:
+        missing = self._missing(shard, method, told)
+        if missing and inputs is None and not absent:
             raise ValueError(
                 f"The run in {self.directory} did not keep the inputs. Give those of the row: explanation(id, inputs=...)."
             )
-        found = {
-            name if _of_inputs(name) else name.removeprefix(f"{method}."): table[name].combine_chunks()
-            for name in table.column_names
-        }
-        fields = dict(told["fields"])
         if missing:
-            del fields["inputs"]
-            made = arrow_columns.rebuilt(
-                {"kind": told["kind"], "fields": {**fields, "inputs": {"plain": inputs}}}, found
-            )
-        else:
-            made = arrow_columns.rebuilt(told, found)
+            given = {"plain": inputs} if inputs is not None else _absent(told["fields"]["inputs"], len(table))
+            told = {**told, "fields": {**told["fields"], "inputs": given}}
+        made = arrow_columns.rebuilt(told, _by_field(table, method))
         receipt = shards.receipt_of(self.directory, method, self._model, told["call"], rows)
         return dataclasses.replace(made, receipt=receipt)
 
+    def _missing(self, shard: Shard, method: str, told: dict[str, Any]) -> list[str]:
+        """Inputs that were not kept. Raises ValueError if values were not."""
+        fields = [leaf["column"] for leaf in arrow_columns.leaves(told["fields"])]
+        missing = [field for field in fields if _columns_of(method, field)[0] not in shard.names]
+        if any(not _of_inputs(field) for field in missing):
+            raise ValueError(
+                f"The run in {self.directory} kept summaries alone (keep={self.settings['keep']!r}): read frame()."
+            )
+        return missing
 
-def _of_inputs(column: str) -> bool:
-    return column.partition(".")[0] == "inputs"
+
+def _of_inputs(field: str) -> bool:
+    return field.partition(".")[0] == "inputs"
 
 
-def _leaves(told: Any) -> list[dict[str, Any]]:
+def _columns_of(method: str, field: str) -> tuple[str, ...]:
+    """The column of a field of an explanation, and that of its exponents."""
+    return (
+        (field,) if _of_inputs(field) else (f"{method}.{field}", f"{method}.{field}{arrow_columns.EXPONENT}")
+    )
+
+
+def _by_field(table: Any, method: str) -> dict[str, Any]:
+    """The columns of a table by the fields of one method."""
+    names = table.column_names
+    return {
+        name if _of_inputs(name) else name.removeprefix(f"{method}."): table[name].combine_chunks()
+        for name in names
+    }
+
+
+def _absent(told: Any, rows: int) -> Any:
+    """A description of inputs that says that they are not there."""
+    if isinstance(told, dict) and "column" in told:
+        return {**told, "absent": rows}
     if isinstance(told, dict):
-        own = [told] if "column" in told else []
-        return own + [leaf for value in told.values() for leaf in _leaves(value)]
-    return [leaf for item in told for leaf in _leaves(item)] if isinstance(told, list) else []
+        return {key: _absent(value, rows) for key, value in told.items()}
+    return [_absent(item, rows) for item in told] if isinstance(told, list) else told
 
 
 def _arrays_of(explanation: Explanation) -> dict[str, Any]:

@@ -15,22 +15,31 @@ from tfxai.data.rows import Rows, in_shards, placed
 from tfxai.engines import input_digests
 
 
-def still_to_do(parts: Iterable[Rows], directory: Path, size: int) -> Iterator[tuple[int, Rows]]:
+def still_to_do(
+    parts: Iterable[Rows], directory: Path, size: int, by_position: bool = False
+) -> Iterator[tuple[int, Rows]]:
     """(number, rows) of each shard that is not there.
 
     Shards that are there are passed over, if their rows come again as they came: the same ids, inputs equal to the bit. Where they
     come in another order, rows are told by their ids alone, and what is missing is cut into new shards behind the old ones.
+
+    by_position: targets are given by position, so that rows must come in the order of then.
 
     Raises ValueError if rows without ids come otherwise than they came, or an id comes twice.
     """
     there = set(shards.numbers_in(directory))
     seen, cut, number, last = _Seen(), in_shards(placed(parts), size), -1, None
     for number, rows in enumerate(cut):
-        if number in there and not _is_same(directory, number, rows):
+        if number in there and not is_same(directory, number, rows):
             if rows.ids is None:
                 raise ValueError(
                     f"The rows come otherwise than when the run in {directory} was begun: shard {number} held others. Give them in "
                     "the order of then (without shuffling), or begin with ids, by which rows are known in any order."
+                )
+            if by_position:
+                raise ValueError(
+                    f"The rows come in another order than when the run in {directory} was begun, and targets are given by position. Give "
+                    'the order of then, or the targets as labels of the rows (targets="label").'
                 )
             yield from _by_id(itertools.chain([rows], cut), directory, size, seen)
             return
@@ -45,7 +54,8 @@ def still_to_do(parts: Iterable[Rows], directory: Path, size: int) -> Iterator[t
         )
 
 
-def _is_same(directory: Path, number: int, rows: Rows) -> bool:
+def is_same(directory: Path, number: int, rows: Rows) -> bool:
+    """Whether a shard holds these rows: the same ids, inputs equal to the bit."""
     shard = shards.Shard(directory, number)
     try:
         keys = shard.column("id").to_pylist()

@@ -92,11 +92,29 @@ def _joined_or_none(arrays: Sequence[NDArray | None]) -> NDArray | None:
 
 
 def placed(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """The same, each with its position in the whole data set."""
-    position = 0
+    """The same, each with its position in the whole data set.
+
+    Raises ValueError if ids or labels come with some parts only, or are sometimes numbers and sometimes words.
+    """
+    position, first = 0, None
     for part in parts:
+        first = part if first is None else first
+        for name in ("ids", "labels"):
+            kinds = [
+                None if array is None else _kind(array)
+                for array in (getattr(first, name), getattr(part, name))
+            ]
+            if kinds[0] != kinds[1]:
+                raise ValueError(
+                    f"From row {position} on the {name} are {kinds[1] or 'missing'}, and they were {kinds[0] or 'missing'} before. Give "
+                    "all rows the same."
+                )
         yield dataclasses.replace(part, positions=np.arange(position, position + len(part)))
         position += len(part)
+
+
+def _kind(array: NDArray) -> str:
+    return "words" if array.dtype.kind in "OUS" else "numbers"
 
 
 def in_shards(parts: Iterable[Rows], size: int) -> Iterator[Rows]:

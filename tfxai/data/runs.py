@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from tfxai.data import header, locking, shards
 from tfxai.data.explaining import Explained, Explaining, first_row
+from tfxai.data.kept import Kept
 from tfxai.data.results import FINISHED, Results, open_results
-from tfxai.data.resuming import still_to_do
-from tfxai.data.rows import Rows
+from tfxai.data.resuming import is_same, still_to_do
+from tfxai.data.rows import Rows, in_shards, placed
 from tfxai.data.sources import source_of
 from tfxai.engines import Method
 from tfxai.inputs import flatten
@@ -91,7 +92,8 @@ def explain_dataset(
     first = next(parts, None)
     if first is None:
         raise ValueError("The data hold no rows.")
-    kept = shards.Kept(keep, keep_inputs, float16)
+    _check_baselines(methods, first)
+    kept = Kept(keep, keep_inputs, float16)
     head = header.header_of(
         methods,
         model,
@@ -107,18 +109,21 @@ def explain_dataset(
     )
     (directory / shards.FOLDER).mkdir(parents=True, exist_ok=True)
     with locking.held(directory):
+        rows = head["settings"]["shard_rows"]
         if _begun(directory, head, resume, source.total):
+            _check_first(directory, _with_first(first, parts), rows)
             return open_results(directory)
         call = {"score": score, "at": at}
         run = _Run(
             directory,
+            head,
             {name: Explaining(each, model, batch_size, call) for name, each in methods.items()},
             targets,
             kept,
             most_failed,
             source.total,
         )
-        run(_with_first(first, parts), head["settings"]["shard_rows"], progress)
+        run(_with_first(first, parts), rows, progress)
     return open_results(directory)
 
 
@@ -147,6 +152,19 @@ def _named(method: Any) -> dict[str, Method]:
     return named
 
 
+def _check_baselines(methods: Mapping[str, Method], first: Rows) -> None:
+    """Raises ValueError if a baseline has an entry for each example: which rows those are, a shard does not know."""
+    axes = np.ndim(flatten(first.inputs)[0][0])
+    for name, method in methods.items():
+        baseline = getattr(method, "baseline", None)
+        shape = np.shape(baseline) if hasattr(baseline, "shape") else ()
+        if len(shape) == axes and shape[0] > 1:
+            raise ValueError(
+                f"{name}: baseline has the shape {shape}, one for each example. Give one for all, or explain these "
+                "examples without a data set."
+            )
+
+
 def _rows_of_a_shard(first: Rows) -> int:
     """A power of two, of the size of one row alone: the same whenever the run goes on."""
     size = sum(np.asarray(array[:1]).nbytes + 4 * array[:1].size for array in flatten(first.inputs)[0])
@@ -159,7 +177,7 @@ def _with_first(first: Rows, rest: Iterator[Rows]) -> Iterator[Rows]:
 
 
 def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | None) -> bool:
-    """Writes the header, or checks the one that is there; whether the run is finished.
+    """Checks the header, if one is there; whether the run is finished.
 
     Raises ValueError if the directory holds another run, or one that is not to go on.
     """
@@ -169,14 +187,14 @@ def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | 
     if saved is None:
         if shards.numbers_in(directory):
             raise ValueError(f"{directory} has shards, and no {header.FILE}. Give another directory.")
-        header.write(directory, head)
         return False
     if not resume:
         raise ValueError(f"{directory} holds a run. Give another directory, or resume=True.")
     header.check_same(saved, head, directory)
-    if not (directory / FINISHED).exists():
+    try:
+        told = json.loads((directory / FINISHED).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
         return False
-    told = json.loads((directory / FINISHED).read_text())
     if total not in (None, told["rows"]):
         raise ValueError(
             f"The run in {directory} is finished, with {told['rows']} rows, and the data hold {total}. Give another directory."
@@ -189,42 +207,51 @@ class _Run:
     """One run: reads, explains and writes at the same time."""
 
     directory: Path
+    head: Mapping[str, Any]
     methods: Mapping[str, Explaining]
     targets: Targets | str
-    kept: shards.Kept
+    kept: Kept
     most_failed: float
     total: int | None
 
     def __call__(self, parts: Iterable[Rows], size: int, progress: bool) -> None:
         """Explains what is not there yet, and says in the end how much there is."""
-        ahead = still_to_do(parts, self.directory, size)
+        ahead = still_to_do(parts, self.directory, size, self._are_by_position())
         done, failed = self._there()
+        for explaining in self.methods.values():
+            explaining.proven = done > failed
+        reader, writer = (concurrent.futures.ThreadPoolExecutor(1) for _ in range(2))
         with (
             _asked_to_stop() as stop,
             progress_bar(progress, "Explaining", self.total, "rows") as advance,
-            concurrent.futures.ThreadPoolExecutor(1) as reader,
-            concurrent.futures.ThreadPoolExecutor(1) as writer,
+            _left_alone(reader),
+            writer,
         ):
             advance(done)
             waiting, writing = reader.submit(next, ahead, None), None
-            while (shard := waiting.result()) is not None:
+            while (shard := _as_it_comes(waiting, stop)) is not None:
                 waiting = reader.submit(next, ahead, None)
                 which, rows = shard
                 found = self._explained(rows)
                 if writing is not None:
                     writing.result()
-                writing = writer.submit(shards.write, self.directory, which, rows, found, self.kept)
+                writing = writer.submit(self._write, which, rows, found)
                 done, failed = done + len(rows), failed + len(next(iter(found.values())).failed)
                 advance(len(rows))
-                self._check_failures(done, failed, writing)
-                if stop.is_set():
-                    writing.result()
-                    raise KeyboardInterrupt(
-                        f"Ended after {done} rows. The same call goes on from there ({self.directory})."
-                    )
+                self._check_failures(done, failed, ENOUGH if self.total is None else self.total, writing)
             if writing is not None:
                 writing.result()
+            if stop.is_set():
+                raise KeyboardInterrupt(
+                    f"Ended after {done} rows. The same call goes on from there ({self.directory})."
+                )
         self._finish()
+
+    def _write(self, number: int, rows: Rows, found: Mapping[str, Explained]) -> None:
+        """A shard; before the first one what the run was begun with, so that a call that fails leaves nothing behind."""
+        if not (self.directory / header.FILE).exists():
+            header.write(self.directory, self.head)
+        shards.write(self.directory, number, rows, found, self.kept)
 
     def _explained(self, rows: Rows) -> dict[str, Explained]:
         """By each method, the rows that all of them can explain."""
@@ -240,18 +267,28 @@ class _Run:
             good = np.intersect1d(good, each.rows)
         return {name: _narrowed(each, good, found) for name, each in found.items()}
 
+    def _are_by_position(self) -> bool:
+        return hasattr(self.targets, "__len__") and not isinstance(self.targets, (str, tuple))
+
     def _targets_of(self, rows: Rows) -> Any:
         if isinstance(self.targets, str):
-            if rows.labels is None or rows.labels.dtype.kind not in "iu":
-                raise ValueError('targets="label", and the data give no labels that are whole numbers.')
-            return rows.labels.reshape(len(rows), -1)[:, 0].astype(int)
-        chosen = self.targets
-        if not hasattr(chosen, "__len__") or isinstance(chosen, (str, tuple)):
-            return chosen
-        chosen = np.asarray(chosen)
+            labels = rows.labels
+            if labels is None or labels.dtype.kind not in "iu" or labels.shape[1:] not in ((), (1,)):
+                told = "no labels" if labels is None else f"labels {labels.shape} of {labels.dtype}"
+                raise ValueError(
+                    f'targets="label", and the data give {told}. Give a class for each row: of one-hot labels labels.argmax(-1).'
+                )
+            return labels.reshape(-1).astype(int)
+        if not self._are_by_position():
+            return self.targets
+        chosen = np.asarray(self.targets)
         assert rows.positions is not None
-        if chosen.ndim == 0 or (rows.positions >= len(chosen)).any():
-            raise ValueError(f"There are {chosen.shape} targets, and more rows. Give one for each row.")
+        if chosen.ndim == 0:
+            return self.targets
+        if (rows.positions >= len(chosen)).any() or self.total not in (None, len(chosen)):
+            raise ValueError(
+                f"{len(chosen)} targets came for {self.total or 'more'} rows. Give one for each row, or one int for all."
+            )
         return chosen[rows.positions]
 
     def _there(self) -> tuple[int, int]:
@@ -263,9 +300,13 @@ class _Run:
             shard.close()
         return done, failed
 
-    def _check_failures(self, done: int, failed: int, writing: concurrent.futures.Future[None]) -> None:
-        if failed > self.most_failed * max(done, ENOUGH if self.total is None else self.total):
-            writing.result()
+    def _check_failures(
+        self, done: int, failed: int, expected: int, writing: concurrent.futures.Future[None] | None = None
+    ) -> None:
+        """expected: rows of which a share may fail."""
+        if failed > self.most_failed * max(done, expected):
+            if writing is not None:
+                writing.result()
             raise ValueError(
                 f"{failed} of {done} rows could not be explained, more than most_failed={self.most_failed:g} allows. The reasons are in "
                 f"tfxai.open_results({str(self.directory)!r}).failures()."
@@ -273,6 +314,7 @@ class _Run:
 
     def _finish(self) -> None:
         done, failed = self._there()
+        self._check_failures(done, failed, done)
         if failed:
             warn(
                 f"{failed} of {done} rows could not be explained; the reasons are in the results' failures()."
@@ -280,6 +322,32 @@ class _Run:
         told = {"rows": done, "failed": failed, "shards": len(shards.numbers_in(self.directory))}
         with whole_file(self.directory / FINISHED, sync=True) as part:
             part.write_text(json.dumps(told))
+
+
+def _check_first(directory: Path, parts: Iterable[Rows], size: int) -> None:
+    """Raises ValueError if the first rows of a finished run were others, and have no ids by which they may stand elsewhere."""
+    first = next(in_shards(placed(parts), size))
+    if first.ids is None and not is_same(directory, 0, first):
+        raise ValueError(
+            f"The run in {directory} is finished, and the first rows of the data are not those that it explained. Give another directory."
+        )
+
+
+def _as_it_comes(waiting: concurrent.futures.Future[Any], stop: threading.Event) -> Any:
+    """What is waited for; None once a person has asked to stop."""
+    while not stop.is_set():
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            return waiting.result(timeout=0.2)
+    return None
+
+
+@contextlib.contextmanager
+def _left_alone(reader: concurrent.futures.ThreadPoolExecutor) -> Iterator[None]:
+    """In the end nobody waits for what it still reads."""
+    try:
+        yield
+    finally:
+        reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _narrowed(found: Explained, good: NDArray, all_found: Mapping[str, Explained]) -> Explained:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tfxai.data import arrow_columns as tables
 from tfxai.data.explaining import Explained
+from tfxai.data.kept import Kept, halved, summary
 from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows
 from tfxai.engines import input_digests
@@ -23,36 +24,6 @@ from tfxai.support import whole_file
 GROUP = 4 * 2**20  # bytes of rows that are compressed together, and so read to get at one of them
 FOLDER = "rows"  # in the directory of a run, so that others can read it as one table
 KEY = b"tfxai"  # of what the file tells of itself, in its metadata
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """What of an explanation is written.
-
-    what:    "values", "heatmap" (summed over channels) or "summary" (numbers of each map alone).
-    inputs:  what was explained, too.
-    float16: values as half-precision numbers.
-    """
-
-    what: str = "values"
-    inputs: bool = True
-    float16: bool = False
-
-    def of(self, explanation: Explanation) -> Explanation:
-        """The explanation that is kept."""
-        if self.what != "heatmap":
-            return explanation
-        fields = {field.name: getattr(explanation, field.name) for field in dataclasses.fields(Explanation)}
-        maps = explanation.heatmap()
-        if explanation.at is None:
-            key = explanation.key()
-            maps = maps if maps.shape == explanation.one()[0].shape else maps[..., None]
-            if key is not None:
-                inside = explanation.inputs
-                empty: Any = dict.fromkeys(inside) if isinstance(inside, dict) else [None] * len(inside)
-                empty[key] = maps
-                maps = type(inside)(empty)
-        return Explanation(**{**fields, "values": maps, "standard_error": None, "interval": None})
 
 
 def path_of(directory: Path, number: int) -> Path:
@@ -79,7 +50,7 @@ def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explaine
     told: dict[str, Any] = {
         "rows": count,
         "failed": failed,
-        "inputs": input_digests(rows.inputs),
+        "inputs": _digests(rows, found),
         "methods": {},
     }
     for name, each in found.items():
@@ -143,7 +114,7 @@ def _add(columns: dict[str, Any], name: str, found: Explained, count: int, kept:
     """Puts one method's columns beside the others; gives what the file tells of them."""
     assert found.explanation is not None
     told, arrays = tables.described(kept.of(found.explanation))
-    for field, values in {**arrays, **_summary(found.explanation)}.items():
+    for field, values in {**arrays, **summary(found.explanation)}.items():
         head = field.partition(".")[0]
         if head == "inputs":
             if kept.inputs and field not in columns:
@@ -151,13 +122,14 @@ def _add(columns: dict[str, Any], name: str, found: Explained, count: int, kept:
             continue
         if kept.what == "summary" and head in (*tables.SMALLER, "segments", "tokens"):
             continue
-        small = kept.float16 and head in tables.SMALLER
-        make = tables.ragged_column_of if _is_ragged(head, found.explanation) else tables.column_of
-        columns[f"{name}.{field}"] = (
-            tables.column_of(values, found.rows, count)
-            if isinstance(values, list)
-            else make(values, found.rows, count, small)
-        )
+        column = f"{name}.{field}"
+        if kept.float16 and head in tables.SMALLER and values.dtype == np.float32:
+            values, exponents = halved(values)
+            columns[f"{column}{tables.EXPONENT}"] = tables.column_of(exponents, found.rows, count)
+        if isinstance(values, list) or not _is_ragged(head, found.explanation):
+            columns[column] = tables.column_of(values, found.rows, count)
+        else:
+            columns[column] = tables.ragged_column_of(np.asarray(values), found.rows, count)
     return {**told, "call": _call_of(found.explanation.receipt)}
 
 
@@ -219,20 +191,6 @@ def _is_ragged(field: str, explanation: Explanation) -> bool:
     """Whether a field's arrays are as long as a call's longest example needs."""
     words = getattr(explanation, "tokens", None) is not None
     return field in tables.RAGGED or (words and field in tables.SMALLER)
-
-
-def _summary(explanation: Explanation) -> dict[str, NDArray]:
-    """Numbers of each map: how much speaks for the class and against it, the largest value and where it is."""
-    maps = explanation.heatmap()
-    lead = explanation.targets.shape
-    flat = np.nan_to_num(maps.reshape(*lead, -1).astype(np.float64))
-    largest = np.abs(flat).argmax(-1)
-    return {
-        "positive": np.where(flat > 0, flat, 0).sum(-1).astype(np.float32),
-        "negative": np.where(flat < 0, flat, 0).sum(-1).astype(np.float32),
-        "largest": np.take_along_axis(flat, largest[..., None], -1)[..., 0].astype(np.float32),
-        "largest_at": largest.astype(np.int32),
-    }
 
 
 class Shard:

@@ -171,18 +171,22 @@ def _of_dataset(data: tf.data.Dataset, model: Model) -> Source:
         )
     wanted = specs[0].shape if specs else None
     rank = None if wanted is None else len(wanted)
+    total = int(data.cardinality())
+    if total == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("The dataset has no end. Give dataset.take(n), or leave out repeat().")
     if rank is not None and shape.rank == rank - 1:
-        data = data.batch(TOGETHER)
-    elif rank is None and shape.rank and shape[0] is not None:
+        rows = (_element(element, model) for element in data.batch(TOGETHER).as_numpy_iterator())
+        return Source(rows, total if total >= 0 else None)
+    if rank is None and shape.rank and shape[0] is not None:
         raise ValueError(
             f"The dataset gives tensors {tuple(shape)}, and the model does not say which shape it takes, so that one example looks "
-            "like a batch. Give dataset.batch(32)."
+            "like a batch. Give dataset.batch(32), without drop_remainder."
         )
     return Source(_element(element, model) for element in data.as_numpy_iterator())
 
 
 def _element(element: Any, model: Model) -> Rows:
-    """One batch, as Keras reads it: inputs, (inputs, labels) or (inputs, labels, ids)."""
+    """One batch, as Keras reads it: inputs, (inputs, labels) or (inputs, labels, ids). Labels of several outputs are left out."""
     inputs, labels, ids = _apart(element, model)
     arrays = [np.asarray(array) for array in flatten(inputs)[0]]
     if arrays[0].ndim == 0 or not len(arrays[0]):
@@ -190,11 +194,20 @@ def _element(element: Any, model: Model) -> Rows:
             f"A batch has the shape {arrays[0].shape}. Give batches (n, ...) of one row or more."
         )
     words = [_words(array) for array in arrays]
+    rows = len(arrays[0])
     return Rows(
         pack(inputs, words),
-        None if ids is None else _ids(np.asarray(ids)),
-        None if labels is None else _words(np.asarray(labels)),
+        None if ids is None else _one_each(_ids(np.asarray(ids)), rows, "ids"),
+        None
+        if labels is None or isinstance(labels, (dict, tuple))
+        else _one_each(_words(np.asarray(labels)), rows, "labels"),
     )
+
+
+def _one_each(array: NDArray, rows: int, name: str) -> NDArray:
+    if array.ndim == 0 or len(array) != rows:
+        raise ValueError(f"A batch of {rows} rows has {name} of shape {array.shape}. Give one for each row.")
+    return array
 
 
 def _apart(element: Any, model: Model) -> tuple[Any, Any, Any]:
@@ -232,12 +245,12 @@ def _ids(array: NDArray) -> NDArray:
     """(n,) ids as int64 or as strings. Raises ValueError if they are neither."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim == 1 and array.dtype.kind in "iu":
+    if array.ndim == 1 and array.dtype.kind in "iu" and (not array.size or array.max() < 2**63):
         return array.astype(np.int64)
     words = _words(array.astype(object) if array.dtype.kind == "U" else array)
     if array.ndim != 1 or not all(isinstance(item, str) for item in words.tolist()):
         raise ValueError(
-            f"ids are {array.dtype} of shape {array.shape}. Give a whole number or a word for each row."
+            f"ids are {array.dtype} of shape {array.shape}. Give a whole number below 2**63 or a word for each row; weights of samples are no ids."
         )
     return words
 
