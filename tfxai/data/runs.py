@@ -156,11 +156,11 @@ def _check_baselines(methods: Mapping[str, Method], first: Rows) -> None:
     """Raises ValueError if a baseline has an entry for each example: which rows those are, a shard does not know."""
     axes = np.ndim(flatten(first.inputs)[0][0])
     for name, method in methods.items():
-        baseline = getattr(method, "baseline", None)
-        shape = np.shape(baseline) if hasattr(baseline, "shape") else ()
+        baseline: Any = getattr(method, "baseline", None)
+        shape: list[int] = list(baseline.shape) if hasattr(baseline, "shape") else []
         if len(shape) == axes and shape[0] > 1:
             raise ValueError(
-                f"{name}: baseline has the shape {shape}, one for each example. Give one for all, or explain these "
+                f"{name}: baseline has the shape {tuple(shape)}, one for each example. Give one for all, or explain these "
                 "examples without a data set."
             )
 
