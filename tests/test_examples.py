@@ -215,7 +215,7 @@ def test_train_with_explanations(tmp_path, monkeypatch, capsys):
 
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 15
+    assert len(scripts) == 16
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()
