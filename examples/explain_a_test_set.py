@@ -30,10 +30,8 @@ model = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Flatten(
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 model.fit(images[::2], digits.target[::2], epochs=10, verbose=0)
 
-methods = {
-    "path": tfxai.IntegratedGradients(),
-    "shapley": tfxai.ExpectedGradients(images[:200:2], samples=20),
-}
+shapley = tfxai.ExpectedGradients(images[:200:2], samples=20)
+methods = {"path": tfxai.IntegratedGradients(), "shapley": shapley}
 
 
 def explain() -> tfxai.data.Results:
@@ -58,8 +56,5 @@ tfxai.plots.class_maps(maps, certain=True).savefig(folder / "digits_classes.png"
 odd = [row.id for row in tfxai.data.typical(results, 10, method="path")]
 oddest = tfxai.IntegratedGradients()(model, images[odd])
 tfxai.plots.show(oddest, true_labels=digits.target[odd].tolist()).savefig(folder / "digits_odd.png")
-wrong = (
-    np.mean(oddest.targets != digits.target[odd]),
-    np.mean(results.array("targets", "path") != digits.target),
-)
-print(f"Read wrongly: {wrong[0]:.0%} of these ten, {wrong[1]:.0%} of all.")
+wrong = results.array("targets", "path") != digits.target
+print(f"Read wrongly: {wrong[odd].mean():.0%} of these ten, {wrong.mean():.0%} of all.")
