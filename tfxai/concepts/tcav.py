@@ -169,7 +169,8 @@ class TCAV:
         def runs_of(first: int, last: int) -> Runs:
             named = [*random[first:last], *random[possible + first : possible + last]]
             new = {name: sets.named_random[name] for name in named if name not in known}
-            known.update(activations(new if known else {**sets.named_concepts, **new}))
+            if new:
+                known.update(activations(new if known else {**sets.named_concepts, **new}))
             concepts = {
                 concept: known[name] for concept, name in zip(sets.concepts, sets.named_concepts, strict=True)
             }
