@@ -400,6 +400,16 @@ def test_a_call_that_is_refused_leaves_the_directory_free(model: Any, tmp_path: 
     assert explained(model, images(), tmp_path, targets=1).finished
 
 
+def test_files_of_others_in_the_directory_are_left_alone(model: Any, tmp_path: Path) -> None:
+    for name in (".settings.json", ".env", "notes.txt"):
+        (tmp_path / name).write_text("mine")
+    explained(model, images(), tmp_path)
+    (tmp_path / ".run.123.json").write_text("of a process that died")
+    explained(model, images(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {".settings.json", ".env", "notes.txt"}
+    assert not (tmp_path / ".run.123.json").exists()
+
+
 def test_a_finished_run_of_other_rows_is_refused(model: Any, tmp_path: Path) -> None:
     explained(model, images(), tmp_path)
     with pytest.raises(ValueError, match="the first rows of the data are not those"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfxai.cli.asked import add_places, targets_and_score
 from tfxai.cli.feeding import check_labels, how_fed, model_and_photos, target_of
-from tfxai.cli.options import add_photos
+from tfxai.cli.options import add_photos, add_settings
 from tfxai.cli.output import output_file, print_files, print_table, write_files
 from tfxai.cli.startup import start_quietly
 from tfxai.support import PICTURES
@@ -34,14 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", required=True, metavar="NAME", help="such as grad_cam; see: tfxai methods"
     )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings of the method, such as steps=50",
-    )
+    add_settings(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--target", metavar="K", help="class to explain, by number or name (default: the predicted one)"

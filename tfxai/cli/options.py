@@ -45,6 +45,18 @@ def add_model(parser: ArgumentParser) -> None:
     add_unsafe(parser)
 
 
+def add_settings(parser: ArgumentParser) -> None:
+    """The option that gives settings of a method."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings of the method, such as steps=50",
+    )
+
+
 def add_unsafe(parser: ArgumentParser) -> None:
     """The option that trusts a file."""
     parser.add_argument(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfxai.cli.options import add_model, names
+from tfxai.cli.options import add_model, add_settings, names
 from tfxai.cli.output import print_table, printable
 from tfxai.cli.startup import start_quietly
 
@@ -34,14 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME]",
         help="such as grad_cam; of several, all explain each row; see: tfxai methods",
     )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings of the method, such as steps=50, where there is one",
-    )
+    add_settings(parser)
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="where the run lies; given again, it goes on"
     )

@@ -181,13 +181,19 @@ def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | 
 
     Raises ValueError if the directory holds another run, or one that is not to go on.
     """
-    for part in (*(directory / shards.FOLDER).glob(".shard-*.parquet"), *directory.glob(".*.json")):
-        part.unlink()  # of a process that died while it wrote
     saved = header.read(directory)
     if saved is None:
         if shards.numbers_in(directory):
             raise ValueError(f"{directory} has shards, and no {header.FILE}. Give another directory.")
         return False
+    for pattern in (
+        "rows/.shard-*.[0-9]*.parquet",
+        ".run.[0-9]*.json",
+        ".finished.[0-9]*.json",
+        ".*.receipt.[0-9]*.npz",
+    ):
+        for part in directory.glob(pattern):
+            part.unlink()  # of a process that died while it wrote
     if not resume:
         raise ValueError(f"{directory} holds a run. Give another directory, or resume=True.")
     header.check_same(saved, head, directory)
