@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfxai.data.column_summary import ColumnSummary, columns
 from tfxai.data.map_summary import ClassMaps, Likeness, class_maps, typical
+from tfxai.data.on_ray import Ray
 from tfxai.data.results import Results, open_results
 from tfxai.data.runs import explain_dataset
 from tfxai.data.sources import Folder, Table
@@ -13,6 +14,7 @@ __all__ = [
     "ColumnSummary",
     "Folder",
     "Likeness",
+    "Ray",
     "Results",
     "Table",
     "class_maps",

@@ -97,21 +97,31 @@ def leaves(told: Any) -> list[dict[str, Any]]:
 def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
     """An Arrow array of so many rows; those that are not among `rows` are empty.
 
-    values: (len(rows), ...) array, or lists of words. Arrays with more than one axis become fixed-shape tensors.
+    values: (len(rows), ...) array, or lists of words. Arrays with more than one axis become fixed-shape tensors, whose empty rows
+            are NaN, or 0: many versions of Arrow write rows that are missing there, and cannot read them.
     """
     arrow = pyarrow()
     if isinstance(values, list):
         return _spread(arrow.array(values, arrow.list_(arrow.string())), rows, count)
     array = np.asarray(values)
     kind = arrow.string() if array.dtype.kind in "OUS" else arrow.from_numpy_dtype(array.dtype)
-    flat = arrow.array(array.reshape(-1), kind)
     if array.ndim == 1:
-        return _spread(flat, rows, count)
+        return _spread(arrow.array(array, kind), rows, count)
+    if len(array) < count:
+        array = _spread_tensor(array, rows, count)
     size = int(np.prod(array.shape[1:]))
-    held = _spread(arrow.FixedSizeListArray.from_arrays(flat, size), rows, count)
+    held = arrow.FixedSizeListArray.from_arrays(arrow.array(array.reshape(-1), kind), size)
     if array.dtype.kind in "OUSb" or not size:
         return held
     return arrow.ExtensionArray.from_storage(arrow.fixed_shape_tensor(kind, array.shape[1:]), held)
+
+
+def _spread_tensor(array: NDArray, rows: Iterable[int], count: int) -> NDArray:
+    """(count, ...) the rows that there are at their places, NaN or what else says nothing at the others."""
+    nothing = {"f": np.nan, "c": np.nan, "O": ""}.get(array.dtype.kind, 0)
+    spread = np.full((count, *array.shape[1:]), nothing, array.dtype)
+    spread[list(rows)] = array
+    return spread
 
 
 def ragged_column_of(array: NDArray, rows: Iterable[int], count: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,59 @@ class Explaining:
         if not self.proven and not len(good):
             raise error
         return good
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainingAll:
+    """Several methods, by name: each row is explained by all of them or by none."""
+
+    each: dict[str, Explaining]
+
+    @classmethod
+    def of(
+        cls, methods: Mapping[str, Method], model: Model, batch_size: int, call: dict[str, Any]
+    ) -> ExplainingAll:
+        """call: what every method is called with."""
+        return cls({name: Explaining(method, model, batch_size, call) for name, method in methods.items()})
+
+    def __call__(self, rows: Rows, targets: Targets, proven: bool) -> dict[str, Explained]:
+        """proven: whether any row of the data set was explained, here or elsewhere.
+
+        Raises ValueError if no row was before, and none can be now.
+        """
+        found = {}
+        for name, explaining in self.each.items():
+            explaining.proven |= proven
+            try:
+                found[name] = explaining(rows, targets)
+            except ValueError as error:
+                raise type(error)(f"{name}: {error}" if len(self.each) > 1 else str(error)) from error
+        good = np.arange(len(rows))
+        for each in found.values():
+            good = np.intersect1d(good, each.rows)
+        return {name: _narrowed(each, good, found) for name, each in found.items()}
+
+
+def _narrowed(found: Explained, good: NDArray, all_found: Mapping[str, Explained]) -> Explained:
+    """What is left of it where all methods explain the same rows."""
+    reasons: dict[int, dict[str, str]] = {}
+    for name, each in all_found.items():
+        for row, why in each.failed.items():
+            reasons.setdefault(row, {})[name] = why
+    failed = {
+        row: whys.pop()
+        if len(whys := set(told.values())) == 1 and len(told) == len(all_found)
+        else _listed(told)
+        for row, told in sorted(reasons.items())
+    }
+    explanation = found.explanation
+    if explanation is not None and len(good) < len(found.rows):
+        explanation = explanation[np.isin(found.rows, good)] if len(good) else None
+    return Explained(explanation, good, failed)
+
+
+def _listed(told: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in told.items())
 
 
 def _is_of_the_call(explain: Callable[[NDArray], Any], wanted: NDArray) -> bool:

@@ -15,6 +15,12 @@ from tfxai.support import Inputs, Model, warn, whole_file
 
 FORMAT = 1
 FILE = "run.json"
+HALF_WRITTEN = (
+    "rows/.shard-*.[0-9]*.parquet",
+    ".run.[0-9]*.json",
+    ".finished.[0-9]*.json",
+    ".*.receipt.[0-9]*.npz",
+)  # files that a run renames when they are whole
 
 
 def header_of(methods: Mapping[str, Any], model: Model, first: Inputs, **settings: Any) -> dict[str, Any]:
@@ -48,6 +54,13 @@ def read(directory: Path) -> dict[str, Any] | None:
     if known != FORMAT:
         raise ValueError(f"{file} has format {known}, and this version of tfxai reads {FORMAT}.")
     return held
+
+
+def tidy(directory: Path) -> None:
+    """Takes away files of this run that a process left half-written when it died; no others."""
+    for pattern in HALF_WRITTEN:
+        for part in directory.glob(pattern):
+            part.unlink(missing_ok=True)
 
 
 def write(directory: Path, header: Mapping[str, Any]) -> None:

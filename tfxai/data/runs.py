@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tfxai.data import header, locking, shards
-from tfxai.data.explaining import Explained, Explaining, first_row
+from tfxai.data.explaining import first_row
 from tfxai.data.kept import Kept
+from tfxai.data.on_ray import Ray, done_on_ray
 from tfxai.data.results import FINISHED, Results, open_results
 from tfxai.data.resuming import is_same, still_to_do
 from tfxai.data.rows import Rows, in_shards, placed
 from tfxai.data.sources import source_of
+from tfxai.data.stopping import asked_to_stop, read_ahead
+from tfxai.data.tasks import Done, Plan, RowTargets, Task, done_here
 from tfxai.engines import Method
 from tfxai.inputs import flatten
 from tfxai.model import At
@@ -52,6 +52,7 @@ def explain_dataset(
     progress: bool = True,
     score: str | Score | None = None,
     at: At = None,
+    engine: Literal["ray"] | Ray | None = None,
 ) -> Results:
     """Explains every row of a data set, writes shards into a directory, and goes on there after whatever ended it.
 
@@ -77,6 +78,9 @@ def explain_dataset(
     most_failed: share of rows that may fail; more end the run.
     progress:   a bar with rows, rate and time left, on stderr.
     score, at:  as for a method.
+    engine:     None: this process. "ray", or tfxai.data.Ray(workers=8, gpus=1): processes on one machine or many, which write the
+                shards into the same directory; this process reads the data and hands them out. The bytes depend on the threads that
+                each worker has, not on how many workers there are.
 
     Rows that are NaN, cannot be read, or get no finite score are written down with the reason. Ctrl-C ends the run after the shard
     in hand; a second one at once.
@@ -107,24 +111,23 @@ def explain_dataset(
         batch_size=batch_size,
         shard_rows=shard_rows or _rows_of_a_shard(first),
     )
+    how = Ray() if isinstance(engine, str) else engine
+    if how is not None:
+        head["environment"] |= how.threads
     (directory / shards.FOLDER).mkdir(parents=True, exist_ok=True)
     with locking.held(directory):
         rows = head["settings"]["shard_rows"]
         if _begun(directory, head, resume, source.total):
             _check_first(directory, _with_first(first, parts), rows)
             return open_results(directory)
-        call = {"score": score, "at": at}
-        run = _Run(
-            directory,
-            head,
-            {name: Explaining(each, model, batch_size, call) for name, each in methods.items()},
-            targets,
-            kept,
-            most_failed,
-            source.total,
-        )
-        run(_with_first(first, parts), rows, progress)
+        plan = Plan(directory.absolute(), head, methods, batch_size, {"score": score, "at": at}, kept)
+        run = _Run(plan, _engine_of(how), RowTargets(targets, source.total), most_failed)
+        run(model, _with_first(first, parts), rows, progress)
     return open_results(directory)
+
+
+def _engine_of(how: Ray | None) -> Callable[..., Generator[Done]]:
+    return done_here if how is None else functools.partial(done_on_ray, how)
 
 
 def _named(method: Any) -> dict[str, Method]:
@@ -186,14 +189,7 @@ def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | 
         if shards.numbers_in(directory):
             raise ValueError(f"{directory} has shards, and no {header.FILE}. Give another directory.")
         return False
-    for pattern in (
-        "rows/.shard-*.[0-9]*.parquet",
-        ".run.[0-9]*.json",
-        ".finished.[0-9]*.json",
-        ".*.receipt.[0-9]*.npz",
-    ):
-        for part in directory.glob(pattern):
-            part.unlink()  # of a process that died while it wrote
+    header.tidy(directory)
     if not resume:
         raise ValueError(f"{directory} holds a run. Give another directory, or resume=True.")
     header.check_same(saved, head, directory)
@@ -210,123 +206,66 @@ def _begun(directory: Path, head: Mapping[str, Any], resume: bool, total: int | 
 
 @dataclasses.dataclass
 class _Run:
-    """One run: reads, explains and writes at the same time."""
+    """One run: reads, explains and writes at the same time.
 
-    directory: Path
-    head: Mapping[str, Any]
-    methods: Mapping[str, Explaining]
-    targets: Targets | str
-    kept: Kept
+    engine: who does the tasks; called with the plan, the model, the tasks and whether any row was explained before.
+    """
+
+    plan: Plan
+    engine: Callable[[Plan, Model, Iterator[Task], bool], Generator[Done]]
+    targets: RowTargets
     most_failed: float
-    total: int | None
 
-    def __call__(self, parts: Iterable[Rows], size: int, progress: bool) -> None:
+    def __call__(self, model: Model, parts: Iterable[Rows], size: int, progress: bool) -> None:
         """Explains what is not there yet, and says in the end how much there is."""
-        ahead = still_to_do(parts, self.directory, size, self._are_by_position())
+        directory, total = self.plan.directory, self.targets.total
+        ahead = still_to_do(parts, directory, size, self.targets.by_position)
+        tasks = (Task(number, rows, self.targets.of(rows)) for number, rows in ahead)
         done, failed = self._there()
-        for explaining in self.methods.values():
-            explaining.proven = done > failed
-        reader, writer = (concurrent.futures.ThreadPoolExecutor(1) for _ in range(2))
         with (
-            _asked_to_stop() as stop,
-            progress_bar(progress, "Explaining", self.total, "rows") as advance,
-            _left_alone(reader),
-            writer,
+            asked_to_stop() as stop,
+            progress_bar(progress, "Explaining", total, "rows") as advance,
+            contextlib.closing(read_ahead(tasks, stop)) as wanted,
+            contextlib.closing(self.engine(self.plan, model, wanted, done > failed)) as finished,
         ):
             advance(done)
-            waiting, writing = reader.submit(next, ahead, None), None
-            while (shard := _as_it_comes(waiting, stop)) is not None:
-                waiting = reader.submit(next, ahead, None)
-                which, rows = shard
-                found = self._explained(rows)
-                if writing is not None:
-                    writing.result()
-                writing = writer.submit(self._write, which, rows, found)
-                done, failed = done + len(rows), failed + len(next(iter(found.values())).failed)
-                advance(len(rows))
-                self._check_failures(done, failed, ENOUGH if self.total is None else self.total, writing)
-            if writing is not None:
-                writing.result()
+            for shard in finished:
+                done, failed = done + shard.rows, failed + shard.failed
+                advance(shard.rows)
+                self._check_failures(done, failed, ENOUGH if total is None else total)
             if stop.is_set():
                 raise KeyboardInterrupt(
-                    f"Ended after {done} rows. The same call goes on from there ({self.directory})."
+                    f"Ended after {done} rows. The same call goes on from there ({directory})."
                 )
         self._finish()
-
-    def _write(self, number: int, rows: Rows, found: Mapping[str, Explained]) -> None:
-        """A shard; before the first one what the run was begun with, so that a call that fails leaves nothing behind."""
-        if not (self.directory / header.FILE).exists():
-            header.write(self.directory, self.head)
-        shards.write(self.directory, number, rows, found, self.kept)
-
-    def _explained(self, rows: Rows) -> dict[str, Explained]:
-        """By each method, the rows that all of them can explain."""
-        targets = self._targets_of(rows)
-        found = {}
-        for name, explaining in self.methods.items():
-            try:
-                found[name] = explaining(rows, targets)
-            except ValueError as error:
-                raise type(error)(f"{name}: {error}" if len(self.methods) > 1 else str(error)) from error
-        good = np.arange(len(rows))
-        for each in found.values():
-            good = np.intersect1d(good, each.rows)
-        return {name: _narrowed(each, good, found) for name, each in found.items()}
-
-    def _are_by_position(self) -> bool:
-        return hasattr(self.targets, "__len__") and not isinstance(self.targets, (str, tuple))
-
-    def _targets_of(self, rows: Rows) -> Any:
-        if isinstance(self.targets, str):
-            labels = rows.labels
-            if labels is None or labels.dtype.kind not in "iu" or labels.shape[1:] not in ((), (1,)):
-                told = "no labels" if labels is None else f"labels {labels.shape} of {labels.dtype}"
-                raise ValueError(
-                    f'targets="label", and the data give {told}. Give a class for each row: of one-hot labels labels.argmax(-1).'
-                )
-            return labels.reshape(-1).astype(int)
-        if not self._are_by_position():
-            return self.targets
-        chosen = np.asarray(self.targets)
-        assert rows.positions is not None
-        if chosen.ndim == 0:
-            return self.targets
-        if (rows.positions >= len(chosen)).any() or self.total not in (None, len(chosen)):
-            raise ValueError(
-                f"{len(chosen)} targets came for {self.total or 'more'} rows. Give one for each row, or one int for all."
-            )
-        return chosen[rows.positions]
 
     def _there(self) -> tuple[int, int]:
         """Rows that are written already, and how many of them failed."""
         done, failed = 0, 0
-        for which in shards.numbers_in(self.directory):
-            shard = shards.Shard(self.directory, which)
+        for which in shards.numbers_in(self.plan.directory):
+            shard = shards.Shard(self.plan.directory, which)
             done, failed = done + len(shard), failed + shard.told["failed"]
             shard.close()
         return done, failed
 
-    def _check_failures(
-        self, done: int, failed: int, expected: int, writing: concurrent.futures.Future[None] | None = None
-    ) -> None:
+    def _check_failures(self, done: int, failed: int, expected: int) -> None:
         """expected: rows of which a share may fail."""
         if failed > self.most_failed * max(done, expected):
-            if writing is not None:
-                writing.result()
             raise ValueError(
                 f"{failed} of {done} rows could not be explained, more than most_failed={self.most_failed:g} allows. The reasons are in "
-                f"tfxai.open_results({str(self.directory)!r}).failures()."
+                f"tfxai.open_results({str(self.plan.directory)!r}).failures()."
             )
 
     def _finish(self) -> None:
+        header.tidy(self.plan.directory)  # a worker may have died meanwhile
         done, failed = self._there()
         self._check_failures(done, failed, done)
         if failed:
             warn(
                 f"{failed} of {done} rows could not be explained; the reasons are in the results' failures()."
             )
-        told = {"rows": done, "failed": failed, "shards": len(shards.numbers_in(self.directory))}
-        with whole_file(self.directory / FINISHED, sync=True) as part:
+        told = {"rows": done, "failed": failed, "shards": len(shards.numbers_in(self.plan.directory))}
+        with whole_file(self.plan.directory / FINISHED, sync=True) as part:
             part.write_text(json.dumps(told))
 
 
@@ -337,62 +276,3 @@ def _check_first(directory: Path, parts: Iterable[Rows], size: int) -> None:
         raise ValueError(
             f"The run in {directory} is finished, and the first rows of the data are not those that it explained. Give another directory."
         )
-
-
-def _as_it_comes(waiting: concurrent.futures.Future[Any], stop: threading.Event) -> Any:
-    """What is waited for; None once a person has asked to stop."""
-    while not stop.is_set():
-        with contextlib.suppress(concurrent.futures.TimeoutError):
-            return waiting.result(timeout=0.2)
-    return None
-
-
-@contextlib.contextmanager
-def _left_alone(reader: concurrent.futures.ThreadPoolExecutor) -> Iterator[None]:
-    """In the end nobody waits for what it still reads."""
-    try:
-        yield
-    finally:
-        reader.shutdown(wait=False, cancel_futures=True)
-
-
-def _narrowed(found: Explained, good: NDArray, all_found: Mapping[str, Explained]) -> Explained:
-    """What is left of it where all methods explain the same rows."""
-    reasons: dict[int, dict[str, str]] = {}
-    for name, each in all_found.items():
-        for row, why in each.failed.items():
-            reasons.setdefault(row, {})[name] = why
-    failed = {
-        row: whys.pop()
-        if len(whys := set(told.values())) == 1 and len(told) == len(all_found)
-        else _listed(told)
-        for row, told in sorted(reasons.items())
-    }
-    explanation = found.explanation
-    if explanation is not None and len(good) < len(found.rows):
-        explanation = explanation[np.isin(found.rows, good)] if len(good) else None
-    return Explained(explanation, good, failed)
-
-
-def _listed(told: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in told.items())
-
-
-@contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts at once. Elsewhere than in the main thread nothing changes."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def asked(*_: Any) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, asked)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
