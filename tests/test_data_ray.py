@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ CAM = tfxai.GradCAM()
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One for all tests of this file, as a user has who called ray.init."""
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="error")
+    found = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}  # for the layer below
+    ray.init(
+        num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="error", runtime_env=found
+    )
     yield
     ray.shutdown()
 
@@ -162,13 +166,22 @@ def test_models_of_every_kind_reach_the_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="has 2 CPUs and 0 GPUs, room for 2 workers"):
         on_ray(network(), images(8), tmp_path / "a", engine=Ray(workers=3))
     with pytest.raises(ValueError, match="room for 0 workers"):
         on_ray(network(), images(8), tmp_path / "b", engine=Ray(gpus=1))
     with pytest.raises(ValueError, match="engine"):
         on_ray(network(), images(8), tmp_path / "c", engine="spark")
+    there = types.ModuleType("known_here_alone")
+    identity = eval("lambda x: x", there.__dict__)
+    there.__dict__["identity"] = identity
+    identity.__module__, identity.__qualname__ = "known_here_alone", "identity"
+    monkeypatch.setitem(sys.modules, "known_here_alone", there)
+    with pytest.raises(
+        ValueError, match="cannot unpack the model or the methods: No module named 'known_here"
+    ):
+        on_ray(identity, images(8)[:, 0, 0], tmp_path / "f", tfxai.Gradient())
     on_ray(network(), images(16), tmp_path / "d")
     (tmp_path / "d" / "rows" / "shard-000001.parquet").unlink()
     with pytest.warns(UserWarning, match="begun elsewhere: intra_op_threads"):

@@ -27,7 +27,7 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "methods concepts predictions generation",
     "metrics receipts sanity",
     "data",
-    "cli training",
+    "batch cli training",
     "__init__ __main__",
 ]
 

@@ -10,6 +10,7 @@ from tfxai.version import __version__
 if TYPE_CHECKING:
     from tfxai import (
         baselines,
+        batch,
         concepts,
         data,
         generation,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "baselines",
+    "batch",
     "concepts",
     "data",
     "generation",

@@ -13,7 +13,7 @@ from tfxai.cli.startup import start_quietly
 
 if TYPE_CHECKING:
     from tfxai.cli.model_files import Loaded
-    from tfxai.data import Results
+    from tfxai.data import Ray, Results
 
 SHOWN = 10  # rows that failed, of which the reasons are printed
 
@@ -63,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="COLUMN", help="column of a table by which rows are known")
     parser.add_argument("--label", metavar="COLUMN", help="column of a table with the true class")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="rows at once (default: 32)")
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="by workers of Ray, on this machine or on the cluster of RAY_ADDRESS",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="of Ray (default: as many as there is room for)"
+    )
     parser.add_argument("--shard-rows", type=int, metavar="N", help="rows of a file (default: about 32 MB)")
 
 
@@ -96,8 +104,17 @@ def run(arguments: argparse.Namespace) -> None:
         batch_size=arguments.batch_size,
         shard_rows=arguments.shard_rows,
         progress=sys.stderr.isatty(),
+        engine=_engine(arguments),
     )
     _tell(results)
+
+
+def _engine(arguments: argparse.Namespace) -> Ray | None:
+    from tfxai.data import Ray
+
+    if arguments.workers is not None and not arguments.ray:
+        raise ValueError("--workers are those of Ray: add --ray.")
+    return Ray(workers=arguments.workers) if arguments.ray else None
 
 
 def _data(arguments: argparse.Namespace, loaded: Loaded) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfxai.data.column_summary import ColumnSummary, columns
+from tfxai.data.explainer import Explainer
 from tfxai.data.map_summary import ClassMaps, Likeness, class_maps, typical
 from tfxai.data.on_ray import Ray
 from tfxai.data.results import Results, open_results
@@ -12,6 +13,7 @@ from tfxai.data.sources import Folder, Table
 __all__ = [
     "ClassMaps",
     "ColumnSummary",
+    "Explainer",
     "Folder",
     "Likeness",
     "Ray",

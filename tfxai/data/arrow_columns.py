@@ -98,7 +98,7 @@ def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
     """An Arrow array of so many rows; those that are not among `rows` are empty.
 
     values: (len(rows), ...) array, or lists of words. Arrays with more than one axis become fixed-shape tensors, whose empty rows
-            are NaN, or 0: many versions of Arrow write rows that are missing there, and cannot read them.
+            are NaN, or -1: many versions of Arrow write rows that are missing there, and cannot read them.
     """
     arrow = pyarrow()
     if isinstance(values, list):
@@ -108,7 +108,7 @@ def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
     if array.ndim == 1:
         return _spread(arrow.array(array, kind), rows, count)
     if len(array) < count:
-        array = _spread_tensor(array, rows, count)
+        array = spread(array, rows, count)
     size = int(np.prod(array.shape[1:]))
     held = arrow.FixedSizeListArray.from_arrays(arrow.array(array.reshape(-1), kind), size)
     if array.dtype.kind in "OUSb" or not size:
@@ -116,9 +116,9 @@ def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
     return arrow.ExtensionArray.from_storage(arrow.fixed_shape_tensor(kind, array.shape[1:]), held)
 
 
-def _spread_tensor(array: NDArray, rows: Iterable[int], count: int) -> NDArray:
-    """(count, ...) the rows that there are at their places, NaN or what else says nothing at the others."""
-    nothing = {"f": np.nan, "c": np.nan, "O": ""}.get(array.dtype.kind, 0)
+def spread(array: NDArray, rows: Iterable[int], count: int) -> NDArray:
+    """(count, ...) the rows that there are at their places, NaN, -1 or an empty word at the others."""
+    nothing = {"f": np.nan, "c": np.nan, "i": -1, "O": ""}.get(array.dtype.kind, 0)
     spread = np.full((count, *array.shape[1:]), nothing, array.dtype)
     spread[list(rows)] = array
     return spread

@@ -15,7 +15,7 @@ from tfxai.engines import Method
 from tfxai.inputs import flatten, pack
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Model, first_line, warn
+from tfxai.support import Model, first_line, snake_case, warn
 
 PROBED = 16  # rows that are tried alone, to tell an error of the call from one of the rows
 REFUSED = (ValueError, tf.errors.InvalidArgumentError)  # what a method or a model says of inputs
@@ -103,7 +103,7 @@ class Explaining:
             return self._of(rows, targets, some)
 
         bad = not_finite(rows[wanted].inputs)
-        if bad.any() and not bad.all() and isinstance(explain(wanted[bad][:1]), Exception):
+        if bad.any() and (self.proven or not bad.all()) and isinstance(explain(wanted[bad][:1]), Exception):
             # Most of the time it is numbers that are none, which are found without a call for each row.
             failed |= {int(row): "The inputs hold NaN or infinite numbers." for row in wanted[bad]}
             wanted = wanted[~bad]
@@ -148,6 +148,31 @@ class ExplainingAll:
         for each in found.values():
             good = np.intersect1d(good, each.rows)
         return {name: _narrowed(each, good, found) for name, each in found.items()}
+
+
+def named_methods(method: Any) -> dict[str, Method]:
+    """Methods by name. Raises ValueError if one is none, or a name cannot be that of a column."""
+    if isinstance(method, Mapping):
+        named = dict(method)
+    else:
+        several = list(method) if isinstance(method, (list, tuple)) else [method]
+        named = {}
+        for each in several:
+            name = snake_case(type(each).__name__)
+            if name in named:
+                raise ValueError(f"Two methods are called {name}. Name them: a dict of methods.")
+            named[name] = each
+    wrong = [each for each in named.values() if not isinstance(each, Method)]
+    if wrong or not named:
+        raise ValueError(
+            f"method is {wrong[0] if wrong else method!r}. Give a method such as tfxai.GradCAM(), a list or a dict of them."
+        )
+    own = ("id", "position", "failed", "label", "inputs")
+    if bad := [name for name in named if not isinstance(name, str) or not name or "." in name or name in own]:
+        raise ValueError(
+            f"A method is named {bad[0]!r}. Give a word without dots, and none of {', '.join(own)}."
+        )
+    return named
 
 
 def _narrowed(found: Explained, good: NDArray, all_found: Mapping[str, Explained]) -> Explained:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxai.data.arrow_columns import EXPONENT, SMALLER, described
 from tfxai.inputs import pack
 from tfxai.results import Explanation
 
@@ -91,6 +92,23 @@ def summary(explanation: Explanation) -> dict[str, NDArray]:
         "largest": np.take_along_axis(flat, largest[..., None], -1)[..., 0].astype(np.float32),
         "largest_at": largest.astype(np.int32),
     }
+
+
+def columns(explanation: Explanation, kept: Kept) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is kept of it: as JSON, and its arrays by the names of columns, those of the inputs first named "inputs".
+
+    Each half-precision column has one of exponents beside it.
+    """
+    told, arrays = described(kept.of(explanation))
+    found: dict[str, Any] = {}
+    for field, values in {**arrays, **summary(explanation)}.items():
+        head = field.partition(".")[0]
+        if kept.what == "summary" and head in (*SMALLER, "segments", "tokens"):
+            continue
+        if kept.float16 and head in SMALLER and values.dtype == np.float32:
+            values, found[f"{field}{EXPONENT}"] = halved(values)
+        found[field] = values
+    return told, found
 
 
 def halved(values: NDArray) -> tuple[NDArray[np.float16], NDArray[np.int16]]:

@@ -136,6 +136,12 @@ def _one_done(ray: Any, in_hand: dict[Any, int]) -> Done:
     try:
         return ray.get(ready)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ray.exceptions.RaySystemError):
+            words = first_line(error.cause).removeprefix("System error: ")
+            raise ValueError(
+                f"A worker cannot unpack the model or the methods: {words}. Let workers find your own modules: "
+                'ray.init(runtime_env={"working_dir": "."}) before the call.'
+            ) from None
         raise error.cause from None  # what the method said, without the way that it took
     except ray.exceptions.RayActorError as error:
         raise RuntimeError(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from tfxai.data import header, locking, shards
-from tfxai.data.explaining import first_row
+from tfxai.data.explaining import first_row, named_methods
 from tfxai.data.kept import Kept
 from tfxai.data.on_ray import Ray, done_on_ray
 from tfxai.data.results import FINISHED, Results, open_results
@@ -26,7 +26,7 @@ from tfxai.engines import Method
 from tfxai.inputs import flatten
 from tfxai.model import At
 from tfxai.scores import Score, Targets
-from tfxai.support import Count, File, Model, checked, number, progress_bar, snake_case, warn, whole_file
+from tfxai.support import Count, File, Model, checked, number, progress_bar, warn, whole_file
 
 SHARD = 2**25  # bytes of inputs and values of a shard, where nobody says how many rows
 FEWEST, MOST = 16, 2**14  # rows of such a shard
@@ -90,7 +90,7 @@ def explain_dataset(
     stays.
     """
     directory = Path(directory)
-    methods = _named(method)
+    methods = named_methods(method)
     source = source_of(data, model, ids)
     parts = iter(source.parts)
     first = next(parts, None)
@@ -128,31 +128,6 @@ def explain_dataset(
 
 def _engine_of(how: Ray | None) -> Callable[..., Generator[Done]]:
     return done_here if how is None else functools.partial(done_on_ray, how)
-
-
-def _named(method: Any) -> dict[str, Method]:
-    """Methods by name. Raises ValueError if one is none, or a name cannot be that of a column."""
-    if isinstance(method, Mapping):
-        named = dict(method)
-    else:
-        several = list(method) if isinstance(method, (list, tuple)) else [method]
-        named = {}
-        for each in several:
-            name = snake_case(type(each).__name__)
-            if name in named:
-                raise ValueError(f"Two methods are called {name}. Name them: a dict of methods.")
-            named[name] = each
-    wrong = [each for each in named.values() if not isinstance(each, Method)]
-    if wrong or not named:
-        raise ValueError(
-            f"method is {wrong[0] if wrong else method!r}. Give a method such as tfxai.GradCAM(), a list or a dict of them."
-        )
-    own = ("id", "position", "failed", "label", "inputs")
-    if bad := [name for name in named if not isinstance(name, str) or not name or "." in name or name in own]:
-        raise ValueError(
-            f"A method is named {bad[0]!r}. Give a word without dots, and none of {', '.join(own)}."
-        )
-    return named
 
 
 def _check_baselines(methods: Mapping[str, Method], first: Rows) -> None:

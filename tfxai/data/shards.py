@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tfxai.data import arrow_columns as tables
 from tfxai.data.explaining import Explained
-from tfxai.data.kept import Kept, halved, summary
+from tfxai.data.kept import Kept
+from tfxai.data.kept import columns as kept_columns
 from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows
 from tfxai.engines import input_digests
@@ -113,23 +114,16 @@ def _own_columns(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
 def _add(columns: dict[str, Any], name: str, found: Explained, count: int, kept: Kept) -> dict[str, Any]:
     """Puts one method's columns beside the others; gives what the file tells of them."""
     assert found.explanation is not None
-    told, arrays = tables.described(kept.of(found.explanation))
-    for field, values in {**arrays, **summary(found.explanation)}.items():
+    told, arrays = kept_columns(found.explanation, kept)
+    for field, values in arrays.items():
         head = field.partition(".")[0]
         if head == "inputs":
             if kept.inputs and field not in columns:
                 columns[field] = tables.column_of(values, found.rows, count)
-            continue
-        if kept.what == "summary" and head in (*tables.SMALLER, "segments", "tokens"):
-            continue
-        column = f"{name}.{field}"
-        if kept.float16 and head in tables.SMALLER and values.dtype == np.float32:
-            values, exponents = halved(values)
-            columns[f"{column}{tables.EXPONENT}"] = tables.column_of(exponents, found.rows, count)
-        if isinstance(values, list) or not _is_ragged(head, found.explanation):
-            columns[column] = tables.column_of(values, found.rows, count)
+        elif isinstance(values, list) or not _is_ragged(head, found.explanation):
+            columns[f"{name}.{field}"] = tables.column_of(values, found.rows, count)
         else:
-            columns[column] = tables.ragged_column_of(np.asarray(values), found.rows, count)
+            columns[f"{name}.{field}"] = tables.ragged_column_of(np.asarray(values), found.rows, count)
     return {**told, "call": _call_of(found.explanation.receipt)}
 
 

@@ -124,11 +124,11 @@ def _source_of(data: Any, model: Model) -> Source:
         batches = data.num_batches
         if batches is None:
             raise ValueError("The PyDataset has no end. Give one that says how many batches it has.")
-        return Source(_element(data[i], model) for i in range(batches))
+        return Source(element_rows(data[i], model) for i in range(batches))
     if isinstance(data, Text) or is_frame(data) or _are_arrays(data):
         return _of_arrays(data)
     if isinstance(data, Iterable):
-        return Source(_element(element, model) for element in data)
+        return Source(element_rows(element, model) for element in data)
     raise ValueError(
         f"data is {in_short(data)}. Give arrays, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a folder of "
         "pictures, or a Parquet file."
@@ -175,17 +175,17 @@ def _of_dataset(data: tf.data.Dataset, model: Model) -> Source:
     if total == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset has no end. Give dataset.take(n), or leave out repeat().")
     if rank is not None and shape.rank == rank - 1:
-        rows = (_element(element, model) for element in data.batch(TOGETHER).as_numpy_iterator())
+        rows = (element_rows(element, model) for element in data.batch(TOGETHER).as_numpy_iterator())
         return Source(rows, total if total >= 0 else None)
     if rank is None and shape.rank and shape[0] is not None:
         raise ValueError(
             f"The dataset gives tensors {tuple(shape)}, and the model does not say which shape it takes, so that one example looks "
             "like a batch. Give dataset.batch(32), without drop_remainder."
         )
-    return Source(_element(element, model) for element in data.as_numpy_iterator())
+    return Source(element_rows(element, model) for element in data.as_numpy_iterator())
 
 
-def _element(element: Any, model: Model) -> Rows:
+def element_rows(element: Any, model: Model) -> Rows:
     """One batch, as Keras reads it: inputs, (inputs, labels) or (inputs, labels, ids). Labels of several outputs are left out."""
     inputs, labels, ids = _apart(element, model)
     arrays = [np.asarray(array) for array in flatten(inputs)[0]]
@@ -365,7 +365,7 @@ def _table_rows(table: Table, files: list[Path], names: list[str] | dict[str, st
                     arrays = {name: column(held) for name, held in names.items()}
                     inputs = arrays if len(arrays) > 1 else next(iter(arrays.values()))
                 else:
-                    inputs = _matrix([column(name) for name in names])
+                    inputs = matrix([column(name) for name in names])
                 yield Rows(
                     inputs,
                     None if table.id is None else _ids(column(table.id)),
@@ -373,7 +373,7 @@ def _table_rows(table: Table, files: list[Path], names: list[str] | dict[str, st
                 )
 
 
-def _matrix(columns: list[NDArray]) -> NDArray:
+def matrix(columns: list[NDArray]) -> NDArray:
     """(n, columns); a single column of arrays as it is."""
     if len(columns) == 1 and columns[0].ndim > 1:
         return columns[0]
