@@ -1,9 +1,11 @@
 """What a run over a data set costs beside a plain loop over the same rows, how its memory grows, and what going on costs.
 
-    python benchmarks/dataset.py [--rounds 5] [--most 1000000]
+    python benchmarks/dataset.py [--rounds 5] [--most 1000000] [--workers 2]
 
 A loop that keeps nothing and the run are timed in turn, several times, and the median of the ratios is printed. Peak memory is that
 of a process of its own for each number of rows (table of 20 columns; pictures of 32 x 32 up to a tenth of that), read from a file.
+With --workers runs by Ray are timed, too: one worker with one core, then so many, each with one, in turn, from the first shard that is
+written to the last: what it takes to start processes and load models does not grow with the rows.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="timed pairs of each row; 0 for none")
-    parser.add_argument("--most", type=int, default=10**6, help="rows of the largest table")
+    parser.add_argument("--most", type=int, default=10**6, help="rows of the largest table; 0 for none")
+    parser.add_argument("--workers", type=int, default=0, help="of Ray, beside one; 0 for none")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)  # of one run, in this process
     options = parser.parse_args()
     if options.peak:
@@ -57,8 +60,48 @@ def main() -> None:
     console = Console(width=130)
     if options.rounds:
         console.print(speeds(options.rounds))
-    console.print(memory(options.most))
+    if options.workers:
+        console.print(by_workers(options.workers, max(options.rounds, 1)))
+    if options.most:
+        console.print(memory(options.most))
     return None
+
+
+def by_workers(workers: int, rounds: int) -> Table:
+    """Rows a second of one worker of Ray and of several."""
+    import ray
+
+    ray.init(num_cpus=workers, log_to_driver=False, include_dashboard=False, logging_level="error")
+    shown = Table("rows", "method", "one worker, rows/s", f"{workers} workers, rows/s", "ratio")
+    generator = np.random.default_rng(0)
+    for name, count, method in (
+        ("GradCAM", 65536, tfxai.GradCAM()),
+        ("IntegratedGradients, 20 steps", 8192, tfxai.IntegratedGradients(steps=20)),
+        ("RISE, 500 masks", 768, tfxai.RISE(samples=500)),
+    ):
+        rows = generator.normal(size=(count, 32, 32, 3)).astype("float32")
+        rates = [[_rate(method, rows, each) for each in (1, workers)] for _ in range(rounds)]
+        one, several = (statistics.median(column) for column in zip(*rates, strict=True))
+        ratio = statistics.median(b / a for a, b in rates)
+        shown.add_row("pictures", name, f"{one:.4g}", f"{several:.4g}", f"{ratio:.2f}")
+    ray.shutdown()
+    return shown
+
+
+def _rate(method: Any, rows: np.ndarray, workers: int) -> float:
+    """Rows a second behind the first tenth of the shards, when every worker has loaded its model and traced the method."""
+    with tempfile.TemporaryDirectory() as folder:
+        tfxai.explain_dataset(
+            method,
+            pictures(),
+            rows,
+            folder,
+            shard_rows=len(rows) // 64,
+            progress=False,
+            engine=tfxai.data.Ray(workers=workers),
+        )
+        times = sorted(file.stat().st_mtime for file in Path(folder, "rows").glob("*.parquet"))
+    return len(rows) / 64 * (len(times) - 7) / (times[-1] - times[6])
 
 
 def speeds(rounds: int) -> Table:
