@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tfxai.data.column_summary import ColumnSummary, columns
+from tfxai.data.drift_summary import Drift, drift
 from tfxai.data.explainer import Explainer
+from tfxai.data.inside_summary import Inside, inside
 from tfxai.data.map_summary import ClassMaps, Likeness, class_maps, typical
 from tfxai.data.on_ray import Ray
 from tfxai.data.results import Results, open_results
@@ -13,15 +15,19 @@ from tfxai.data.sources import Folder, Table
 __all__ = [
     "ClassMaps",
     "ColumnSummary",
+    "Drift",
     "Explainer",
     "Folder",
+    "Inside",
     "Likeness",
     "Ray",
     "Results",
     "Table",
     "class_maps",
     "columns",
+    "drift",
     "explain_dataset",
+    "inside",
     "open_results",
     "typical",
 ]

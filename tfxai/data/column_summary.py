@@ -76,12 +76,12 @@ def columns(
 
     Raises ValueError if rows are no columns, names do not fit, or there are no rows.
     """
-    sums: _Sums | None = None
+    sums: Sums | None = None
     for explanation in explanations_in(explained, method):
-        values, inputs, own = _table(explanation)
-        which = slice(None) if target is None else _first(explanation.targets) == target
+        values, inputs, own = table_of(explanation)
+        which = slice(None) if target is None else first_target(explanation.targets) == target
         if sums is None:
-            sums = _Sums(own if names is None else list(names), sample)
+            sums = Sums(own if names is None else list(names), sample)
         sums.add(values[which].astype(np.float64), inputs[which])
     if sums is None or not sums.rows:
         raise ValueError(
@@ -102,11 +102,11 @@ def explanations_in(
         yield from explained
 
 
-def _first(array: NDArray) -> NDArray:
+def first_target(array: NDArray) -> NDArray:
     return array if array.ndim == 1 else array[:, 0]
 
 
-def _table(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
+def table_of(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
     """Values and inputs (N, F), side by side where columns are inputs of their own, and what they are called."""
     structure, lead = explanation.inputs, explanation.targets.ndim
     named = dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else structure
@@ -138,7 +138,7 @@ def _table(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
     return np.concatenate(values, 1), np.concatenate(inputs, 1), names
 
 
-class _Sums:
+class Sums:
     """Sums of values and of squares, and the rows whose numbers, mixed up, are the smallest."""
 
     def __init__(self, names: list[str], sample: int) -> None:

@@ -56,17 +56,17 @@ def class_maps(
 
     Raises ValueError if there are no maps, or their sizes differ.
     """
-    sums: dict[int, _Mean] = {}
-    pictures: dict[int, _Mean] = {}
+    sums: dict[int, Mean] = {}
+    pictures: dict[int, Mean] = {}
     for explanation in explanations_in(explained, method):
-        maps, targets = _flat(explanation)
+        maps, targets = flat_maps(explanation)
         inputs = explanation.one()[1] if explanation.at is None else None
         each = maps.shape[0] // max(len(explanation), 1)
         for target in np.unique(targets).tolist():
             which = np.flatnonzero(targets == target)
-            sums.setdefault(target, _Mean()).add(maps[which])
+            sums.setdefault(target, Mean()).add(maps[which])
             if inputs is not None and inputs.dtype.kind in "iufb" and not np.isnan(inputs.flat[0]):
-                pictures.setdefault(target, _Mean()).add(inputs[which // each])
+                pictures.setdefault(target, Mean()).add(inputs[which // each])
     if not sums:
         raise ValueError("There are no maps to sum up.")
     classes = sorted(sums)
@@ -81,14 +81,14 @@ def class_maps(
     )
 
 
-def _flat(explanation: Explanation) -> tuple[NDArray, NDArray]:
+def flat_maps(explanation: Explanation) -> tuple[NDArray, NDArray]:
     """(maps, ...) heatmaps of all targets, and the class of each."""
     maps = explanation.heatmap()
     lead = explanation.targets.ndim
     return maps.reshape(-1, *maps.shape[lead:]), explanation.targets.reshape(-1)
 
 
-class _Mean:
+class Mean:
     """The mean of arrays that come in parts, and how far it may be off."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ def typical(
     best: list[Likeness] = []
     sign = 1 if which == "least" else -1
     for ids, explanation in results.with_ids(method):
-        maps, targets = _flat(explanation)
+        maps, targets = flat_maps(explanation)
         at = np.array([place[target] for target in targets.tolist()])
         counts = means.counts[at].astype(np.float64)
         own = maps.reshape(len(maps), -1).astype(np.float64)
