@@ -110,3 +110,17 @@ def test_an_interrupt_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     assert process.returncode == 130 and "The same call goes on from there" in said
     assert main(words) == 0
     assert len(tfxai.open_results(tmp_path / "out")) == PICTURES + 1
+
+
+@pytest.mark.slow
+def test_by_workers_of_ray(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray")
+    command = ["run", "--model", str(folder / "model.keras"), "--data", str(folder / "photos"), "--method"]
+    command += ["grad_cam", "--shard-rows", "4", "--out"]
+    assert main([*command, str(tmp_path / "here")]) == 0
+    assert main([*command, str(tmp_path / "there"), "--ray", "--workers", "1"]) == 0
+    here, there = (tfxai.open_results(tmp_path / name) for name in ("here", "there"))
+    assert there.finished and here.failures() == there.failures()
+    np.testing.assert_allclose(here.array(), there.array(), rtol=1e-5, atol=1e-6)
+    assert main([*command, str(tmp_path / "other"), "--workers", "2"]) == 2
+    assert "add --ray" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -287,7 +288,7 @@ def _pictures(
         except ValueError as error:
             return str(error).replace(str(root / file), file)
 
-    with concurrent.futures.ThreadPoolExecutor(2) as readers:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as readers:
         for first in range(0, len(files), TOGETHER // 8):
             names = files[first : first + TOGETHER // 8]
             found = list(readers.map(read, names))
