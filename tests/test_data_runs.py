@@ -161,7 +161,7 @@ def test_another_run_in_the_same_directory_is_refused(model: Any, tmp_path: Path
         ("its methods are smooth_grad, and these are grad_cam", {"method": CAM}),
         ("setting keep is 'heatmap', it was 'values'", {"keep": "heatmap"}),
         ("setting targets is 1, it was None", {"targets": 1}),
-        ("setting batch_size is 16, it was 32", {"batch_size": 16}),
+        ("setting batch_size is 16, it was 1024", {"batch_size": 16}),
         ("setting shard_rows is 50", {"shard_rows": 50}),
     ):
         arguments = {"method": method, **change}

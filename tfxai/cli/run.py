@@ -62,7 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--id", metavar="COLUMN", help="column of a table by which rows are known")
     parser.add_argument("--label", metavar="COLUMN", help="column of a table with the true class")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="rows at once (default: 32)")
+    parser.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        default="auto",
+        metavar="N",
+        help="rows at once (default: as many as fit into 1 GB)",
+    )
     parser.add_argument(
         "--ray",
         action="store_true",
@@ -72,6 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="of Ray (default: as many as there is room for)"
     )
     parser.add_argument("--shard-rows", type=int, metavar="N", help="rows of a file (default: about 32 MB)")
+
+
+def _batch_size(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -103,6 +103,7 @@ def explanations_in(
 
 
 def first_target(array: NDArray) -> NDArray:
+    """(n,) of what each row has of its first target."""
     return array if array.ndim == 1 else array[:, 0]
 
 
@@ -168,6 +169,7 @@ class Sums:
             self._held = tuple(each[kept] for each in held)
 
     def summary(self) -> ColumnSummary:
+        """What came so far."""
         mean = self._sums[:, 0] / self.rows
         spread = np.sqrt(np.maximum(self._sums[:, 1] / self.rows - mean**2, 0) / max(self.rows - 1, 1))
         far = float(t.isf(RISK / 2, self.rows - 1)) if self.rows > 1 else np.inf

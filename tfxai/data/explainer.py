@@ -22,7 +22,7 @@ from tfxai.engines import Method
 from tfxai.inputs import flatten, pack, specs_of
 from tfxai.model import At
 from tfxai.scores import Score, Targets
-from tfxai.support import Count, File, Model, checked
+from tfxai.support import BatchSize, File, Model, checked
 
 MODELS = 4  # that a process keeps, for explainers that it gets one after another
 
@@ -56,14 +56,15 @@ class Explainer:
         targets: Targets | Literal["label"] = None,
         keep: Literal["values", "heatmap", "summary"] = "values",
         float16: bool = False,
-        batch_size: Count = 32,
+        batch_size: BatchSize = "auto",
         score: str | Score | None = None,
         at: At = None,
     ) -> None:
         self._methods = named_methods(method)
         self._source = model if callable(model) else str(model)
         self._columns, self._targets, self._kept = columns, targets, Kept(keep, False, float16)
-        self._batch_size, self._call = batch_size, {"score": score, "at": at}
+        self._batch_size: BatchSize = batch_size
+        self._call = {"score": score, "at": at}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_explaining"}

@@ -15,7 +15,7 @@ from tfxai.engines import Method
 from tfxai.inputs import flatten, pack
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Model, first_line, snake_case, warn
+from tfxai.support import BatchSize, Model, first_line, snake_case, warn
 
 PROBED = 16  # rows that are tried alone, to tell an error of the call from one of the rows
 REFUSED = (ValueError, tf.errors.InvalidArgumentError)  # what a method or a model says of inputs
@@ -39,13 +39,13 @@ class Explained:
 class Explaining:
     """A method on a model, shard by shard.
 
-    batch_size: rows at once; halved for good, with one warning, where the memory does not suffice.
+    batch_size: rows at once, or "auto", which a method resolves; a number is halved for good, with one warning, where the memory does not suffice.
     proven:     whether any row was explained: until then what all rows fail by is an error of the call, not of the rows.
     """
 
     method: Method
     model: Model
-    batch_size: int
+    batch_size: BatchSize
     call: dict[str, Any]
     proven: bool = False
 
@@ -77,19 +77,23 @@ class Explaining:
         whole = len(wanted) == len(rows)
         inputs = rows.inputs if whole else rows[wanted].inputs
         chosen = targets[wanted] if isinstance(targets, np.ndarray) and not whole else targets
+        before = self.batch_size
         while True:
             try:
-                return self.method(self.model, inputs, chosen, batch_size=self.batch_size, **self.call)
-            except tf.errors.ResourceExhaustedError:
-                if self.batch_size == 1:
+                found = self.method(self.model, inputs, chosen, batch_size=self.batch_size, **self.call)
+                break
+            except MemoryError:
+                if isinstance(self.batch_size, str) or self.batch_size == 1:
                     raise
                 self.batch_size //= 2
-                warn(
-                    f"The memory does not suffice. The run goes on with {self.batch_size} rows at once; last digits of what comes "
-                    "now may differ from those of another batch size."
-                )
             except REFUSED as error:
                 return error
+        if self.batch_size != before:
+            warn(
+                f"The memory does not suffice. The run goes on with {self.batch_size} rows at once; last digits of what comes now "
+                "may differ from those of another batch size."
+            )
+        return found
 
     def _without_bad(
         self, rows: Rows, targets: Targets, wanted: NDArray, error: Exception, failed: dict[int, str]
@@ -127,7 +131,11 @@ class ExplainingAll:
 
     @classmethod
     def of(
-        cls, methods: Mapping[str, Method], model: Model, batch_size: int, call: dict[str, Any]
+        cls,
+        methods: Mapping[str, Method],
+        model: Model,
+        batch_size: BatchSize,
+        call: dict[str, Any],
     ) -> ExplainingAll:
         """call: what every method is called with."""
         return cls({name: Explaining(method, model, batch_size, call) for name, method in methods.items()})

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfxai.engines import environment
-from tfxai.model import build, snapshot
+from tfxai.inputs import flatten, pack
+from tfxai.model import Network, build, rows_at_once, snapshot
 from tfxai.receipts import of_environments, of_settings, of_weights
 from tfxai.results import as_json, recipe
 from tfxai.support import Inputs, Model, warn, whole_file
 
 FORMAT = 1
+UNKNOWN = 32  # rows at once, where nothing can be known before
 FILE = "run.json"
 HALF_WRITTEN = (
     "rows/.shard-*.[0-9]*.parquet",
@@ -36,6 +40,25 @@ def header_of(methods: Mapping[str, Any], model: Model, first: Inputs, **setting
             "environment": environment(),
         }
     )
+
+
+def batch_size_of(
+    directory: Path, batch_size: int | str, methods: Mapping[str, Any], model: Model, first: Inputs
+) -> int:
+    """Rows at once of a run: as it was begun with; of a new one as many as there is room for with each of its methods.
+
+    first: inputs of one row.
+    """
+    if not isinstance(batch_size, str):
+        return batch_size
+    if (saved := read(directory)) is not None:
+        return int(saved["settings"]["batch_size"])
+    arrays = [array if array.dtype == object else np.zeros_like(array) for array in flatten(first)[0]]
+    nothing, needed = pack(first, arrays), {method.needs for method in methods.values()}
+    try:
+        return min(rows_at_once(Network(model, nothing, needs, "explain_dataset")) for needs in needed)
+    except ValueError:  # what is wrong is told when rows are explained
+        return UNKNOWN
 
 
 def read(directory: Path) -> dict[str, Any] | None:

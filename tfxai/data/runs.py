@@ -26,7 +26,7 @@ from tfxai.engines import Method
 from tfxai.inputs import flatten
 from tfxai.model import At
 from tfxai.scores import Score, Targets
-from tfxai.support import Count, File, Model, checked, number, progress_bar, warn, whole_file
+from tfxai.support import BatchSize, Count, File, Model, checked, number, progress_bar, warn, whole_file
 
 SHARD = 2**25  # bytes of inputs and values of a shard, where nobody says how many rows
 FEWEST, MOST = 16, 2**14  # rows of such a shard
@@ -46,7 +46,7 @@ def explain_dataset(
     keep_inputs: bool = True,
     float16: bool = False,
     resume: bool = True,
-    batch_size: Count = 32,
+    batch_size: BatchSize = "auto",
     shard_rows: Count | None = None,
     most_failed: Annotated[float, number(least=0, most=1)] = 0.1,
     progress: bool = True,
@@ -73,7 +73,7 @@ def explain_dataset(
     keep_inputs: the inputs are written, too, so that `results[id]` is whole.
     float16:    values as half-precision numbers: half the space, three digits.
     resume:     goes on with the run in the directory; False: refuses where there is one.
-    batch_size: as for a method.
+    batch_size: as for a method; "auto" is found before the first row, and kept for the whole run.
     shard_rows: rows of a shard; None: as many as make about 32 MB, from 16 to 16384.
     most_failed: share of rows that may fail; more end the run.
     progress:   a bar with rows, rate and time left, on stderr.
@@ -98,6 +98,7 @@ def explain_dataset(
         raise ValueError("The data hold no rows.")
     _check_baselines(methods, first)
     kept = Kept(keep, keep_inputs, float16)
+    batch_size = header.batch_size_of(directory, batch_size, methods, model, first_row(first))
     head = header.header_of(
         methods,
         model,

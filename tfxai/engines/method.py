@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,10 +14,10 @@ from tfxai.engines.left_out import warn_of_left_out
 from tfxai.engines.receipts import receipt_of
 from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
-from tfxai.model import At, Needs, Network, run_at_own_batch
+from tfxai.model import At, Needs, Network, halved, rows_at_once, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
-from tfxai.support import Count, Inputs, Model, check_settings, checked, warnings_heard
+from tfxai.support import BatchSize, Inputs, Model, check_settings, checked, warn, warnings_heard
 
 
 class Method(abc.ABC):
@@ -31,7 +32,8 @@ class Method(abc.ABC):
     score:      what is explained: "logit", "probability", "output" or a callable (outputs, targets) -> (N,); see
                 tfxai.scores.
     batch_size: examples that the model sees at once; memory grows with it and with nothing else. A model with a batch size
-                of its own is run at that.
+                of its own is run at that. "auto": a power of two up to 1024, so that a batch needs about 1 GB, or four tenths of
+                what a GPU has left; where memory runs short, it is halved for good, with one warning.
     progress:   shows a progress bar.
     jit_compile: compiles the passes by XLA: slower for most convolutions on a CPU, quicker for some models elsewhere.
     at:         a layer whose output is explained instead of the inputs, by its path, name or number; of methods that use
@@ -64,7 +66,7 @@ class Method(abc.ABC):
         targets: Targets = None,
         *,
         score: str | Score | None = None,
-        batch_size: Count = 32,
+        batch_size: BatchSize = 32,
         progress: bool = False,
         jit_compile: bool = False,
         at: At = None,
@@ -72,11 +74,16 @@ class Method(abc.ABC):
         name = type(self).__name__
         self._check_at(at)
         seed, score = getattr(self, "seed", 0), self.default_score if score is None else score
-        how = {"batch_size": batch_size, "jit_compile": jit_compile}
+        how = {"jit_compile": jit_compile}
 
         def explained(network: Network) -> Explanation:
             if at is not None:
                 network = network.explained_at(at)
+            return _with_room(
+                network, batch_size, name, lambda rows: explained_by(network, {"batch_size": rows, **how})
+            )
+
+        def explained_by(network: Network, how: dict[str, Any]) -> Explanation:
             request = request_of(network, targets, score, name, progress=progress, **how)
             attribution = self.attribute(request)
             warn_of_left_out(
@@ -108,6 +115,29 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:
         """Explains every row of the request."""
+
+
+def _with_room(
+    network: Network, batch_size: int | str, name: str, run: Callable[[int], Explanation]
+) -> Explanation:
+    """What a function of the number of rows at once gives; of "auto" as many as there is room for."""
+    if not isinstance(batch_size, str):
+        return run(batch_size)
+    first = rows = rows_at_once(network)
+    found = None
+    while found is None:
+        try:
+            found = run(rows)
+        except MemoryError:
+            if rows == 1:
+                raise
+            rows = halved(network, rows)
+    if rows < first:
+        warn(
+            f"{name}: the memory does not suffice. This model is run with {rows} rows at once from now on; last digits may differ "
+            "from those of another batch size."
+        )
+    return found
 
 
 def described(method: Method) -> str:

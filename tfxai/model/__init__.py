@@ -22,6 +22,7 @@ from tfxai.model.operations import (
 )
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
+from tfxai.model.room import halved, rows_at_once
 from tfxai.model.snapshot import Snapshot, snapshot
 from tfxai.model.traced import thawed
 from tfxai.model.tracing import Body, ModelFailed, TracedFunction, TraceRecord
@@ -57,6 +58,7 @@ __all__ = [
     "chosen_layers",
     "first_tensor",
     "grids_of",
+    "halved",
     "has_own_gradient",
     "is_embedding",
     "is_padding_mask",
@@ -66,6 +68,7 @@ __all__ = [
     "operations_ahead",
     "operations_behind",
     "results_of",
+    "rows_at_once",
     "run_at_own_batch",
     "sample_inputs",
     "snapshot",

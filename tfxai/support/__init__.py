@@ -6,6 +6,7 @@ from tfxai.support.files import PICTURES, whole_file, writable
 from tfxai.support.messages import first_line, nearest, snake_case, warn, warnings_heard
 from tfxai.support.progress import progress_bar
 from tfxai.support.settings import (
+    BatchSize,
     Confidence,
     Count,
     Explainer,
@@ -27,6 +28,7 @@ from tfxai.support.types import Inputs, Layer, Model, Operation, PerInput, Struc
 
 __all__ = [
     "Confidence",
+    "BatchSize",
     "Count",
     "Explainer",
     "File",

@@ -89,6 +89,9 @@ def _range_in_words(
 Count = Annotated[int, whole(1)]
 """How many."""
 
+BatchSize = Count | Literal["auto"]
+"""How many rows at once; "auto": as many as fit into a budget of memory."""
+
 Seed = Annotated[int, whole(0, 2**31 - 1)]
 """Of random numbers, for NumPy and TensorFlow alike."""
 

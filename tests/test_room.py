@@ -1,0 +1,125 @@
+"""batch_size="auto": as many rows as there is room for, the same everywhere, and fewer once memory ran short."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from data_runs import images, network
+
+import tfxai
+from tfxai.model import Needs, Network, halved, room, rows_at_once
+
+L = keras.layers
+
+
+def dense(width: int, deep: int) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [keras.Input((width,)), *[L.Dense(width, activation="relu") for _ in range(deep)], L.Dense(2)]
+    )
+
+
+def test_rows_follow_what_the_layers_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layer puts out three tensors of its width: a product, a sum and a ReLU."""
+    width, deep = 256, 4
+    rows = np.zeros((3, width), "float32")
+    each = 4 * (deep * 3 * width + width)  # and the input
+    monkeypatch.setattr(room, "BUDGET", 20 * each)
+    forward = rows_at_once(Network(dense(width, deep), rows, Needs(gradients=False)))
+    back = rows_at_once(Network(dense(width, deep), rows, Needs()))
+    assert (forward, back) == (16, 8)
+    monkeypatch.setattr(room, "BUDGET", 1)
+    assert rows_at_once(Network(dense(width, deep), rows)) == 1
+    monkeypatch.setattr(room, "BUDGET", 10**12)
+    assert rows_at_once(Network(dense(width, deep), rows)) == room.MOST
+    assert rows_at_once(Network(lambda x: np.asarray(x).sum(1), rows, Needs(gradients=False))) == room.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "method",
+    [tfxai.Gradient(), tfxai.GradCAM(), tfxai.RISE(samples=16, cells=3), tfxai.SmoothGrad(samples=3)],
+)
+def test_values_are_those_of_that_number(method: tfxai.methods.Method) -> None:  # pyright: ignore
+    model, data = network(), images(20)
+    found = method(model, data, batch_size="auto")
+    assert found.receipt is not None and found.receipt.batch_size == 1024
+    np.testing.assert_array_equal(found.values, method(model, data, batch_size=1024).values)
+    assert tfxai.verify(found, model).status == 0
+
+
+def test_a_model_with_a_batch_of_its_own_keeps_it() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(batch_shape=(2, 4)), L.Dense(3)])
+    data = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    found = tfxai.Gradient()(model, data, batch_size="auto")
+    np.testing.assert_array_equal(found.values, tfxai.Gradient()(model, data).values)
+
+
+def test_what_did_not_fit_is_not_tried_again() -> None:
+    model, data = network(), images(4)
+    short = Network(model, data)
+    assert halved(short, 64) == 32
+    assert rows_at_once(Network(model, data)) == 32
+    found = tfxai.Gradient()(model, data, batch_size="auto")
+    assert found.receipt is not None and found.receipt.batch_size == 32
+
+
+def test_a_run_keeps_the_number_it_was_begun_with(tmp_path: Path) -> None:
+    model, data = network(), images(40)
+    results = tfxai.explain_dataset(
+        tfxai.Gradient(), model, data[:16], tmp_path, shard_rows=8, progress=False
+    )
+    assert results.settings["batch_size"] == 1024
+    (tmp_path / "rows" / "shard-000001.parquet").unlink()
+    halved(Network(model, data), 64)  # another machine, with less room
+    results = tfxai.explain_dataset(
+        tfxai.Gradient(), model, data[:16], tmp_path, shard_rows=8, progress=False
+    )
+    assert results.finished and results.settings["batch_size"] == 1024
+
+
+SHORT = """
+import resource, sys, warnings
+from pathlib import Path
+import keras, numpy as np, tfxai
+from tfxai.data.explaining import Explaining
+from tfxai.data.rows import Rows
+from tfxai.model import room
+
+warnings.simplefilter("always")
+keras.utils.set_random_seed(0)
+inputs = keras.Input((100,))
+steps = keras.ops.reshape(keras.ops.arange(1000, dtype="float32"), (1, 1, 1000))
+waves = keras.ops.tanh(keras.ops.tanh(keras.layers.Reshape((100, 1))(inputs) * steps))
+model = keras.Model(inputs, keras.ops.sum(waves, axis=1)[:, 1:3])
+data = np.random.default_rng(0).normal(size=(1024, 100)).astype("float32")
+expected = tfxai.Gradient()(model, data, 0, batch_size=16).values
+room.BUDGET = 10**12
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 6 * 10**8, -1))
+with warnings.catch_warnings(record=True) as told:
+    if sys.argv[1] == "method":
+        found = tfxai.Gradient()(model, data, 0, batch_size="auto").values
+    else:
+        explaining = Explaining(tfxai.Gradient(), model, 1024, {})
+        found = explaining(Rows(data), 0).explanation.values
+        assert explaining.batch_size < 1024
+np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+words = [str(each.message) for each in told if "memory does not suffice" in str(each.message)]
+print(len(words))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["method", "shard"])
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a process's memory")
+def test_too_little_memory_halves_the_batch(kind: str) -> None:
+    """A process that may have 600 MB more than it has, and is asked for several times as much."""
+    found = subprocess.run([sys.executable, "-c", SHORT, kind], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert int(found.stdout.split()[-1]) == 1
