@@ -82,6 +82,18 @@ def test_a_shard_can_be_verified_and_one_row_names_its_place(undisturbed: Path) 
         bias.assign(np.zeros(5))
 
 
+def test_an_array_on_disk_is_the_one_in_memory(undisturbed: Path, tmp_path: Path) -> None:
+    results = tfxai.open_results(undisturbed)
+    for field in ("values", "inputs", "scores"):
+        mapped = results.array(field, "smooth", out=tmp_path / f"{field}.npy")
+        assert isinstance(mapped, np.memmap)
+        np.testing.assert_array_equal(mapped, results.array(field, "smooth"))
+        np.testing.assert_array_equal(np.load(tmp_path / f"{field}.npy"), mapped)
+    with pytest.raises(ValueError, match="There is no 'delta'"):
+        results.array("delta", "smooth", out=tmp_path / "delta.npy")
+    assert not (tmp_path / "delta.npy").exists()
+
+
 @pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_run_leaves_the_bytes_of_one_that_was_not(
     undisturbed: Path, tmp_path: Path, moments: int

@@ -94,7 +94,7 @@ def _connected(ray: Any, how: Ray) -> Iterator[None]:
 
 
 def _workers(ray: Any, how: Ray) -> list[Any]:
-    there = ray.cluster_resources()
+    there = ray.cluster_resources() if how.workers else ray.available_resources()
     room = int(there.get("CPU", 0) // how.cpus)
     if how.gpus:
         room = min(room, int(there.get("GPU", 0) // how.gpus))

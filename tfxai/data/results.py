@@ -6,7 +6,7 @@ import bisect
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from tfxai.data import arrow_columns, header, shards
 from tfxai.data.parquet import pyarrow
 from tfxai.data.shards import Shard
 from tfxai.results import Explanation
-from tfxai.support import File, checked
+from tfxai.support import File, checked, whole_file
 
 if TYPE_CHECKING:
     import pandas
@@ -157,24 +157,46 @@ class Results:
                 ids = shard.column("id").to_pylist()
                 yield [each for each, good in zip(ids, failed, strict=True) if good], next(explanations)
 
-    def array(self, field: str = "values", method: str | None = None) -> NDArray:
+    def array(self, field: str = "values", method: str | None = None, out: File | None = None) -> NDArray:
         """One field of all rows that were explained, (rows, ...): "values", "scores", "targets", "delta", "inputs" ...
 
-        It is put together in memory; of what does not fit there, `shards()` gives one part after another.
+        out: a new .npy file, for what does not fit into memory: it is filled shard by shard, and the array is a memory map of it.
 
         Raises ValueError if the run has no such field, or several shapes of it.
         """
-        method, parts = self._method(method), []
+        method = self._method(method)
+        if out is not None:
+            return self._on_disk(Path(out), lambda: self._parts(field, method), field)
+        parts = list(self._parts(field, method))
+        if not parts:
+            raise ValueError(f"No row of {self.directory} was explained.")
+        _check_one_shape(parts, field)
+        return np.concatenate(parts)
+
+    def _parts(self, field: str, method: str) -> Iterator[NDArray]:
+        """One field, shard by shard."""
         for number in self._numbers:
             shard = self._shard(number)
             told = shard.told["methods"][method]
             if told is not None:
-                parts.append(self._field(shard, method, told, field))
-        if not parts:
+                yield self._field(shard, method, told, field)
+
+    def _on_disk(self, path: Path, parts: Callable[[], Iterator[NDArray]], field: str) -> NDArray:
+        first = next(parts(), None)
+        if first is None:
             raise ValueError(f"No row of {self.directory} was explained.")
-        if len({part.shape[1:] for part in parts}) > 1:
-            raise ValueError(f"{field} has another shape in each shard. Read shards().")
-        return np.concatenate(parts)
+        if first.dtype == object:
+            raise ValueError(f"{field} holds words, which cannot be mapped into memory. Leave out out=.")
+        rows, done = len(self) - sum(self._shard(number).told["failed"] for number in self._numbers), 0
+        with whole_file(path) as part:
+            written = np.lib.format.open_memmap(part, "w+", first.dtype, (rows, *first.shape[1:]))
+            for each in parts():
+                _check_one_shape([first, each], field)
+                written[done : done + len(each)] = each
+                done += len(each)
+            written.flush()
+            del written
+        return np.load(path, mmap_mode="r")
 
     def frame(self, method: str | None = None) -> pandas.DataFrame:
         """A row for each row: id, position, failed, label; target, score, delta; how much speaks for and against, the largest value.
@@ -275,6 +297,11 @@ class Results:
                 f"The run in {self.directory} kept summaries alone (keep={self.settings['keep']!r}): read frame()."
             )
         return missing
+
+
+def _check_one_shape(parts: Sequence[NDArray], field: str) -> None:
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ValueError(f"{field} has another shape in each shard. Read shards().")
 
 
 def _of_inputs(field: str) -> bool:
