@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,8 @@ def test_the_recipes_of_the_page_give_the_same(
 ) -> None:
     """Each in a process of its own, with an engine of its own."""
     pytest.importorskip(package)
+    if package == "pyspark" and shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
     for name in ("table.keras", "rows.parquet"):
         (tmp_path / name).symlink_to(folder / name)
     (tmp_path / "recipe.py").write_text(recipe(engine))

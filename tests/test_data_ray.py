@@ -24,6 +24,7 @@ from tfxai.data import Ray
 
 ray = pytest.importorskip("ray")
 CAM = tfxai.GradCAM()
+pytestmark = pytest.mark.slow  # workers import TensorFlow, each by itself
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +76,6 @@ def test_rows_are_those_of_one_process(tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "run.json").exists()
 
 
-@pytest.mark.slow
 def test_bytes_do_not_depend_on_workers_and_survive_them(undisturbed: Path, tmp_path: Path) -> None:
     """A worker is killed at five moments of one run."""
     generator, killed = np.random.default_rng(0), 0
@@ -99,7 +99,6 @@ def test_bytes_do_not_depend_on_workers_and_survive_them(undisturbed: Path, tmp_
     assert content(tmp_path) == content(undisturbed)
 
 
-@pytest.mark.slow
 def test_interrupted_it_goes_on_with_another_number_of_workers(undisturbed: Path, tmp_path: Path) -> None:
     def interrupt() -> None:
         while shards_in(tmp_path) < 5:
@@ -116,7 +115,6 @@ def test_interrupted_it_goes_on_with_another_number_of_workers(undisturbed: Path
     assert content(tmp_path) == content(undisturbed)
 
 
-@pytest.mark.slow
 def test_the_whole_killed_goes_on(undisturbed: Path, tmp_path: Path) -> None:
     """A process that had a cluster of its own is killed; what it leaves of workers does no harm."""
     code = (
@@ -140,7 +138,6 @@ class Halved(keras.layers.Layer):
         return x / 2
 
 
-@pytest.mark.slow
 def test_models_of_every_kind_reach_the_workers(tmp_path: Path) -> None:
     data = images(16)
     inputs = keras.Input((8, 8, 3))
@@ -165,7 +162,6 @@ def test_models_of_every_kind_reach_the_workers(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.slow
 def test_what_does_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="has 2 CPUs and 0 GPUs, room for 2 workers"):
         on_ray(network(), images(8), tmp_path / "a", engine=Ray(workers=3))
