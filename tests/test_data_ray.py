@@ -162,6 +162,36 @@ def test_models_of_every_kind_reach_the_workers(tmp_path: Path) -> None:
         )
 
 
+def test_a_class_of_the_script_goes_with_its_model(tmp_path: Path) -> None:
+    """A subclassed model whose class stands in the script that was started, where no worker could import it."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+SCRIPT = """
+import sys
+import keras, numpy as np, tfxai
+
+class Own(keras.Model):
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.hidden, self.out = keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+model, data = Own(), np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+model(data)
+ray = tfxai.data.Ray(workers=1, address="local")
+run = tfxai.explain_dataset(tfxai.Gradient(), model, data, sys.argv[1], shard_rows=8, progress=False, engine=ray)
+np.testing.assert_allclose(run.array(), tfxai.Gradient()(model, data).values, rtol=1e-5, atol=1e-6)
+"""
+
+
 def test_what_does_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="has 2 CPUs and 0 GPUs, room for 2 workers"):
         on_ray(network(), images(8), tmp_path / "a", engine=Ray(workers=3))

@@ -32,29 +32,24 @@ def load_model(source: File | Callable[[], Model]) -> Model:
     return keras.saving.load_model(path, compile=False)
 
 
-@dataclasses.dataclass(frozen=True)
-class Carried:
-    """A model packed up for other processes; called there, it gives the model."""
+def carried(model: Model, pack: Callable[[Any], bytes]) -> Callable[[], Model]:
+    """A model as it can be sent to other processes: called there, it gives the model.
 
-    make: Callable[[], Model]
+    pack: pickles, with the classes and functions of the script that was started, such as cloudpickle's `dumps`.
 
-    @classmethod
-    def of(cls, model: Model) -> Carried:
-        """Packs a model up. Raises ValueError if that cannot be done."""
-        if isinstance(model, hub.Module):
-            return cls(_HubModule(dict(model.how)))
-        if not _has_layers(model):
-            return cls(_Plain(model))  # a function: whoever sends it packs it up
-        try:
-            return cls(_Keras(pickle.dumps(model), _own_classes(model)))
-        except Exception as error:  # whatever a model's own get_config raises
-            raise ValueError(
-                f"The model cannot be sent to other processes: {first_line(error)} Save it, and give what tfxai.hub.load or "
-                "keras.saving.load_model makes of the file."
-            ) from error
-
-    def __call__(self) -> Model:
-        return self.make()
+    Raises ValueError if that cannot be done.
+    """
+    if isinstance(model, hub.Module):
+        return _HubModule(dict(model.how))
+    if not _has_layers(model):
+        return _Plain(model)  # a function: whoever sends it packs it up
+    try:
+        return _Keras(pack(model), _own_classes(model))
+    except Exception as error:  # whatever a model's own get_config raises
+        raise ValueError(
+            f"The model cannot be sent to other processes: {first_line(error)} Save it, and give what tfxai.hub.load or "
+            "keras.saving.load_model makes of the file."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,13 +11,12 @@ import numpy as np
 
 from tfxai.engines import environment
 from tfxai.inputs import flatten, pack
-from tfxai.model import Network, build, rows_at_once, snapshot
+from tfxai.model import UNKNOWN, Network, build, rows_at_once, snapshot
 from tfxai.receipts import of_environments, of_settings, of_weights
 from tfxai.results import as_json, recipe
 from tfxai.support import Inputs, Model, warn, whole_file
 
 FORMAT = 1
-UNKNOWN = 32  # rows at once, where nothing can be known before
 FILE = "run.json"
 HALF_WRITTEN = (
     "rows/.shard-*.[0-9]*.parquet",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tfxai.data.map_summary import Likeness, Mean, flat_maps
+from tfxai.data.map_summary import Mean, flat_maps
 from tfxai.data.results import Results
 from tfxai.metrics import masks_of, share_inside
 from tfxai.results import Explanation, Stored
@@ -66,7 +66,7 @@ def inside(
     Raises ValueError if a region does not fit, or no row has one.
     """
     whole, of_class = Mean(), dict[int, Mean]()
-    lowest: list[Likeness] = []
+    lowest: list[tuple[Any, int, float]] = []
     for ids, explanation in results.with_ids(method):
         which = [i for i, each in enumerate(ids) if not isinstance(regions, Mapping) or each in regions]
         if not which:
@@ -80,8 +80,8 @@ def inside(
         for target in np.unique(targets).tolist():
             of_class.setdefault(target, Mean()).add(found[targets == target])
         rows = zip(targets.tolist(), found.tolist(), strict=True)
-        lowest += [Likeness(names[i // each], target, share) for i, (target, share) in enumerate(rows)]
-        lowest = sorted(lowest, key=lambda row: row.likeness)[:count]
+        lowest += [(names[i // each], target, share) for i, (target, share) in enumerate(rows)]
+        lowest = sorted(lowest, key=lambda row: row[2])[:count]
     if not whole.count:
         raise ValueError("No row that was explained has a region. Give regions by the ids of the run.")
     classes = sorted(of_class)
@@ -93,7 +93,7 @@ def inside(
         np.array([of_class[name].count for name in classes]),
         np.array([of_class[name].mean() for name in classes]),
         np.stack([_ends(of_class[name]) for name in classes]),
-        [(row.id, row.target, row.likeness) for row in lowest],
+        lowest,
     )
 
 

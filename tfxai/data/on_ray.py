@@ -10,12 +10,12 @@ import contextlib
 import dataclasses
 import itertools
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tfxai.data.carrying import Carried
+from tfxai.data.carrying import carried
 from tfxai.data.explaining import ExplainingAll, first_row
 from tfxai.data.tasks import Done, Plan, Task
 from tfxai.model import build, snapshot
@@ -59,12 +59,12 @@ def done_on_ray(how: Ray, plan: Plan, model: Model, tasks: Iterator[Task], prove
     Raises ImportError if Ray is missing, ValueError if the model cannot be sent, or what a worker raised.
     """
     ray = _ray()
-    carried = Carried.of(model)
+    packed = carried(model, ray.cloudpickle.dumps)
     first = next(tasks, None)
     if first is None:
         return
     with _connected(ray, how):
-        sent = ray.put((plan, carried))  # held here, for workers that are started again
+        sent = ray.put((plan, packed))  # held here, for workers that are started again
         workers = _workers(ray, how)
         yield from _handed_out(ray, workers, sent, itertools.chain([first], tasks), proven)
 
@@ -166,14 +166,14 @@ class _Worker:
         """
         with self._one_at_a_time:
             if self._explaining is None:
-                self._plan, carried = _ray().get(sent[0])
-                self._explaining = self._loaded(carried, task)
+                self._plan, make = _ray().get(sent[0])
+                self._explaining = self._loaded(make, task)
             found = self._explaining(task.rows, task.targets, proven)
         return self._plan.write(task, found)
 
-    def _loaded(self, carried: Carried, task: Task) -> ExplainingAll:
+    def _loaded(self, make: Callable[[], Model], task: Task) -> ExplainingAll:
         """The methods on the model. Raises ValueError if it is not the one of the run."""
-        model = carried()
+        model = make()
         build(model, first_row(task.rows))
         words = of_weights(self._plan.head["model"]["weights"], as_json(snapshot(model).weights))
         if words:

@@ -22,7 +22,7 @@ from tfxai.model.operations import (
 )
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
-from tfxai.model.room import halved, rows_at_once
+from tfxai.model.room import UNKNOWN, halved, rows_at_once
 from tfxai.model.snapshot import Snapshot, snapshot
 from tfxai.model.traced import thawed
 from tfxai.model.tracing import Body, ModelFailed, TracedFunction, TraceRecord
@@ -31,6 +31,7 @@ from tfxai.model.weights import WeightedLayer, chosen_layers, weighted_layers, w
 
 __all__ = [
     "SEALED",
+    "UNKNOWN",
     "At",
     "Body",
     "Cells",
