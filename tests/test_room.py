@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from data_runs import images, network
 
 import tfxai
+from tfxai.metrics.result import METRICS
 from tfxai.model import Needs, Network, halved, room, rows_at_once
+from tfxai.model.tracing import cache_of
 
 L = keras.layers
 
@@ -83,6 +86,60 @@ def test_a_run_keeps_the_number_it_was_begun_with(tmp_path: Path) -> None:
     assert results.finished and results.settings["batch_size"] == 1024
 
 
+def callback_values(model: keras.Model, data: np.ndarray, rows: Any) -> np.ndarray:
+    callback = tfxai.ExplainCallback(tfxai.Gradient(), data, batch_size=rows)
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_end(0, {})
+    return callback.explanations["gradient"].values
+
+
+def tcav_scores(model: keras.Model, data: np.ndarray, rows: Any) -> np.ndarray:
+    sets = [images(10, seed) for seed in range(1, 6)]
+    tcav = tfxai.TCAV("edges", random_runs=2)
+    return tcav(model, data, 0, {"noise": sets[0]}, sets[1:], batch_size=rows).magnitudes
+
+
+def sanity_similarity(model: keras.Model, data: np.ndarray, rows: Any) -> np.ndarray:
+    report = tfxai.sanity.randomize_model(tfxai.Gradient(), model, data, batch_size=rows, explanations=True)
+    return np.concatenate([each.values for each in report.explanations["gradient"]])
+
+
+def measured_values(name: str) -> Any:
+    def values(model: keras.Model, data: np.ndarray, rows: Any) -> np.ndarray:
+        function = METRICS[name]
+        if function.explains_again:
+            return function(tfxai.Gradient(), model, data, batch_size=rows).values
+        return function(model, tfxai.Gradient()(model, data, batch_size=4), batch_size=rows).values
+
+    return values
+
+
+CALLS: dict[str, Any] = {
+    "probabilities": lambda model, data, rows: tfxai.predictions.probabilities(model, data, batch_size=rows),
+    "compare_methods": lambda model, data, rows: tfxai.compare_methods(
+        tfxai.Gradient(), model, data, batch_size=rows
+    ).values["deletion"],
+    "sort_by_concept": lambda model, data, rows: tfxai.concepts.sort_by_concept(
+        model, "classes", data, np.arange(5.0), batch_size=rows
+    ),
+    "randomize_model": sanity_similarity,
+    "TCAV": tcav_scores,
+    "callback": callback_values,
+    **{name: measured_values(name) for name in ("deletion", "road", "infidelity", "max_sensitivity", "irof")},
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_all_that_asks_a_model_takes_auto(call: str) -> None:
+    """The bits are those of the number that there is room for; here memory ran short before, so that four is the most."""
+    model, data = network(), images(11)
+    halved(Network(model, data), 8)
+    found = CALLS[call](model, data, "auto")
+    assert cache_of(model).rows == 4
+    np.testing.assert_array_equal(found, CALLS[call](network(), data, 4))
+
+
 SHORT = """
 import resource, sys, warnings
 from pathlib import Path
@@ -98,13 +155,23 @@ steps = keras.ops.reshape(keras.ops.arange(1000, dtype="float32"), (1, 1, 1000))
 waves = keras.ops.tanh(keras.ops.tanh(keras.layers.Reshape((100, 1))(inputs) * steps))
 model = keras.Model(inputs, keras.ops.sum(waves, axis=1)[:, 1:3])
 data = np.random.default_rng(0).normal(size=(1024, 100)).astype("float32")
-expected = tfxai.Gradient()(model, data, 0, batch_size=16).values
+explanation = tfxai.Gradient()(model, data, 0, batch_size=16)
+if sys.argv[1] == "deletion":
+    expected = tfxai.metrics.deletion(model, explanation, step=25, batch_size=16).values
+elif sys.argv[1] == "probabilities":
+    expected = tfxai.predictions.probabilities(model, data, batch_size=16)
+else:
+    expected = explanation.values
 room.BUDGET = 10**12
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 6 * 10**8, -1))
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]) * 10**6, -1))
 with warnings.catch_warnings(record=True) as told:
     if sys.argv[1] == "method":
         found = tfxai.Gradient()(model, data, 0, batch_size="auto").values
+    elif sys.argv[1] == "probabilities":
+        found = tfxai.predictions.probabilities(model, data, batch_size="auto")
+    elif sys.argv[1] == "deletion":
+        found = tfxai.metrics.deletion(model, explanation, step=25, batch_size="auto").values
     else:
         explaining = Explaining(tfxai.Gradient(), model, 1024, {})
         found = explaining(Rows(data), 0).explanation.values
@@ -116,10 +183,14 @@ print(len(words))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["method", "shard"])
+@pytest.mark.parametrize(
+    ("kind", "more"), [("method", 600), ("shard", 600), ("probabilities", 300), ("deletion", 300)]
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit of a process's memory")
-def test_too_little_memory_halves_the_batch(kind: str) -> None:
-    """A process that may have 600 MB more than it has, and is asked for several times as much."""
-    found = subprocess.run([sys.executable, "-c", SHORT, kind], capture_output=True, text=True, check=False)
+def test_too_little_memory_halves_the_batch(kind: str, more: int) -> None:
+    """A process that may have some MB more than it has, and is asked for several times as much."""
+    found = subprocess.run(
+        [sys.executable, "-c", SHORT, kind, str(more)], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stderr[-2000:]
     assert int(found.stdout.split()[-1]) == 1

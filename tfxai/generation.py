@@ -15,7 +15,7 @@ from tfxai.engines import Method
 from tfxai.model import Body, ModelFailed, Needs, Network, TraceRecord, run_at_own_batch
 from tfxai.results import GenerationExplanation
 from tfxai.scores import TokenUnit, continuation, logits_of_tokens
-from tfxai.support import Count, Inputs, Model, OutputKey, Setting, Tensor, checked, warn
+from tfxai.support import BatchSize, Count, Inputs, Model, OutputKey, Setting, Tensor, checked, warn
 
 Tokens = str | ArrayLike
 AS_METHOD = Setting(lambda value: isinstance(value, Method), "a method, such as tfxai.InputXGradient()")
@@ -34,7 +34,7 @@ def explain_generation(
     logits: OutputKey = None,
     tokenizer: Any = None,
     inputs: Callable[[NDArray[np.int32]], Inputs] | None = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> GenerationExplanation:
     """Which tokens before it does each token of an output lean on?

@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from numpy.typing import NDArray
 
 from tfxai.engines import Request, ScoredBody, Tracer, run_in_batches
-from tfxai.model import Network, run_at_own_batch
+from tfxai.model import Network, fitting, run_at_own_batch
 from tfxai.scores import ClassScore
-from tfxai.support import Count, Inputs, Model, Tensor, checked
+from tfxai.support import BatchSize, Inputs, Model, Tensor, checked
 
 
 @checked
+@fitting
 def probabilities(
     model: Model,
     inputs: Inputs,
     *,
     output: str | int | None = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> NDArray:
     """Probability of every class, float32 (N, C), 0 to 1.

@@ -28,9 +28,16 @@ def add_feeding(parser: ArgumentParser) -> None:
         metavar="F",
         help="part of the photo's height and width to keep (default: 1; demo: 0.875)",
     )
-    parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="photos at once (default: 32)"
-    )
+    add_batch_size(parser, 32, "photos at once, or auto: as many as fit into 1 GB (default: 32)")
+
+
+def add_batch_size(parser: ArgumentParser, default: int | str, words: str) -> None:
+    """The option of rows at once. words: its help."""
+    parser.add_argument("--batch-size", type=_batch_size, default=default, metavar="N", help=words)
+
+
+def _batch_size(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def add_model(parser: ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfxai.cli.options import add_model, add_settings, names
+from tfxai.cli.options import add_batch_size, add_model, add_settings, names
 from tfxai.cli.output import print_table, printable
 from tfxai.cli.startup import start_quietly
 
@@ -62,13 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--id", metavar="COLUMN", help="column of a table by which rows are known")
     parser.add_argument("--label", metavar="COLUMN", help="column of a table with the true class")
-    parser.add_argument(
-        "--batch-size",
-        type=_batch_size,
-        default="auto",
-        metavar="N",
-        help="rows at once (default: as many as fit into 1 GB)",
-    )
+    add_batch_size(parser, "auto", "rows at once (default: as many as fit into 1 GB)")
     parser.add_argument(
         "--ray",
         action="store_true",
@@ -78,10 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="of Ray (default: as many as there is room for)"
     )
     parser.add_argument("--shard-rows", type=int, metavar="N", help="rows of a file (default: about 32 MB)")
-
-
-def _batch_size(text: str) -> int | str:
-    return text if text == "auto" else int(text)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from tfxai.concepts.image_sets import image_set
 from tfxai.concepts.set_batches import batches_of_sets, length_of, taken
 from tfxai.engines import layer_activations
-from tfxai.model import LayerChoice
-from tfxai.support import Count, Model, Numbers, checked, progress_bar
+from tfxai.model import LayerChoice, fitting, number_of_rows
+from tfxai.support import BatchSize, Model, Numbers, checked, progress_bar
 
 
 @checked
+@fitting
 def sort_by_concept(
     model: Model,
     layer: LayerChoice,
     images: Any,
     cav: Numbers,
     *,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> NDArray[np.int64]:
     """Which images have most of a concept? Indices (N,), by the cosine of their activations with the concept's vector.
@@ -37,10 +38,11 @@ def sort_by_concept(
     if length_of(images) == 0:
         raise ValueError("There are 0 images. Give at least one.")
     vectors = np.asarray(cav)
+    rows = number_of_rows(batch_size, model, taken(images, slice(0, 1)), "sort_by_concept")
     cosines = []
     with progress_bar(progress, "sort_by_concept", length_of(images)) as advance:
-        for [(_, rows)] in batches_of_sets({"images": images}, batch_size):
-            (activations,) = layer_activations(model, [layer], taken(images, rows), "sort_by_concept")
+        for [(_, part)] in batches_of_sets({"images": images}, rows):
+            (activations,) = layer_activations(model, [layer], taken(images, part), "sort_by_concept")
             flat = activations.reshape(len(activations), -1)
             vector = _vector(vectors, activations.shape[1:], layer)
             cosines.append(flat @ vector / np.maximum(np.linalg.norm(flat, axis=1), 1e-30))

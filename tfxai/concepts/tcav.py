@@ -19,12 +19,12 @@ from tfxai.concepts.result import TCAVResult
 from tfxai.concepts.runs import Runs
 from tfxai.concepts.set_batches import length_of, taken
 from tfxai.engines import Request, layer_paths, request_of, slopes
-from tfxai.model import LayerChoice, Network
+from tfxai.model import LayerChoice, Network, fitting
 from tfxai.scores import Score
 from tfxai.stats import Correction, Looks, corrected, reach
 from tfxai.support import (
+    BatchSize,
     Confidence,
-    Count,
     File,
     Inputs,
     Model,
@@ -100,6 +100,7 @@ class TCAV:
         return list(self.layers) if isinstance(self.layers, (list, tuple)) else [self.layers]
 
     @checked
+    @fitting
     def __call__(
         self,
         model: Model,
@@ -109,7 +110,7 @@ class TCAV:
         random: Any,
         *,
         score: str | Score = "logit",
-        batch_size: Count = 32,
+        batch_size: BatchSize = 32,
         progress: bool = False,
     ) -> TCAVResult:
         """Tests every concept in every layer for every target.
@@ -131,6 +132,7 @@ class TCAV:
             number: request_of(Network(model, images), number, score, "TCAV", batch_size=batch_size)
             for number, images in sets.classes.items()
         }
+        at_once = next(iter(requests.values())).batch_size
         one = taken(next(iter(sets.named_concepts.values())), slice(0, 1))
         paths = layer_paths(model, self._layers, one, "TCAV")
         names = self._layer_names(paths)
@@ -140,7 +142,7 @@ class TCAV:
         with progress_bar(progress, "TCAV", steps) as advance:
 
             def activations(examples: Mapping[str, Inputs]) -> dict[str, list[NDArray[np.float32]]]:
-                return self._activations(model, examples, paths, batch_size, advance)
+                return self._activations(model, examples, paths, at_once, advance)
 
             runs, found, converged = self._until_sure(sets, requests, names, activations, advance)
         if converged is not None and not converged.all():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +13,10 @@ from tfxai.engines.left_out import warn_of_left_out
 from tfxai.engines.receipts import receipt_of
 from tfxai.engines.references import request_of
 from tfxai.engines.request import Attribution, Request
-from tfxai.model import At, Needs, Network, halved, rows_at_once, run_at_own_batch
+from tfxai.model import At, Needs, Network, in_room, run_at_own_batch
 from tfxai.results import Explanation
 from tfxai.scores import Score, Targets
-from tfxai.support import BatchSize, Inputs, Model, check_settings, checked, warn, warnings_heard
+from tfxai.support import BatchSize, Inputs, Model, check_settings, checked, warnings_heard
 
 
 class Method(abc.ABC):
@@ -74,17 +73,16 @@ class Method(abc.ABC):
         name = type(self).__name__
         self._check_at(at)
         seed, score = getattr(self, "seed", 0), self.default_score if score is None else score
-        how = {"jit_compile": jit_compile}
 
         def explained(network: Network) -> Explanation:
             if at is not None:
                 network = network.explained_at(at)
-            return _with_room(
-                network, batch_size, name, lambda rows: explained_by(network, {"batch_size": rows, **how})
-            )
+            return in_room(network.model, batch_size, name, lambda: explained_by(network))
 
-        def explained_by(network: Network, how: dict[str, Any]) -> Explanation:
+        def explained_by(network: Network) -> Explanation:
+            how: dict[str, Any] = {"batch_size": batch_size, "jit_compile": jit_compile}
             request = request_of(network, targets, score, name, progress=progress, **how)
+            how["batch_size"] = request.batch_size
             attribution = self.attribute(request)
             warn_of_left_out(
                 network,
@@ -115,29 +113,6 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def attribute(self, request: Request) -> Attribution:
         """Explains every row of the request."""
-
-
-def _with_room(
-    network: Network, batch_size: int | str, name: str, run: Callable[[int], Explanation]
-) -> Explanation:
-    """What a function of the number of rows at once gives; of "auto" as many as there is room for."""
-    if not isinstance(batch_size, str):
-        return run(batch_size)
-    first = rows = rows_at_once(network)
-    found = None
-    while found is None:
-        try:
-            found = run(rows)
-        except MemoryError:
-            if rows == 1:
-                raise
-            rows = halved(network, rows)
-    if rows < first:
-        warn(
-            f"{name}: the memory does not suffice. This model is run with {rows} rows at once from now on; last digits may differ "
-            "from those of another batch size."
-        )
-    return found
 
 
 def described(method: Method) -> str:

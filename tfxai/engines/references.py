@@ -16,7 +16,7 @@ from tfxai.engines.request import Request
 from tfxai.engines.scoring import ScoredBody, Scoring, Tracer
 from tfxai.model import Needs, Network
 from tfxai.scores import Asked, References, Referring, Score
-from tfxai.support import Inputs, Tensor
+from tfxai.support import BatchSize, Inputs, Tensor
 
 
 def request_of(
@@ -25,7 +25,7 @@ def request_of(
     score: str | Score,
     method: str,
     *,
-    batch_size: int = 32,
+    batch_size: BatchSize = 32,
     **how: Any,
 ) -> Request:
     """One checked call; see `Request.of`, which knows nothing of references.
@@ -60,7 +60,7 @@ class _Look:
     network: Network
     targets: Any
     method: str
-    batch_size: int
+    batch_size: BatchSize
 
     def read(
         self, score: Referring, inputs: Inputs | None, then: Callable[[Any, slice], Any] | None = None

@@ -18,10 +18,10 @@ from tfxai.engines.scoring import ScoredBody, Scoring, WithScore
 from tfxai.engines.targets import LARGEST, check_targets, target_codes
 from tfxai.engines.uncertainty import Uncertainty
 from tfxai.inputs import missing_words, restored
-from tfxai.model import Embedded, Network, TracedFunction
+from tfxai.model import Embedded, Network, TracedFunction, rows_at_once
 from tfxai.results import Explanation
 from tfxai.scores import ClassScore, References, Score, Targets
-from tfxai.support import Count, Tensor, Values, checked, progress_bar, warn
+from tfxai.support import BatchSize, Tensor, Values, checked, progress_bar, warn
 
 FAR = 0.5  # delta is large: that part of the change of the score
 ROUNDING = 1e-2  # but never where it is so small beside the scores themselves, as half precision leaves it
@@ -82,20 +82,21 @@ class Request:
         score: str | Score,
         method: str,
         *,
-        batch_size: Count = 32,
+        batch_size: BatchSize = 32,
         progress: bool = False,
         jit_compile: bool = False,
     ) -> Request:
-        """Raises ValueError if an argument is wrong, or does not fit the network's inputs."""
+        """batch_size: "auto" is the number of rows for which there is room.
+
+        Raises ValueError if an argument is wrong, or does not fit the network's inputs."""
         codes = target_codes(targets, len(network))
         function, name = _named_score(score)
         if network.batch is not None:
             batch_size = network.batch.rows
+        rows = rows_at_once(network) if batch_size == "auto" else int(batch_size)
         lowest = int(codes.min())
         scoring = Scoring(function, name, targets is not None, lowest < 0, max(1, -lowest))
-        return cls(
-            network, codes.reshape(-1), codes.shape, scoring, method, int(batch_size), progress, jit_compile
-        )
+        return cls(network, codes.reshape(-1), codes.shape, scoring, method, rows, progress, jit_compile)
 
     @property
     def rows(self) -> int:

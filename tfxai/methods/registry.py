@@ -17,7 +17,7 @@ from tfxai.engines import Method
 from tfxai.methods import catalogue
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model, nearest, snake_case
+from tfxai.support import BatchSize, Inputs, Model, nearest, snake_case
 
 Explainer: TypeAlias = Callable[..., Explanation]
 """A method, or a function that is called as method(model, inputs, targets) and gives an Explanation."""
@@ -186,7 +186,9 @@ def _number(text: str) -> float:
     return number
 
 
-def called(method: Explainer, model: Model, inputs: Inputs, targets: Targets, batch_size: int) -> Explanation:
+def called(
+    method: Explainer, model: Model, inputs: Inputs, targets: Targets, batch_size: BatchSize
+) -> Explanation:
     """What a method, or a user's function in the place of one, gives.
 
     Raises ValueError if that is not an explanation.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxai.inputs import flatten, is_frame, pack
 from tfxai.predictions import probabilities
-from tfxai.support import Inputs, Model
+from tfxai.support import BatchSize, Inputs, Model
 
 Classes = int | Sequence[int] | NDArray[np.integer] | None
 """One class for each input (N,), or one for all; None where the model is to be asked, or has none."""
@@ -87,7 +87,7 @@ def _rows_of(targets: Classes, rows: slice) -> Classes:
     return targets if targets is None or np.ndim(targets) == 0 else np.asarray(targets)[rows]
 
 
-def classes_of(model: Model, inputs: Inputs, targets: Classes, batch_size: int) -> Classes:
+def classes_of(model: Model, inputs: Inputs, targets: Classes, batch_size: BatchSize) -> Classes:
     """The classes to explain, the same for all methods: those given, else the predicted ones, None without classes."""
     if targets is not None:
         return targets

@@ -16,8 +16,9 @@ from tfxai.metrics.controls import CONTROLS, Control, control_for
 from tfxai.metrics.registry import Metrics, checked_metrics, measured
 from tfxai.metrics.result import unwrapped
 from tfxai.metrics.table import MethodTable
+from tfxai.model import number_of_rows
 from tfxai.results import Explanation
-from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
+from tfxai.support import BatchSize, Inputs, Model, Seed, checked, progress_bar
 
 DEFAULT = ("deletion", "insertion", "average_drop", "average_increase")
 
@@ -31,7 +32,7 @@ def compare_methods(
     targets: Classes = None,
     *,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MethodTable:
     """Which method should I believe on my model and my data? Every metric of every method, with controls.
@@ -48,12 +49,20 @@ def compare_methods(
     Cost: the methods', and the metrics' for methods + 2 rows.
     """
     comparison = Comparison(model, _rows(methods, seed), checked_metrics(metrics), batch_size)
-    batches, total = batches_of(data, targets, batch_size)
+    batches, total = batches_of(data, targets, _rows_at_once(model, data, batch_size))
     steps = total * len(comparison.rows) * (len(comparison.columns) + 1)
     with progress_bar(progress, "compare_methods", steps) as advance:
         for number, (inputs, given) in enumerate(batches):
             comparison.add(number, inputs, classes_of(model, inputs, given, batch_size), advance)
     return comparison.table()
+
+
+def _rows_at_once(model: Model, data: Any, batch_size: BatchSize) -> int:
+    """Examples of one batch of arrays; 0 for a stream, which has batches of its own."""
+    if batch_size != "auto" or hasattr(data, "element_spec"):
+        return 0 if batch_size == "auto" else int(batch_size)
+    first, _ = next(batches_of(data, None, 1)[0])
+    return number_of_rows(batch_size, model, first, "compare_methods")
 
 
 def _rows(methods: Any, seed: int) -> dict[str, Any]:
@@ -77,7 +86,7 @@ class Comparison:
     model: Model
     rows: dict[str, Any]
     columns: Mapping[str, Callable[..., Any]]
-    batch_size: int
+    batch_size: BatchSize
     values: dict[tuple[str, str], list[NDArray[np.float32]]] = dataclasses.field(default_factory=dict)
     seconds: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Tensor
+from tfxai.support import BatchSize, InputKey, Model, Tensor
 
 
 @metric(higher_is_better=False)
@@ -26,7 +26,7 @@ def completeness(
     baseline: Baseline = 0.0,
     score: str | Score | None = None,
     input: InputKey = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How far is the sum of all values from the score that they should share out? |sum - (f(x) - f(baseline))|.

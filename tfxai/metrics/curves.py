@@ -17,7 +17,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, ranks_of, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Seed, Tensor
+from tfxai.support import BatchSize, Count, InputKey, Model, Seed, Tensor
 
 
 @metric(higher_is_better=False)
@@ -30,7 +30,7 @@ def deletion(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score fall when the places with most evidence are taken away first? Area under the curve.
@@ -68,7 +68,7 @@ def insertion(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score rise when the places with most evidence are given back first? Area under the curve.

@@ -15,7 +15,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Tensor
+from tfxai.support import BatchSize, InputKey, Model, Tensor
 
 
 @metric(higher_is_better=False)
@@ -26,7 +26,7 @@ def average_drop(
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
     input: InputKey = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How much of its probability does the class lose when only the evidence is shown? max(0, Y - O) / Y, 0 to 1.
@@ -60,7 +60,7 @@ def average_increase(
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
     input: InputKey = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the probability rise when only the evidence is shown? 1 where it does, else 0; the mean is a share.
@@ -83,7 +83,7 @@ def average_gain(
     baseline: Baseline = 0.0,
     score: str | Score = "probability",
     input: InputKey = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How much of what was missing does the probability gain when only the evidence is shown? max(0, O - Y) / (1 - Y).
@@ -104,7 +104,7 @@ def _whole_and_dimmed(
     baseline: Baseline,
     score: str | Score,
     input: str | int | None,
-    batch_size: int,
+    batch_size: BatchSize,
     progress: bool,
 ) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
     """The rows, and the scores (rows,) of the whole inputs and of the inputs times the maps."""

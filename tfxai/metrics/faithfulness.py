@@ -19,7 +19,18 @@ from tfxai.metrics.sampled import Sampling
 from tfxai.results import Explanation
 from tfxai.scores import Score
 from tfxai.stats import pearson, spearman
-from tfxai.support import Confidence, Count, InputKey, Model, Seed, Tensor, Tolerance, number, whole
+from tfxai.support import (
+    BatchSize,
+    Confidence,
+    Count,
+    InputKey,
+    Model,
+    Seed,
+    Tensor,
+    Tolerance,
+    number,
+    whole,
+)
 
 Share = Annotated[float, number(above=0, below=1, noun="a share")]
 
@@ -37,7 +48,7 @@ def faithfulness_correlation(
     seed: Seed = 0,
     tolerance: Tolerance = None,
     confidence: Confidence = 0.95,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the evidence of random places that are hidden together tell how far the score falls? Pearson's r, -1 to 1.
@@ -77,7 +88,7 @@ def mu_fidelity(
     seed: Seed = 0,
     tolerance: Tolerance = None,
     confidence: Confidence = 0.95,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the evidence of hidden cells of a grid tell how far the score falls? As the correlation above, by rank.
@@ -124,7 +135,7 @@ def monotonicity(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """Does the score never fall while places are added in order of their evidence, the least first? 1 if so, else 0.

@@ -17,7 +17,7 @@ from tfxai.metrics.rows import Rows, rows_of
 from tfxai.metrics.sampled import Sampling
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Confidence, Count, InputKey, Model, Seed, Tensor, Tolerance, number, whole
+from tfxai.support import BatchSize, Confidence, InputKey, Model, Seed, Tensor, Tolerance, number, whole
 
 
 @metric(higher_is_better=False)
@@ -36,7 +36,7 @@ def infidelity(
     seed: Seed = 0,
     tolerance: Tolerance = None,
     confidence: Confidence = 0.95,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How far off are the values as a forecast of what perturbations do to the score? E[(I.map - change)^2].

@@ -19,7 +19,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import Rows, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Tensor, whole
+from tfxai.support import BatchSize, InputKey, Model, Tensor, whole
 
 Segmenter = str | ArrayLike | Callable[[NDArray], ArrayLike]
 
@@ -34,7 +34,7 @@ def irof(
     baseline: Baseline | None = None,
     score: str | Score = "probability",
     input: InputKey = None,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> MetricResult:
     """How fast does the score fall when whole segments are taken away, those with most evidence first?

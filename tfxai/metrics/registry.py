@@ -9,7 +9,7 @@ from typing import Any
 from tfxai.metrics.result import METRICS, unwrapped
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Inputs, Model
+from tfxai.support import BatchSize, Inputs, Model
 
 Metric = str | Callable[..., Any]
 """A name in METRICS, or a function that has `higher_is_better`."""
@@ -89,7 +89,7 @@ def measured(
     inputs: Inputs,
     targets: Targets,
     explanation: Explanation,
-    batch_size: int,
+    batch_size: BatchSize,
 ) -> Any:
     """What a metric finds of a method's explanation: a MetricResult, if the function keeps to what a metric is.
 

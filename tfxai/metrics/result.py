@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxai.model import fitting
 from tfxai.stats import interval
 from tfxai.support import checked
 
@@ -44,7 +45,8 @@ def metric(
     }
 
     def entered(function: Function) -> Function:
-        checking: Any = checked(function)
+        roomy = fitting(function) if declared["reads_model"] else function
+        checking: Any = checked(roomy)
         vars(checking).update(declared)
         METRICS[checking.__name__] = checking
         return checking

@@ -17,7 +17,7 @@ from tfxai.metrics.result import MetricResult, metric
 from tfxai.metrics.rows import ranks_of, rows_of
 from tfxai.results import Explanation
 from tfxai.scores import Score
-from tfxai.support import Count, InputKey, Model, Seed, Tensor, number
+from tfxai.support import BatchSize, InputKey, Model, Seed, Tensor, number
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of neighbours, as in the paper
 
@@ -40,7 +40,7 @@ def road(
     score: str | Score = "probability",
     input: InputKey = None,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> RoadResult:
     """How much more do the most relevant places matter than the least relevant ones? Remove and debias.

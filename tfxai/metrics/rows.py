@@ -25,7 +25,7 @@ from tfxai.metrics.result import MetricResult, metric_result
 from tfxai.model import Needs, Network
 from tfxai.results import Explanation
 from tfxai.scores import References, Referring, Score
-from tfxai.support import InputKey, Inputs, Model
+from tfxai.support import BatchSize, InputKey, Inputs, Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def rows_of(
     model: Model,
     explanation: Explanation,
     score: str | Score,
-    batch_size: int,
+    batch_size: BatchSize,
     progress: bool = False,
     input: InputKey = None,
 ) -> Rows:

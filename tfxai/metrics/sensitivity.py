@@ -13,7 +13,7 @@ from tfxai.metrics.result import MetricResult, metric, metric_result
 from tfxai.metrics.rows import checked_heat
 from tfxai.results import Explanation
 from tfxai.scores import Targets
-from tfxai.support import Count, Explainer, InputKey, Inputs, Model, Seed, number, progress_bar
+from tfxai.support import BatchSize, Count, Explainer, InputKey, Inputs, Model, Seed, number, progress_bar
 
 
 @metric(higher_is_better=False, explains_again=True)
@@ -27,7 +27,7 @@ def max_sensitivity(
     radius: Annotated[float, number(least=0)] = 0.02,
     input: InputKey = None,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
     **call: Any,
 ) -> MetricResult:

@@ -22,7 +22,7 @@ from tfxai.model.operations import (
 )
 from tfxai.model.own_batch import run_at_own_batch
 from tfxai.model.own_gradients import has_own_gradient, is_wrapper, results_of
-from tfxai.model.room import UNKNOWN, halved, rows_at_once
+from tfxai.model.room import UNKNOWN, fitting, halved, in_room, number_of_rows, rows_at_once
 from tfxai.model.snapshot import Snapshot, snapshot
 from tfxai.model.traced import thawed
 from tfxai.model.tracing import Body, ModelFailed, TracedFunction, TraceRecord
@@ -59,7 +59,10 @@ __all__ = [
     "chosen_layers",
     "first_tensor",
     "grids_of",
+    "fitting",
     "halved",
+    "in_room",
+    "number_of_rows",
     "has_own_gradient",
     "is_embedding",
     "is_padding_mask",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import ClassVar
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from tfxai.model.network import Network
+from tfxai.model.network import Needs, Network
 from tfxai.model.operations import tensors_in
 from tfxai.model.tracing import Body, TraceRecord, cache_of
-from tfxai.support import Tensor
+from tfxai.support import Inputs, Model, Tensor, warn
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 BUDGET = (
     2**31
@@ -37,13 +42,60 @@ def rows_at_once(network: Network) -> int:
     budget, rows = _budget(), 1
     while rows < most and 2 * rows * each <= budget:
         rows *= 2
+    cache_of(network.model).rows = rows
     return rows
+
+
+def number_of_rows(batch_size: int | str, model: Model, inputs: Inputs, name: str) -> int:
+    """A batch size as a number, for passes forward on inputs like these (1, ...)."""
+    if batch_size != "auto":
+        return int(batch_size)
+    return rows_at_once(Network(model, inputs, Needs(gradients=False), name))
 
 
 def halved(network: Network, rows: int) -> int:
     """Half of so many rows, for good: they did not fit."""
     cache_of(network.model).room = half = rows // 2
     return half
+
+
+def in_room(model: Model, batch_size: int | str, name: str, run: Callable[[], R]) -> R:
+    """What a function gives that asks for `rows_at_once`; it is called again, with half of them, while memory runs short.
+
+    name: of who warns, once. A batch size that is a number is not changed.
+
+    Raises MemoryError if there is no room for one row, or for that number.
+    """
+    fewer = None
+    while True:
+        try:
+            found = run()
+            break
+        except MemoryError:
+            cache = cache_of(model)
+            if batch_size != "auto" or (cache.rows or 1) == 1:
+                raise
+            fewer = cache.room = (cache.rows or 1) // 2
+    if fewer is not None:
+        warn(
+            f"{name}: the memory does not suffice. This model is run with {fewer} rows at once from now on; last digits may differ "
+            "from those of another batch size."
+        )
+    return found
+
+
+def fitting(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that takes a `model` and a `batch_size`, run `in_room`."""
+    signature = inspect.signature(function)
+    name = function.__qualname__.removesuffix(".__call__")
+
+    @functools.wraps(function)
+    def run(*positional: P.args, **named: P.kwargs) -> R:
+        given: dict[str, Any] = signature.bind(*positional, **named).arguments
+        batch_size = given.get("batch_size", 32)
+        return in_room(given["model"], batch_size, name, lambda: function(*positional, **named))
+
+    return run
 
 
 def _budget() -> float:

@@ -163,6 +163,7 @@ class TraceCache:
     array_outputs: of a callable on arrays what it returns for one example, by the kinds of its inputs.
     batch:         how many rows the model takes at once, where that was found by trying; None: nothing was.
     room:          how many rows fitted into memory, where more did not; None: that never happened.
+    rows:          how many were counted last to have room; None: nobody asked.
     sizes:         by kind of call, in which sizes it came.
     described:     fingerprint, structure and what reads the weights, see `tfxai.model.snapshot`.
     snapshot:      refers to the last one, while a receipt is in use that needs it.
@@ -176,6 +177,7 @@ class TraceCache:
         self.array_outputs: dict[str, Any] = {}
         self.batch: int | None = None
         self.room: int | None = None
+        self.rows: int | None = None
         self.sizes: dict[Hashable, Sizes] = {}
         self.described: tuple[Hashable, str | None, Any] | None = None
         self.snapshot: Callable[[], Any] | None = None

@@ -14,7 +14,7 @@ from tfxai.sanity.reports import EfficientReport
 from tfxai.sanity.steps import ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
-from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar, whole
+from tfxai.support import BatchSize, Inputs, Model, Seed, checked, progress_bar, whole
 
 
 @checked
@@ -27,7 +27,7 @@ def efficient(
     bins: Annotated[int, whole(2)] = 100,
     init: Literal["layer", "uniform"] = "layer",
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> EfficientReport:
     """Are a trained model's maps simpler than those of a random model? Two explanations instead of a cascade (eMPRT).

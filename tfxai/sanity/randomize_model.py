@@ -13,7 +13,7 @@ from tfxai.sanity.reports import SanityReport
 from tfxai.sanity.steps import ordered_steps
 from tfxai.sanity.targets import fixed_targets
 from tfxai.scores import Targets
-from tfxai.support import Count, Inputs, Model, Seed, checked, progress_bar
+from tfxai.support import BatchSize, Inputs, Model, Seed, checked, progress_bar
 
 
 @checked
@@ -29,7 +29,7 @@ def randomize_model(
     init: Literal["layer", "uniform"] = "layer",
     explanations: bool = False,
     seed: Seed = 0,
-    batch_size: Count = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
 ) -> SanityReport:
     """Do maps change while the trained model's weights are drawn anew? Explains inputs again at every step.

@@ -14,7 +14,7 @@ from tfxai.results import Explanation
 from tfxai.sanity.reports import SanityReport
 from tfxai.sanity.targets import Classes
 from tfxai.stats import Reference, by_measure
-from tfxai.support import Inputs, Model
+from tfxai.support import BatchSize, Inputs, Model
 
 TWINS = 20  # random maps for each map, to see what similarity chance alone gives
 CHANCE = 0.95  # quantile of the similarities of random maps that still counts as chance
@@ -32,11 +32,12 @@ class Recording:
         model: Model,
         inputs: Inputs,
         targets: Classes,
-        batch_size: int,
+        batch_size: BatchSize,
         keep_explanations: bool,
     ) -> None:
         self.methods, self.model, self.inputs, self.targets = methods, model, inputs, targets
-        self.batch_size, self.keep_explanations = batch_size, keep_explanations
+        self.batch_size: BatchSize = batch_size
+        self.keep_explanations = keep_explanations
         self.references: dict[str, list[Reference]] = {}
         self.similarities: dict[str, list[list[dict[str, float]]]] = {name: [] for name in methods}
         self.explanations: dict[str, list[Explanation]] = {name: [] for name in methods}

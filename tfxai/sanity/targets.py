@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tfxai.predictions import probabilities
 from tfxai.scores import Targets, Top
-from tfxai.support import Inputs, Model
+from tfxai.support import BatchSize, Inputs, Model
 
 Classes = int | Sequence[int] | NDArray[np.integer] | None
 """One class for each input (N,), or one for all; None where a model has no classes."""
 
 
-def fixed_targets(model: Model, inputs: Inputs, targets: Targets, batch_size: int) -> Classes:
+def fixed_targets(model: Model, inputs: Inputs, targets: Targets, batch_size: BatchSize) -> Classes:
     """Targets as they were given, else the classes (N,) that the model predicts; None where it has none.
 
     Raises ValueError for targets that would mean other classes for another model, or several for an input.

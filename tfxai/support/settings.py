@@ -295,8 +295,9 @@ def _one_of(choices: tuple[Any, ...]) -> Setting:
 
 def _any_of(parts: list[Setting]) -> Setting:
     words = [part.wanted for part in parts]
+    last = ", or " if len(words) == 2 and "," in words[0] else " or "
     return Setting(
-        lambda value: any(part.fits(value) for part in parts), f"{', '.join(words[:-1])} or {words[-1]}"
+        lambda value: any(part.fits(value) for part in parts), f"{', '.join(words[:-1])}{last}{words[-1]}"
     )
 
 

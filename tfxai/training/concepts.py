@@ -15,7 +15,7 @@ from tfxai.concepts import TCAV, TCAVResult
 from tfxai.model import build
 from tfxai.plots import Labels
 from tfxai.scores import Score
-from tfxai.support import Count, File, Inputs, checked
+from tfxai.support import BatchSize, Count, File, Inputs, checked
 from tfxai.training.monitor import Look, Monitor
 
 
@@ -57,7 +57,7 @@ class ConceptCallback(Monitor[TCAVResult]):
         directory: File | None = None,
         labels: Labels | None = None,
         score: str | Score = "logit",
-        batch_size: Count = 32,
+        batch_size: BatchSize = 32,
     ) -> None:
         super().__init__(every, "epoch", log_dir, directory, labels, batch_size)
         self.tcav, self.inputs, self.targets = tcav, inputs, targets

@@ -21,7 +21,7 @@ from tfxai.plots import Labels
 from tfxai.results import Explanation
 from tfxai.scores import Boxes, Score, Targets, Top
 from tfxai.stats import Reference
-from tfxai.support import Count, File, Inputs, checked
+from tfxai.support import BatchSize, Count, File, Inputs, checked
 from tfxai.training.disk import is_file_name
 from tfxai.training.films import write_films
 from tfxai.training.maps import NAMES, array_of, check_finite, drift, map_numbers, references_of
@@ -93,7 +93,7 @@ class ExplainCallback(Monitor[Explanation]):
         labels: Labels | None = None,
         metrics: Metrics = (),
         regions: ArrayLike | None = None,
-        batch_size: Count = 32,
+        batch_size: BatchSize = 32,
         score: str | Score | None = None,
     ) -> None:
         super().__init__(every, on, log_dir, directory, labels, batch_size)

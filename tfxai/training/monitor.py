@@ -19,7 +19,7 @@ from PIL import Image
 from tfxai.model import thawed
 from tfxai.plots import Labels, pixels
 from tfxai.results import Stored
-from tfxai.support import warn
+from tfxai.support import BatchSize, warn
 from tfxai.training.disk import EventFile, write_whole
 
 Result = TypeVar("Result", bound=Stored)
@@ -52,10 +52,11 @@ class Monitor(keras.callbacks.Callback, abc.ABC, Generic[Result]):
         log_dir: str | Path | None,
         directory: str | Path | None,
         labels: Labels | None,
-        batch_size: int,
+        batch_size: BatchSize,
     ) -> None:
         super().__init__()
-        self.every, self.on, self.batch_size = every, on, batch_size
+        self.every, self.on = every, on
+        self.batch_size: BatchSize = batch_size
         self.log_dir, self.directory = _folder("log_dir", log_dir), _folder("directory", directory)
         if labels is not None and not isinstance(labels, (list, tuple, np.ndarray, Mapping)):
             raise ValueError(
