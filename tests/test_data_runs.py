@@ -295,12 +295,51 @@ def test_less_can_be_kept(model: Any, tmp_path: Path, keep: Any) -> None:
     np.testing.assert_allclose(frame["negative"], np.minimum(maps, 0).sum(1), rtol=1e-5)
     np.testing.assert_array_equal(frame["largest_at"], np.abs(maps).argmax(1))
     np.testing.assert_allclose(frame["delta"], direct.delta, atol=1e-6)
+    np.testing.assert_array_equal(results.array("values"), direct.heatmap()[..., None])
     if keep == "heatmap":
-        np.testing.assert_array_equal(results[3].heatmap(), direct[3].heatmap())
-        assert results[3].values.shape == (1, 8, 8, 1)
+        assert results[3].values.shape == (1, 8, 8, 1) and results[3].receipt is not None
+
+
+def cells_by_hand(array: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """Sums (n, *sizes, ...) of what lies between integer parts of equal shares of each axis."""
+    for axis, size in enumerate(sizes, 1):
+        length = array.shape[axis]
+        parts = [np.arange(length * i // size, length * (i + 1) // size) for i in range(size)]
+        array = np.stack([np.take(array, part, axis).sum(axis) for part in parts], axis)
+    return array
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"), [((50, 40, 3), (16, 16)), ((300, 2), (256,)), ((8, 7, 5, 1), (6, 6, 5)), ((20,), ())]
+)
+@pytest.mark.parametrize("targets", [None, tfxai.top(2)])
+def test_summaries_hold_small_maps(
+    shape: tuple[int, ...], sizes: tuple[int, ...], targets: Any, tmp_path: Path
+) -> None:
+    """Sums in cells; inputs' means there; of what is small or has no space everything."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape)
+    outputs = keras.layers.Dense(4)(keras.layers.Dense(3, "tanh")(keras.layers.Flatten()(inputs)))
+    model, rows = keras.Model(inputs, outputs), np.random.default_rng(0).normal(size=(20, *shape))
+    rows, method = rows.astype("float32"), tfxai.InputXGradient()
+    results = explained(model, rows, tmp_path, method, targets=targets, keep="summary", shard_rows=8)
+    direct = method(model, rows, targets)
+    lead = direct.targets.ndim
+    maps = direct.heatmap().reshape(-1, *(shape[:-1] or shape))
+    found = results.array("values").reshape(len(maps), *(sizes or shape))
+    np.testing.assert_allclose(found, cells_by_hand(maps.astype(np.float64), sizes), atol=1e-5)
+    counts = cells_by_hand(np.ones_like(rows), sizes)
+    np.testing.assert_allclose(results.array("inputs"), cells_by_hand(rows, sizes) / counts, atol=1e-5)
+    assert results.array("targets").ndim == lead and tfxai.data.drift(results, results).drifted == []
+    if len(shape) > 1:
+        means, whole = tfxai.data.class_maps(results), tfxai.data.class_maps(direct)
+        np.testing.assert_allclose(means.means, cells_by_hand(whole.means, sizes), atol=1e-5)
+        with pytest.raises(ValueError, match="small maps"):
+            tfxai.data.inside(results, np.ones(sizes, bool))
     else:
-        with pytest.raises(ValueError, match="kept summaries alone"):
-            results[3]
+        np.testing.assert_allclose(
+            tfxai.data.columns(results).mean, tfxai.data.columns(direct).mean, atol=1e-6
+        )
 
 
 def test_half_precision_halves_the_values_alone(model: Any, tmp_path: Path) -> None:

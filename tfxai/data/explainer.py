@@ -36,7 +36,7 @@ class Explainer:
     columns:    what the model takes: a column of arrays, or several of numbers, in this order; None: those that are named as its
                 inputs, else all but ids and labels.
     targets:    None (the predicted class), an int, `tfxai.top(k)`, or "label": the column "label".
-    keep:       "values", "heatmap" (summed over channels) or "summary" (numbers of each map alone).
+    keep:       "values", "heatmap" (summed over channels) or "summary" (sums of that in 16 x 16 cells).
     float16:    values as half-precision numbers, with a column of exponents: the values are numpy.ldexp(column, exponent).
     batch_size, score, at: as for a method.
 

@@ -63,8 +63,12 @@ def inside(
 
     Wang et al.: Score-CAM, 2020. arXiv:1910.01279 (energy-based pointing game); as `tfxai.metrics.localisation`.
 
-    Raises ValueError if a region does not fit, or no row has one.
+    Raises ValueError if a region does not fit, no row has one, or the run kept small maps alone.
     """
+    if results.settings["keep"] == "summary":
+        raise ValueError(
+            'The run kept the cells of small maps (keep="summary"), which regions cut. Keep "heatmap" or "values".'
+        )
     whole, of_class = Mean(), dict[int, Mean]()
     lowest: list[tuple[Any, int, float]] = []
     for ids, explanation in results.with_ids(method):

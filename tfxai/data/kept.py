@@ -1,4 +1,4 @@
-"""What of an explanation a run writes: all, maps summed over channels, or numbers of each map; in which precision."""
+"""What of an explanation a run writes: all, maps summed over channels, or small maps; in which precision."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from tfxai.data.arrow_columns import EXPONENT, SMALLER, described
 from tfxai.inputs import pack
 from tfxai.results import Explanation
 
+MOST = {1: 256, 2: 16, 3: 6}  # cells along each axis of a small map with so many axes
+
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
     """What of an explanation is written.
 
-    what:    "values", "heatmap" (summed over channels) or "summary" (numbers of each map alone).
+    what:    "values", "heatmap" (summed over channels) or "summary" (sums of that in a few cells; of texts nothing but `summary`).
     inputs:  what was explained, too.
     float16: values as half-precision numbers, each row by a power of two of its own.
     """
@@ -28,7 +30,7 @@ class Kept:
 
     def of(self, explanation: Explanation) -> Explanation:
         """The explanation that is kept."""
-        if self.what != "heatmap":
+        if self.what == "values":
             return explanation
         if getattr(explanation, "tokens", None) is not None:  # of words there is one value each already
             return dataclasses.replace(explanation, standard_error=None, interval=None)
@@ -37,7 +39,7 @@ class Kept:
         if explanation.at is None and explanation.axes is not None:  # then read as they are
             arrays = [explanation.one(key)[1] for key in _keys(explanation.inputs)]
             fields |= {"inputs": pack(explanation.inputs, arrays), "axes": None}
-        return Explanation(**fields)
+        return _small(Explanation(**fields)) if self.what == "summary" else Explanation(**fields)
 
 
 def _keys(structure: Any) -> list[Any]:
@@ -77,6 +79,38 @@ def _summed(explanation: Explanation) -> Any:
     )
 
 
+def _small(explanation: Explanation) -> Explanation:
+    """The sums of heatmaps in a few cells, and the means of the inputs there; tables as they are."""
+    lead = explanation.targets.ndim
+    found = dataclasses.replace(explanation, values=_of_each(explanation.values, lead, "sum"))
+    if explanation.at is None:
+        found = dataclasses.replace(found, inputs=_of_each(explanation.inputs, 1, "mean"))
+    return found
+
+
+def _of_each(structure: Any, lead: int, how: str) -> Any:
+    """The cells of each array of inputs or values, where there is one."""
+    if structure is None or isinstance(structure, np.ndarray):
+        return None if structure is None else _cells(structure, lead, how)
+    return pack(structure, [_of_each(structure[key], lead, how) for key in _keys(structure)])
+
+
+def _cells(array: NDArray, lead: int, how: str) -> NDArray:
+    """(..., cells, channels) of numbers in space behind so many other axes; what is not in space as it is."""
+    axes = range(lead, array.ndim - 1)
+    if array.dtype.kind != "f" or len(axes) not in MOST:
+        return array
+    for axis in axes:
+        length = array.shape[axis]
+        cells = min(length, MOST[len(axes)])
+        edges = np.arange(cells) * length // cells
+        array = np.add.reduceat(array, edges, axis)
+        if how == "mean":
+            sizes = np.diff([*edges, length]).astype(array.dtype)
+            array = array / sizes.reshape(-1, *[1] * (array.ndim - axis - 1))
+    return array
+
+
 def summary(explanation: Explanation) -> dict[str, NDArray]:
     """Numbers of each map, over all inputs or layers: what speaks for the class and against it, the largest value and where it is.
 
@@ -100,10 +134,11 @@ def columns(explanation: Explanation, kept: Kept) -> tuple[dict[str, Any], dict[
     Each half-precision column has one of exponents beside it.
     """
     told, arrays = described(kept.of(explanation))
+    words = kept.what == "summary" and getattr(explanation, "tokens", None) is not None
     found: dict[str, Any] = {}
     for field, values in {**arrays, **summary(explanation)}.items():
         head = field.partition(".")[0]
-        if kept.what == "summary" and head in (*SMALLER, "segments", "tokens"):
+        if words and head in (*SMALLER, "segments", "tokens"):
             continue
         if kept.float16 and head in SMALLER and values.dtype == np.float32:
             values, found[f"{field}{EXPONENT}"] = halved(values)

@@ -285,6 +285,8 @@ class Results:
             given = {"plain": inputs} if inputs is not None else _absent(told["fields"]["inputs"], len(table))
             told = {**told, "fields": {**told["fields"], "inputs": given}}
         made = arrow_columns.rebuilt(told, _by_field(table, method))
+        if self.settings["keep"] == "summary":  # no call gives these again
+            return made
         receipt = shards.receipt_of(self.directory, method, self._model, told["call"], rows)
         return dataclasses.replace(made, receipt=receipt)
 
@@ -294,7 +296,7 @@ class Results:
         missing = [field for field in fields if _columns_of(method, field)[0] not in shard.names]
         if any(not _of_inputs(field) for field in missing):
             raise ValueError(
-                f"The run in {self.directory} kept summaries alone (keep={self.settings['keep']!r}): read frame()."
+                f"The run in {self.directory} kept numbers of each text alone (keep={self.settings['keep']!r}): read frame()."
             )
         return missing
 

@@ -68,8 +68,9 @@ def explain_dataset(
     directory:  where the run lies; made if it is not there.
     targets:    as for a method; an array has an entry for each row; "label" explains the labels.
     ids:        by which rows are known, whole numbers or words; None: those of the data, else positions.
-    keep:       "values"; "heatmap": summed over channels, without errors; "summary": of each map only how much speaks for and
-                against the class, the largest value and where it is.
+    keep:       "values"; "heatmap": summed over channels, without errors; "summary": sums of that in at most 16 x 16 cells (256 steps
+                of a series, 6 x 6 x 6 of a volume; the columns of a table), with the inputs' means there. Of each map there are
+                also the numbers of `results.frame()`; of texts these alone.
     keep_inputs: the inputs are written, too, so that `results[id]` is whole.
     float16:    values as half-precision numbers: half the space, three digits.
     resume:     goes on with the run in the directory; False: refuses where there is one.
