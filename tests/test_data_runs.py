@@ -300,6 +300,28 @@ def test_less_can_be_kept(model: Any, tmp_path: Path, keep: Any) -> None:
         assert results[3].values.shape == (1, 8, 8, 1) and results[3].receipt is not None
 
 
+@pytest.mark.parametrize(
+    "targets", [None, 2, np.arange(100) % 5, tfxai.top(2)], ids=["none", "one", "each", "top"]
+)
+def test_the_predicted_class_stands_beside_each_target(model: Any, targets: Any, tmp_path: Path) -> None:
+    rows = images()
+    rows[7] = np.nan
+    with pytest.warns(UserWarning, match="1 of 100 rows"):
+        results = explained(model, rows, tmp_path, tfxai.Gradient(), targets=targets, shard_rows=16)
+    expected = model.predict(images(), verbose=0).argmax(1)
+    expected[7] = -1
+    np.testing.assert_array_equal(results.frame()["predicted"], expected)
+
+
+def test_a_model_without_classes_predicts_none(tmp_path: Path) -> None:
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    results = explained(
+        model, np.ones((9, 6), "float32"), tmp_path, tfxai.Gradient(), targets=0, score="output"
+    )
+    assert "predicted" not in results.frame()
+
+
 def cells_by_hand(array: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     """Sums (n, *sizes, ...) of what lies between integer parts of equal shares of each axis."""
     for axis, size in enumerate(sizes, 1):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tfxai.data.rows import Rows, not_finite
 from tfxai.engines import Method
 from tfxai.inputs import flatten, pack
+from tfxai.predictions import probabilities
 from tfxai.results import Explanation
-from tfxai.scores import Targets
+from tfxai.scores import Targets, Top
 from tfxai.support import BatchSize, Model, first_line, snake_case, warn
 
 PROBED = 16  # rows that are tried alone, to tell an error of the call from one of the rows
@@ -28,11 +29,13 @@ class Explained:
     explanation: of the rows that could be explained; None if there are none.
     rows:        their numbers in the shard.
     failed:      number of each other row -> the reason.
+    predicted:   (len(rows),) the class that the model gives each; None where it gives none.
     """
 
     explanation: Explanation | None
     rows: NDArray[np.int64]
     failed: dict[int, str]
+    predicted: NDArray[np.int64] | None = None
 
 
 @dataclasses.dataclass
@@ -155,7 +158,26 @@ class ExplainingAll:
         good = np.arange(len(rows))
         for each in found.values():
             good = np.intersect1d(good, each.rows)
-        return {name: _narrowed(each, good, found) for name, each in found.items()}
+        found = {name: _narrowed(each, good, found) for name, each in found.items()}
+        predicted = self._predicted(rows, targets, found)
+        return {name: dataclasses.replace(each, predicted=predicted) for name, each in found.items()}
+
+    def _predicted(
+        self, rows: Rows, targets: Targets, found: Mapping[str, Explained]
+    ) -> NDArray[np.int64] | None:
+        """The classes of rows that were explained; a pass of the model where others were asked for."""
+        first, explaining = next(iter(found.values())), next(iter(self.each.values()))
+        if first.explanation is None:
+            return None
+        if targets is None or isinstance(targets, Top):  # the best ranked come first
+            best = first.explanation.targets.reshape(len(first.rows), -1)[:, 0]
+            return None if (best < 0).any() else best.astype(np.int64)
+        try:
+            inputs = rows[first.rows].inputs
+            shares = probabilities(explaining.model, inputs, batch_size=explaining.batch_size)
+        except ValueError:  # no classes, or several outputs with them
+            return None
+        return shares.argmax(axis=1) if shares.shape[1] > 1 else None
 
 
 def named_methods(method: Any) -> dict[str, Method]:
@@ -175,7 +197,7 @@ def named_methods(method: Any) -> dict[str, Method]:
         raise ValueError(
             f"method is {wrong[0] if wrong else method!r}. Give a method such as tfxai.GradCAM(), a list or a dict of them."
         )
-    own = ("id", "position", "failed", "label", "inputs")
+    own = ("id", "position", "failed", "label", "inputs", "predicted")
     if bad := [name for name in named if not isinstance(name, str) or not name or "." in name or name in own]:
         raise ValueError(
             f"A method is named {bad[0]!r}. Give a word without dots, and none of {', '.join(own)}."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 FINISHED = "finished.json"  # how many rows there are; written behind the last shard
-ALWAYS = ("id", "position", "failed", "label")
+ALWAYS = ("id", "position", "failed", "label", "predicted")
 PARTS = (
     "scores",
     "targets",
@@ -199,7 +199,7 @@ class Results:
         return np.load(path, mmap_mode="r")
 
     def frame(self, method: str | None = None) -> pandas.DataFrame:
-        """A row for each row: id, position, failed, label; target, score, delta; how much speaks for and against, the largest value.
+        """A row for each row: id, position, failed, label, predicted (-1 where it failed); target, score, delta; how much speaks for and against, the largest value.
 
         pandas is needed. polars reads the same with `polars.read_parquet(f"{directory}/rows/*.parquet")`.
         """

@@ -66,7 +66,8 @@ def explain_dataset(
                 or Table. Elements are inputs, (inputs, labels), (inputs, labels, ids), or dicts with "label" and "id" beside
                 the inputs.
     directory:  where the run lies; made if it is not there.
-    targets:    as for a method; an array has an entry for each row; "label" explains the labels.
+    targets:    as for a method; an array has an entry for each row; "label" explains the labels. The class that the model predicts is
+                written in any case, with classes of your own by a pass more.
     ids:        by which rows are known, whole numbers or words; None: those of the data, else positions.
     keep:       "values"; "heatmap": summed over channels, without errors; "summary": sums of that in at most 16 x 16 cells (256 steps
                 of a series, 6 x 6 x 6 of a volume; the columns of a table), with the inputs' means there. Of each map there are

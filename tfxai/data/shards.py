@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.data import arrow_columns as tables
+from tfxai.data.arrow_columns import spread
 from tfxai.data.explaining import Explained
 from tfxai.data.kept import Kept
 from tfxai.data.kept import columns as kept_columns
@@ -108,6 +109,11 @@ def _own_columns(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
     }
     if rows.labels is not None:
         columns["label"] = tables.column_of(rows.labels, range(count), count)
+    first = next(iter(found.values()))
+    if first.predicted is not None:
+        columns["predicted"] = tables.column_of(
+            spread(first.predicted, first.rows, count), range(count), count
+        )
     return columns
 
 
