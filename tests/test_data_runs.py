@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ import tensorflow as tf
 from data_runs import METHODS, content, images, killed, network, run, shards_in
 
 import tfxai
-from tfxai.data import resuming
+from tfxai.data import Results, resuming
 from tfxai.data.rows import Rows
 from tfxai.results import Explanation
 
@@ -202,7 +203,7 @@ def test_other_rows_are_refused_unless_ids_tell_them(model: Any, tmp_path: Path)
         assert shards_in(directory) in (2, 3)
 
     broken_off(tmp_path / "positions", None)
-    with pytest.raises(ValueError, match=r"The rows come otherwise .* shard 0 held others"):
+    with pytest.raises(ValueError, match=r"The row 0 comes otherwise .* begin with ids"):
         explained(model, data[order], tmp_path / "positions", shard_rows=16)
     broken_off(tmp_path / "ids", np.arange(100))
     results = explained(model, data[order], tmp_path / "ids", shard_rows=16, ids=order)
@@ -220,16 +221,170 @@ def test_ids_that_come_twice_are_refused(model: Any, tmp_path: Path) -> None:
             explained(model, images(), tmp_path / str(number), ids=ids, shard_rows=16)
 
 
-def test_seen_ids_are_those_of_a_set() -> None:
-    generator, seen, known = np.random.default_rng(0), resuming._Seen(), set()
+def test_ids_that_come_twice_are_found_wherever_they_come() -> None:
+    generator, come, known = np.random.default_rng(0), resuming._Come(), set()
     for size in (1, 1, 3, 50, 2, 7, 100):
-        ids = generator.choice(10**6, size, replace=False)
-        fresh = np.array([each not in known for each in ids])
-        np.testing.assert_array_equal(~seen.has(ids), fresh)
-        seen.add(ids[fresh])
-        known |= set(ids.tolist())
-        np.testing.assert_array_equal(seen.has(ids), True)
-    assert len(seen._sorted) <= 8
+        fresh = np.array([each for each in generator.choice(10**6, size, replace=False) if each not in known])
+        come.add(fresh)
+        known |= set(fresh.tolist())
+        with pytest.raises(ValueError, match="comes twice"):
+            come.add(generator.permutation([*generator.choice(sorted(known), 1), 10**7]))
+    assert len(come._sorted) <= 8
+
+
+def lose(directory: Path, *numbers: int) -> None:
+    """As if the run had been killed before these shards."""
+    (directory / "finished.json").unlink()
+    for number in numbers:
+        (directory / "rows" / f"shard-{number:06d}.parquet").unlink()
+
+
+NAMES = np.array([f"row {i}" for i in range(40)], object)
+
+
+def stream(rows: np.ndarray, *more: np.ndarray, size: int = 8) -> Any:
+    """Batches whose ids or labels come with them, so that nobody knows them before."""
+    for i in range(0, len(rows), size):
+        yield (rows[i : i + size], *(None if each is None else each[i : i + size] for each in more))
+
+
+@pytest.mark.parametrize("lost", [(), (3, 4), (0,)], ids=["finished", "end", "gap"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "stream"])
+def test_rows_go_on_with_the_rows_of_then_alone(
+    model: Any, known: bool, lost: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Other inputs under the same ids, other ids, fewer of them: refused, most of the time before anything is written."""
+
+    def go(rows: np.ndarray, ids: np.ndarray, directory: Path) -> Results:
+        data = rows if known else stream(rows, None, ids)
+        return explained(model, data, directory, shard_rows=8, ids=ids if known else None)
+
+    data, order = images(40), np.random.default_rng(3).permutation(40)
+    go(data, NAMES, tmp_path / "then")
+    if lost:
+        lose(tmp_path / "then", *lost)
+    others = [
+        ("inputs", images(40, seed=1), NAMES),
+        ("shuffled inputs", images(40, seed=1)[order], NAMES[order]),
+        ("some inputs", np.where(np.arange(40)[:, None, None, None] < 16, data, 2 * data), NAMES),
+        ("fewer", data[:20], NAMES[:20]),
+        ("ids", data, np.array([f"other {i}" for i in range(40)], object)),
+    ]
+    for name, rows, ids in others:
+        directory = tmp_path / name
+        shutil.copytree(tmp_path / "then", directory)
+        with pytest.raises(ValueError, match=r"otherwise|do not hold|does not have|is finished"):
+            go(rows, ids, directory)
+        kept = content(tmp_path / "then")
+        assert {name: content(directory)[name] for name in kept} == kept
+        if not lost or (known and name in ("fewer", "ids")) or (lost == (3, 4) and name == "inputs"):
+            assert content(directory) == kept
+        assert not lost or not (directory / "finished.json").exists()
+    again = go(data[order], NAMES[order], tmp_path / "then")
+    assert again.finished and sorted(again.ids.tolist()) == sorted(NAMES.tolist())
+    found: Any = again["row 7"]
+    np.testing.assert_allclose(found.values, CAM(model, data[7:8]).values, atol=1e-6)
+
+
+def test_a_gap_is_filled_whatever_the_order(model: Any, tmp_path: Path) -> None:
+    for number, lost in enumerate([(0,), (1,), (2, 4), (0, 1, 2, 3)]):
+        directory = tmp_path / str(number)
+        explained(model, images(40), directory, shard_rows=8, ids=NAMES)
+        lose(directory, *lost)
+        order = np.random.default_rng(number).permutation(40)
+        results = explained(model, images(40)[order], directory, shard_rows=8, ids=NAMES[order])
+        assert sorted(results.ids.tolist()) == sorted(NAMES.tolist()) and results.finished
+        frame = results.frame().set_index("id")
+        known = frame["position"] >= 0
+        assert known.sum() >= 8 * (5 - len(lost))
+        for name in NAMES:
+            np.testing.assert_array_equal(results[name].inputs[0], images(40)[int(name.split()[1])])
+
+
+def test_streams_without_ids_are_counted(model: Any, tmp_path: Path) -> None:
+    data = images(80)
+    explained(model, (data[i : i + 8] for i in range(0, 40, 8)), tmp_path, shard_rows=8)
+    for rows in (data, data[:16]):
+        with pytest.raises(
+            ValueError, match=r"is finished, and the data hold rows|24 rows that the data do not hold"
+        ):
+            explained(model, (rows[i : i + 8] for i in range(0, len(rows), 8)), tmp_path, shard_rows=8)
+    assert len(tfxai.open_results(tmp_path)) == 40
+
+
+def test_other_labels_are_other_rows(model: Any, tmp_path: Path) -> None:
+    data, zeros = images(40), np.zeros(40, int)
+    for number, lost in enumerate([(), (4,)]):
+        directory = tmp_path / str(number)
+        explained(model, stream(data, zeros), directory, shard_rows=8, targets="label")
+        if lost:
+            lose(directory, *lost)
+        for labels in (zeros + 1, None):
+            with pytest.raises(ValueError, match=r"its inputs, or its label|no labels"):
+                explained(model, stream(data, labels), directory, shard_rows=8, targets="label")
+
+
+def test_another_function_is_noticed(model: Any, tmp_path: Path) -> None:
+    """Of functions no weights can be compared: what they answer is."""
+    rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+
+    def scaled(factor: float) -> Any:
+        return lambda outputs, targets: factor * tf.gather(outputs, targets, batch_dims=1)
+
+    cases = [
+        (lambda x: x[:, :2], lambda x: -5 * x[:, 1:], None, None, rows),
+        (model, model, scaled(1.0), scaled(100.0), images(40)),
+        (Scaling(1.0), Scaling(50.0), None, None, rows),
+    ]
+    for number, (then, now, score_then, score_now, data) in enumerate(cases):
+        for lost in [(), (3, 4)]:
+            directory = tmp_path / f"{number} {len(lost)}"
+            call: dict[str, Any] = {"targets": 0, "shard_rows": 8, "score": score_then}
+            explained(then, data, directory, tfxai.Gradient(), **call)
+            if lost:
+                lose(directory, *lost)
+            with pytest.raises(ValueError, match="holds another run"):
+                explained(now, data, directory, tfxai.Gradient(), **{**call, "score": score_now})
+            assert explained(then, data, directory, tfxai.Gradient(), **call).finished
+
+
+class Scaling(keras.Model):
+    """A number that is no weight."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return self.factor * x
+
+
+@pytest.mark.parametrize("of", ["folder", "table"])
+def test_files_are_prepared_as_then(of: str, model: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    if of == "folder":
+        (tmp_path / "pictures").mkdir()
+        for i in range(12):
+            pixels = generator.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i:02}.png")
+        then = tfxai.data.Folder(tmp_path / "pictures", preprocess="0..1")
+        now = tfxai.data.Folder(tmp_path / "pictures")
+    else:
+        table = {name: generator.normal(size=12).astype("float32") for name in "abc"}
+        pd.DataFrame({**table, "key": range(12)}).to_parquet(tmp_path / "table.parquet")
+        then, now = (
+            tfxai.data.Table(tmp_path / "table.parquet", columns=columns, id="key")
+            for columns in (["a", "b", "c"], ["c", "b", "a"])
+        )
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    explained(model, then, tmp_path / "run", tfxai.Gradient(), shard_rows=4)
+    lose(tmp_path / "run", 2)
+    with pytest.raises(ValueError, match=r"holds another run: .*prepared"):
+        explained(model, now, tmp_path / "run", tfxai.Gradient(), shard_rows=4)
+    assert explained(model, then, tmp_path / "run", tfxai.Gradient()).finished
 
 
 def test_rows_that_cannot_be_explained_are_told(model: Any, tmp_path: Path) -> None:
@@ -485,7 +640,7 @@ def test_files_of_others_in_the_directory_are_left_alone(model: Any, tmp_path: P
 
 def test_a_finished_run_of_other_rows_is_refused(model: Any, tmp_path: Path) -> None:
     explained(model, images(), tmp_path)
-    with pytest.raises(ValueError, match="the first rows of the data are not those"):
+    with pytest.raises(ValueError, match="The row 0 comes otherwise"):
         explained(model, images(seed=1), tmp_path)
 
 

@@ -16,7 +16,7 @@ from tfxai.receipts import of_environments, of_settings, of_weights
 from tfxai.results import as_json, recipe
 from tfxai.support import Inputs, Model, warn, whole_file
 
-FORMAT = 1
+FORMAT = 2
 FILE = "run.json"
 HALF_WRITTEN = (
     "rows/.shard-*.[0-9]*.parquet",
@@ -72,7 +72,10 @@ def read(directory: Path) -> dict[str, Any] | None:
         held = json.loads(file.read_text())
         known = held["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is not the head of a run ({error}).") from None
+        raise ValueError(
+            f"{file} is not the head of a run ({error}). It is written once, before the first shard: bring back a copy, or begin in "
+            "another directory."
+        ) from None
     if known != FORMAT:
         raise ValueError(f"{file} has format {known}, and this version of tfxai reads {FORMAT}.")
     return held

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 from tfxai.inputs import flatten, pack
 from tfxai.support import Inputs
+
+BROKEN = np.uint64(0)  # the digest of a row that could not be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Rows:
     ids:    (n,) whole numbers or words by which rows are known; None: their positions.
     labels: (n,) or (n, ...), what the source says of each; None where it says nothing.
     broken: number of a row here -> why it could not be read; its inputs are zeros.
-    positions: (n,) in the whole data set; None: not known yet.
+    positions: (n,) in the whole data set; None: not known yet; -1: not those of the run's beginning.
     """
 
     inputs: Inputs
@@ -52,6 +56,39 @@ class Rows:
         keys = self.positions if self.ids is None else self.ids
         assert keys is not None
         return keys
+
+    @functools.cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """(n,) of the inputs and the label of each row."""
+        arrays = [*flatten(self.inputs)[0], *([] if self.labels is None else [self.labels])]
+        kinds = "".join(f"{np.asarray(array).dtype}{np.shape(array)[1:]}" for array in arrays).encode()
+        columns = [_bytes_of_rows(np.asarray(array)) for array in arrays]
+        hashes = (
+            hashlib.blake2b(b"".join(row), digest_size=8, key=kinds[:64])
+            for row in zip(*columns, strict=True)
+        )
+        found = np.frombuffer(b"".join(each.digest() for each in hashes), np.uint64).copy()
+        found[found == BROKEN] = 1
+        found[list(self.broken)] = BROKEN
+        return found
+
+    def without_positions(self) -> Rows:
+        """The same rows, of which nobody knows where they stood."""
+        return dataclasses.replace(self, positions=np.full(len(self), -1))
+
+
+def _bytes_of_rows(array: NDArray) -> Iterable[Any]:
+    """What each row consists of."""
+    rows = np.ascontiguousarray(array.reshape(len(array), -1))
+    if array.dtype == object:
+        return ("\0".join(map(str, row)).encode() for row in rows.tolist())
+    return rows if rows.shape[1] > 64 else (row.tobytes() for row in rows)
+
+
+def codes_of(keys: NDArray) -> NDArray[np.uint64]:
+    """(n,) numbers that stand for ids, or positions."""
+    words = (hashlib.blake2b(str(each).encode(), digest_size=8).digest() for each in keys.tolist())
+    return np.frombuffer(b"".join(words), np.uint64)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

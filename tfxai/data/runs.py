@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxai.data import header, locking, shards
 from tfxai.data.explaining import first_row, named_methods
 from tfxai.data.kept import Kept
 from tfxai.data.on_ray import Ray, done_on_ray
+from tfxai.data.probing import check_answers
 from tfxai.data.results import FINISHED, Results, open_results
-from tfxai.data.resuming import is_same, still_to_do
-from tfxai.data.rows import Rows, in_shards, placed
+from tfxai.data.resuming import still_to_do
+from tfxai.data.rows import Rows, placed
 from tfxai.data.sources import source_of
 from tfxai.data.stopping import asked_to_stop, read_ahead
 from tfxai.data.tasks import Done, Plan, RowTargets, Task, done_here
@@ -112,20 +114,20 @@ def explain_dataset(
         keep_inputs=keep_inputs,
         float16=float16,
         batch_size=batch_size,
-        shard_rows=shard_rows or _rows_of_a_shard(first),
+        shard_rows=shard_rows or _rows_of_a_shard(directory, first),
+        prepared=source.prepared,
     )
     how = Ray() if isinstance(engine, str) else engine
     if how is not None:
         head["environment"] |= how.threads
     (directory / shards.FOLDER).mkdir(parents=True, exist_ok=True)
     with locking.held(directory):
-        rows = head["settings"]["shard_rows"]
-        if _begun(directory, head, resume, source.total):
-            _check_first(directory, _with_first(first, parts), rows)
-            return open_results(directory)
-        plan = Plan(directory.absolute(), head, methods, batch_size, {"score": score, "at": at}, kept)
-        run = _Run(plan, _engine_of(how), RowTargets(targets, source.total), most_failed)
-        run(model, _with_first(first, parts), rows, progress)
+        finished = _begun(directory, head, resume, source.total)
+        call, of_rows = {"score": score, "at": at}, RowTargets(targets, source.total)
+        check_answers(directory, methods, model, next(placed([first])), of_rows, call)
+        plan = Plan(directory.absolute(), head, methods, batch_size, call, kept)
+        run = _Run(plan, _engine_of(how), of_rows, source.ids, most_failed, finished)
+        run(model, _with_first(first, parts), progress)
     return open_results(directory)
 
 
@@ -146,8 +148,10 @@ def _check_baselines(methods: Mapping[str, Method], first: Rows) -> None:
             )
 
 
-def _rows_of_a_shard(first: Rows) -> int:
-    """A power of two, of the size of one row alone: the same whenever the run goes on."""
+def _rows_of_a_shard(directory: Path, first: Rows) -> int:
+    """As the run was begun with; of a new one a power of two, of the size of one row alone."""
+    if (saved := header.read(directory)) is not None:
+        return int(saved["settings"]["shard_rows"])
     size = sum(np.asarray(array[:1]).nbytes + 4 * array[:1].size for array in flatten(first.inputs)[0])
     return int(2 ** np.clip(np.floor(np.log2(SHARD / max(size, 1))), np.log2(FEWEST), np.log2(MOST)))
 
@@ -187,17 +191,28 @@ class _Run:
     """One run: reads, explains and writes at the same time.
 
     engine: who does the tasks; called with the plan, the model, the tasks and whether any row was explained before.
+    ids: all of them, where they are known before the data are read. finished: nothing is left to do.
     """
 
     plan: Plan
     engine: Callable[[Plan, Model, Iterator[Task], bool], Generator[Done]]
     targets: RowTargets
+    ids: NDArray | None
     most_failed: float
+    finished: bool
 
-    def __call__(self, model: Model, parts: Iterable[Rows], size: int, progress: bool) -> None:
+    def __call__(self, model: Model, parts: Iterable[Rows], progress: bool) -> None:
         """Explains what is not there yet, and says in the end how much there is."""
         directory, total = self.plan.directory, self.targets.total
-        ahead = still_to_do(parts, directory, size, self.targets.by_position)
+        ahead = still_to_do(
+            parts,
+            directory,
+            self.plan.head["settings"]["shard_rows"],
+            known=self.ids,
+            total=total,
+            by_position=self.targets.by_position,
+            finished=self.finished,
+        )
         tasks = (Task(number, rows, self.targets.of(rows)) for number, rows in ahead)
         done, failed = self._there()
         with (
@@ -215,7 +230,8 @@ class _Run:
                 raise KeyboardInterrupt(
                     f"Ended after {done} rows. The same call goes on from there ({directory})."
                 )
-        self._finish()
+        if not self.finished:
+            self._finish()
 
     def _there(self) -> tuple[int, int]:
         """Rows that are written already, and how many of them failed."""
@@ -245,12 +261,3 @@ class _Run:
         told = {"rows": done, "failed": failed, "shards": len(shards.numbers_in(self.plan.directory))}
         with whole_file(self.plan.directory / FINISHED, sync=True) as part:
             part.write_text(json.dumps(told))
-
-
-def _check_first(directory: Path, parts: Iterable[Rows], size: int) -> None:
-    """Raises ValueError if the first rows of a finished run were others, and have no ids by which they may stand elsewhere."""
-    first = next(in_shards(placed(parts), size))
-    if first.ids is None and not is_same(directory, 0, first):
-        raise ValueError(
-            f"The run in {directory} is finished, and the first rows of the data are not those that it explained. Give another directory."
-        )

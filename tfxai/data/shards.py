@@ -18,8 +18,6 @@ from tfxai.data.kept import Kept
 from tfxai.data.kept import columns as kept_columns
 from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows
-from tfxai.engines import input_digests
-from tfxai.inputs import flatten
 from tfxai.results import Explanation, Receipt, as_json
 from tfxai.support import whole_file
 
@@ -52,7 +50,6 @@ def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explaine
     told: dict[str, Any] = {
         "rows": count,
         "failed": failed,
-        "inputs": _digests(rows, found),
         "methods": {},
     }
     for name, each in found.items():
@@ -71,19 +68,6 @@ def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explaine
             write_statistics=["id", "position"],
             row_group_size=max(1, min(count, GROUP * count // max(table.nbytes, 1))),
         )
-
-
-def _digests(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
-    """Of the inputs as they came; where a method took all of them as they are, its receipt has them already."""
-    arrays = [np.asarray(array) for array in flatten(rows.inputs)[0]]
-    kinds = [(list(array.shape), str(array.dtype)) for array in arrays]
-    for each in found.values():
-        receipt = None if each.explanation is None else each.explanation.receipt
-        if receipt is not None and receipt.rows is None:
-            told = receipt.inputs
-            if [(one["shape"], one["dtype"]) for one in told.values()] == kinds:
-                return told
-    return input_digests(rows.inputs)
 
 
 def _leaf(field: Any) -> str:
@@ -106,6 +90,7 @@ def _own_columns(rows: Rows, found: Mapping[str, Explained]) -> dict[str, Any]:
         "id": arrow.array(rows.keys),
         "position": arrow.array(rows.positions),
         "failed": arrow.array(reasons, arrow.string()),
+        "digest": arrow.array(rows.digests),
     }
     if rows.labels is not None:
         columns["label"] = tables.column_of(rows.labels, range(count), count)

@@ -78,10 +78,14 @@ class Source:
     """Rows that can be read from the start, again and again where the data allow it.
 
     total: how many there are; None where that is not known before.
+    ids: of all of them; None where they are not known before, or there are none.
+    prepared: how files become inputs, as settings of the run.
     """
 
     parts: Iterable[Rows]
     total: int | None = None
+    ids: NDArray | None = None
+    prepared: str | None = None
 
 
 def source_of(data: Any, model: Model, ids: ArrayLike | None = None) -> Source:
@@ -95,7 +99,7 @@ def source_of(data: Any, model: Model, ids: ArrayLike | None = None) -> Source:
     known = _ids(np.asarray(ids))
     if source.total is not None and len(known) != source.total:
         raise ValueError(f"{len(known)} ids came for {source.total} rows. Give one for each.")
-    return Source(_with_ids(source.parts, known), source.total)
+    return dataclasses.replace(source, parts=_with_ids(source.parts, known), ids=known)
 
 
 def _with_ids(parts: Iterable[Rows], ids: NDArray) -> Iterator[Rows]:
@@ -274,7 +278,11 @@ def _of_folder(folder: Folder, model: Model) -> Source:
             "The model does not say which size of pictures it takes. Give tfxai.data.Folder(path, size=(224, 224))."
         )
     photos.scale(np.zeros((1, 1, 1, channels)), folder.preprocess)  # a wrong name is told before any work
-    return Source(_pictures(folder, root, files, (height, width), channels), len(files))
+    told = (
+        f"preprocess={folder.preprocess!r}, crop={folder.crop}, size={(height, width)}, channels={channels}"
+    )
+    parts = _pictures(folder, root, files, (height, width), channels)
+    return Source(parts, len(files), np.array(files, object), told)
 
 
 def _pictures(
@@ -316,7 +324,8 @@ def _of_table(table: Table, model: Model) -> Source:
     except pyarrow().ArrowInvalid as error:
         raise ValueError(f"{path} cannot be read as Parquet: {error}") from None
     names = _columns_of(table, schema, [spec.name for spec in specs_of(model)])
-    return Source(_table_rows(table, files, names), total)
+    told = f"columns={names}, id={table.id!r}, label={table.label!r}"
+    return Source(_table_rows(table, files, names), total, prepared=told)
 
 
 def _columns_of(table: Table, schema: Any, wanted: list[str]) -> list[str] | dict[str, str]:
