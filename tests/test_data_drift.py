@@ -108,6 +108,25 @@ def test_numbers_are_those_of_scipy(tmp_path: Path) -> None:
     assert kept.drifted == found.drifted and repr(kept) == repr(found)
 
 
+def test_units_of_a_layer_are_compared_one_by_one() -> None:
+    """As many as the layer has, whatever the inputs are."""
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(300, 5)).astype("float32")
+    for units in (3, 8):
+        values = generator.normal(size=(300, units)).astype("float32")
+        moved = values.copy()
+        moved[:, -1] *= 50
+        before, now = (
+            Explanation(each, rows, np.zeros(300, int), np.zeros(300, "float32"), at="hidden")
+            for each in (values, moved)
+        )
+        found = data.drift(now, before)
+        assert found.drifted == [f"column hidden {units - 1}"] and len(found.names) == units + 1
+        summary = data.columns(now)
+        assert summary.names == [f"hidden {i}" for i in range(units)]
+        assert tfxai.plots.beeswarm(summary) is not None and tfxai.plots.importance(summary) is not None
+
+
 def test_a_column_of_a_table_that_has_drifted(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

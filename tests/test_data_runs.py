@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -284,6 +285,59 @@ def test_rows_go_on_with_the_rows_of_then_alone(
     assert again.finished and sorted(again.ids.tolist()) == sorted(NAMES.tolist())
     found: Any = again["row 7"]
     np.testing.assert_allclose(found.values, CAM(model, data[7:8]).values, atol=1e-6)
+
+
+def test_one_changed_byte_is_noticed(model: Any, tmp_path: Path) -> None:
+    """Wherever in the file: in the numbers by their checksums, elsewhere because it can no longer be read."""
+    explained(model, images(16), tmp_path, shard_rows=16)
+    shard = tmp_path / "rows" / "shard-000000.parquet"
+    whole = shard.read_bytes()
+    expected = tfxai.open_results(tmp_path)
+    values, ids, scores = expected.array(), expected.ids, expected.array("scores")
+    reasons: list[str] = []
+    for place in np.random.default_rng(0).integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        shard.write_bytes(bytes(damaged))
+        try:
+            found = tfxai.open_results(tmp_path)
+            got = found.array(), found.ids, found.array("scores")
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        for one, other in zip(got, (values, ids, scores), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert len(reasons) > 8
+    assert [why for why in reasons if not re.search("is damaged, or no shard|There is no|No row", why)] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit of the size of files")
+def test_an_array_that_does_not_fit_on_the_disk_is_an_error(model: Any, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    results = explained(model, images(), tmp_path / "run")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"values.npy"):
+            results.array(out=tmp_path / "values.npy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("name", ["a/b", " ", "a:b", "predicted"])
+def test_names_that_cannot_be_those_of_files_are_refused(model: Any, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Give a word that can be the name of a file"):
+        explained(model, images(), tmp_path / "run", {name: tfxai.Gradient()})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_told(model: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"a run needs a folder .*open_results reads"):
+        explained(model, images(), tmp_path / "file")
 
 
 def test_a_gap_is_filled_whatever_the_order(model: Any, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from data_runs import images, network
@@ -46,6 +48,9 @@ SOURCES = {
     "dicts": lambda: (slices({"picture": DATA, "label": LABELS, "id": IDS}).batch(8), LABELS, IDS),
     "dicts alone": lambda: (slices({"picture": DATA, "label": LABELS}), LABELS, None),
     "PyDataset": lambda: (Batches(), LABELS, IDS),
+    "arrays with labels": lambda: ((DATA, LABELS), LABELS, None),
+    "arrays with words": lambda: ((DATA, LABELS, WORDS), LABELS, WORDS),
+    "dict of arrays": lambda: ({"picture": DATA, "label": LABELS, "id": IDS}, LABELS, IDS),
     "generator": lambda: ((DATA[i : i + 10] for i in range(0, 50, 10)), None, None),
     "pairs": lambda: (((DATA[i : i + 10], LABELS[i : i + 10]) for i in range(0, 50, 10)), LABELS, None),
     "list of dicts": lambda: (
@@ -178,6 +183,62 @@ def test_columns_of_lists_are_arrays(tmp_path: Path) -> None:
     data = tfxai.data.Table(tmp_path / "series.parquet", columns=["series"], id="id")
     rows = joined(list(source_of(data, model).parts))
     np.testing.assert_array_equal(rows.inputs, np.arange(4.0) + np.arange(5)[:, None])
+
+
+def test_a_table_knows_its_ids_and_labels_by_their_names(tmp_path: Path) -> None:
+    """As a dict does: they are never fed to the model, unless it has inputs of these names."""
+    columns = {
+        name: np.random.default_rng(i).normal(size=9).astype("float32") for i, name in enumerate("abc")
+    }
+    pd.DataFrame({"id": range(100, 109), **columns, "label": 1}).to_parquet(tmp_path / "t.parquet")
+    inputs = keras.Input((3,))
+    source = source_of(tmp_path / "t.parquet", keras.Model(inputs, L.Dense(2)(inputs)))
+    (rows,) = source.parts
+    np.testing.assert_array_equal(rows.inputs, np.stack([*columns.values()], 1))
+    assert rows.keys.tolist() == list(range(100, 109)) and rows.labels is not None and set(rows.labels) == {1}
+    named = {name: keras.Input((1,), name=name) for name in ("a", "label")}
+    model = keras.Model(named, L.Dense(2)(L.Concatenate()([*named.values()])))
+    (rows,) = source_of(tmp_path / "t.parquet", model).parts
+    assert list(rows.inputs) == ["a", "label"] and rows.labels is None
+
+
+def test_lists_with_gaps_are_rows_that_fail(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    lists: list[Any] = [generator.normal(size=6).astype("float32") for _ in range(7)]
+    lists[0], lists[3] = None, lists[3][:4]
+    pd.DataFrame({"series": lists, "word": list("abcdefg")}).to_parquet(tmp_path / "t.parquet")
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, L.Dense(2)(inputs))
+    data = tfxai.data.Table(tmp_path / "t.parquet", columns=["series"])
+    with pytest.warns(UserWarning, match="2 of 7 rows"):
+        results = tfxai.explain_dataset(
+            tfxai.Gradient(), model, data, tmp_path / "run", most_failed=0.5, progress=False
+        )
+    assert results.failures() == {
+        0: "The column 'series' has gaps.",
+        3: "The column 'series' holds (4,), where other rows hold (6,).",
+    }
+    np.testing.assert_array_equal(results[2].inputs[0], lists[2])
+    with pytest.raises(ValueError, match="'word'"):
+        tfxai.explain_dataset(
+            tfxai.Gradient(),
+            model,
+            tfxai.data.Table(tmp_path / "t.parquet", columns=["word"]),
+            tmp_path / "no",
+        )
+
+
+def test_lists_of_lists_and_whole_numbers_stay_what_they_are(tmp_path: Path) -> None:
+    nested = np.arange(24, dtype=np.int32).reshape(3, 2, 4)
+    table = pa.table(
+        {"tokens": nested.tolist()}, schema=pa.schema({"tokens": pa.list_(pa.list_(pa.int32()))})
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    inputs = keras.Input((2, 4), dtype="int32")
+    data = tfxai.data.Table(tmp_path / "t.parquet", columns=["tokens"])
+    (rows,) = source_of(data, keras.Model(inputs, L.Embedding(30, 2)(inputs))).parts
+    np.testing.assert_array_equal(rows.inputs, nested)
+    assert rows.inputs.dtype == np.int32
 
 
 def test_texts_are_rows_of_words(tmp_path: Path) -> None:

@@ -175,6 +175,27 @@ def test_typical_rows_are_those_most_like_the_others(results: Any, which: Any) -
     np.testing.assert_allclose([row.likeness for row in found], [likeness[id] for id in expected], rtol=1e-4)
 
 
+def test_one_map_beside_far_larger_ones_keeps_its_likeness(tmp_path: Path) -> None:
+    """What others of its class have in common is summed up in double precision: 1e9 times as large, it hid the rest."""
+    generator = np.random.default_rng(0)
+    rows = np.abs(generator.normal(size=(6, 4, 4, 1))).astype("float32") + 0.5
+    rows[0] *= 1e9
+    results = data.explain_dataset(
+        tfxai.InputXGradient(),
+        keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]),
+        rows,
+        tmp_path,
+        targets=0,
+        score="output",
+        progress=False,
+    )
+    maps = results.array()[..., 0].reshape(6, -1).astype(np.float64)
+    others = maps.sum(0) - maps
+    truth = (maps * others).sum(1) / np.linalg.norm(maps, axis=1) / np.linalg.norm(others, axis=1)
+    found = {row.id: row.likeness for row in data.typical(results, 6)}
+    np.testing.assert_allclose([found[i] for i in range(6)], truth, atol=1e-6)
+
+
 def test_summaries_are_kept_in_files(results: Any, tmp_path: Path) -> None:
     for kind, summary in (
         (data.ClassMaps, data.class_maps(results)),

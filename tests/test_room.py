@@ -10,9 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from data_runs import images, network
 
 import tfxai
+from tfxai.graphs import bytes_of_a_row
 from tfxai.metrics.result import METRICS
 from tfxai.model import Needs, Network, halved, room, rows_at_once
 from tfxai.model.tracing import cache_of
@@ -41,6 +43,29 @@ def test_rows_follow_what_the_layers_put_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(room, "BUDGET", 10**12)
     assert rows_at_once(Network(dense(width, deep), rows)) == room.MOST
     assert rows_at_once(Network(lambda x: np.asarray(x).sum(1), rows, Needs(gradients=False))) == room.UNKNOWN
+
+
+def test_rows_follow_what_calls_and_loops_put_out(tmp_path: Path) -> None:
+    """A saved model is one call to whoever looks from outside, and a recurrent layer one loop."""
+    layers = [L.Conv2D(32, 3, activation="relu"), L.Conv2D(32, 3), L.GlobalAveragePooling2D(), L.Dense(3)]
+    plain = keras.Sequential([keras.Input((112, 112, 3)), *layers])
+    plain.export(tmp_path / "saved", verbose=False)
+    called = L.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serve")
+    saved = keras.Sequential([keras.Input((112, 112, 3)), called])
+    photos = np.zeros((1, 112, 112, 3), "float32")
+    expected = rows_at_once(Network(plain, photos))
+    assert rows_at_once(Network(saved, photos)) == expected < room.MOST
+
+    def recurrent(steps: int) -> int:
+        model = keras.Sequential([keras.Input((steps, 8)), L.LSTM(256, return_sequences=True), L.LSTM(64)])
+        traced = tf.function(model).get_concrete_function(tf.TensorSpec((None, steps, 8)))
+        return bytes_of_a_row(traced.graph.as_graph_def(add_shapes=True))
+
+    gates = (
+        4 * 4 * (256 + 64)
+    )  # bytes: four of each unit, of which a step puts out their product with weights at least
+    assert 4 * gates * 200 < recurrent(200) < 20 * gates * 200
+    assert recurrent(400) == pytest.approx(2 * recurrent(200), rel=0.02)
 
 
 @pytest.mark.parametrize(

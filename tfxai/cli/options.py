@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 
 def add_photos(parser: ArgumentParser) -> None:
@@ -37,6 +37,8 @@ def add_batch_size(parser: ArgumentParser, default: int | str, words: str) -> No
 
 
 def _batch_size(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is neither a whole number nor auto")
     return text if text == "auto" else int(text)
 
 

@@ -119,9 +119,9 @@ def column_of(values: Any, rows: Iterable[int], count: int) -> Any:
 def spread(array: NDArray, rows: Iterable[int], count: int) -> NDArray:
     """(count, ...) the rows that there are at their places, NaN, -1 or an empty word at the others."""
     nothing = {"f": np.nan, "c": np.nan, "i": -1, "O": ""}.get(array.dtype.kind, 0)
-    spread = np.full((count, *array.shape[1:]), nothing, array.dtype)
-    spread[list(rows)] = array
-    return spread
+    found = np.full((count, *array.shape[1:]), nothing, array.dtype)
+    found[list(rows)] = array
+    return found
 
 
 def ragged_column_of(array: NDArray, rows: Iterable[int], count: int) -> Any:

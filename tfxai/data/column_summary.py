@@ -108,7 +108,14 @@ def first_target(array: NDArray) -> NDArray:
 
 
 def table_of(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
-    """Values and inputs (N, F), side by side where columns are inputs of their own, and what they are called."""
+    """Values and inputs (N, F), side by side where columns are inputs of their own, and what they are called.
+
+    At a layer: its units, whose own values are not known (NaN).
+
+    Raises ValueError if these are no rows of columns.
+    """
+    if explanation.at is not None:
+        return _units_of(explanation)
     structure, lead = explanation.inputs, explanation.targets.ndim
     named = dict(enumerate(structure)) if isinstance(structure, (list, tuple)) else structure
     keys: list[Any] = list(named) if isinstance(named, dict) else [None]
@@ -137,6 +144,19 @@ def table_of(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
             else [str(i) if key is None else f"{key} {i}" for i in range(width)]
         )
     return np.concatenate(values, 1), np.concatenate(inputs, 1), names
+
+
+def _units_of(explanation: Explanation) -> tuple[NDArray, NDArray, list[str]]:
+    held, lead = explanation.values, explanation.targets.ndim
+    layers = held if isinstance(held, dict) else {str(explanation.at): np.asarray(held)}
+    values = [np.asarray(each if lead == 1 else each[:, 0]) for each in layers.values()]
+    if any(each.ndim != 2 for each in values):
+        raise ValueError(
+            f"The layer {explanation.at!r} has axes of its own. Sum up its maps with tfxai.data.class_maps."
+        )
+    names = [f"{name} {i}" for name, each in zip(layers, values, strict=True) for i in range(each.shape[1])]
+    table = np.concatenate(values, 1)
+    return table, np.full(table.shape, np.nan), names
 
 
 class Sums:

@@ -17,7 +17,9 @@ from tfxai.data.explaining import Explained, ExplainingAll, first_row, named_met
 from tfxai.data.kept import Kept
 from tfxai.data.kept import columns as kept_columns
 from tfxai.data.rows import Rows
-from tfxai.data.sources import IDS, LABELS, element_rows, matrix
+from tfxai.data.source import IDS, LABELS
+from tfxai.data.sources import element_rows
+from tfxai.data.table_source import matrix
 from tfxai.engines import Method
 from tfxai.inputs import flatten, pack, specs_of
 from tfxai.model import At
@@ -37,7 +39,8 @@ class Explainer:
                 inputs, else all but ids and labels.
     targets:    None (the predicted class), an int, `tfxai.top(k)`, or "label": the column "label".
     keep:       "values", "heatmap" (summed over channels) or "summary" (sums of that in 16 x 16 cells).
-    float16:    values as half-precision numbers, with a column of exponents: the values are numpy.ldexp(column, exponent).
+    float16:    values as half-precision numbers, with a column of exponents: of maps (n, H, W, C) the values are
+                np.ldexp(column.astype("float32"), exponent[:, None, None, None]).
     batch_size, score, at: as for a method.
 
     A call takes columns (n, ...) and returns them, with METHOD.values, METHOD.targets, METHOD.scores, and what else the method
@@ -61,6 +64,11 @@ class Explainer:
         at: At = None,
     ) -> None:
         self._methods = named_methods(method)
+        if hasattr(model, "trainable_weights"):
+            raise ValueError(
+                f"model is a {type(model).__name__}. Every process loads its own: give the path of a file (model.save), or a function that "
+                "makes the model."
+            )
         self._source = model if callable(model) else str(model)
         self._columns, self._targets, self._kept = columns, targets, Kept(keep, False, float16)
         self._batch_size: BatchSize = batch_size

@@ -16,7 +16,7 @@ from tfxai.inputs import flatten, pack
 from tfxai.predictions import probabilities
 from tfxai.results import Explanation
 from tfxai.scores import Targets, Top
-from tfxai.support import BatchSize, Model, first_line, snake_case, warn
+from tfxai.support import BatchSize, Model, first_line, is_file_name, snake_case, warn
 
 PROBED = 16  # rows that are tried alone, to tell an error of the call from one of the rows
 REFUSED = (ValueError, tf.errors.InvalidArgumentError)  # what a method or a model says of inputs
@@ -198,9 +198,17 @@ def named_methods(method: Any) -> dict[str, Method]:
             f"method is {wrong[0] if wrong else method!r}. Give a method such as tfxai.GradCAM(), a list or a dict of them."
         )
     own = ("id", "position", "failed", "label", "inputs", "predicted")
-    if bad := [name for name in named if not isinstance(name, str) or not name or "." in name or name in own]:
+    if bad := [
+        name
+        for name in named
+        if not isinstance(name, str)
+        or not name.strip()
+        or "." in name
+        or name in own
+        or not is_file_name(name)
+    ]:
         raise ValueError(
-            f"A method is named {bad[0]!r}. Give a word without dots, and none of {', '.join(own)}."
+            f"A method is named {bad[0]!r}. Give a word that can be the name of a file, without dots, and none of {', '.join(own)}."
         )
     return named
 

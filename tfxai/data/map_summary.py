@@ -56,6 +56,23 @@ def class_maps(
 
     Raises ValueError if there are no maps, or their sizes differ.
     """
+    sums, pictures = _of_classes(explained, method)
+    classes = sorted(sums)
+    means = np.stack([sums[target].mean() for target in classes])
+    halves = np.stack([sums[target].half() for target in classes])
+    return ClassMaps(
+        np.array(classes),
+        np.array([sums[target].count for target in classes]),
+        means.astype(np.float32),
+        np.stack([means - halves, means + halves], -1).astype(np.float32),
+        np.stack([pictures[target].mean() for target in classes]).astype(np.float32) if pictures else None,
+    )
+
+
+def _of_classes(
+    explained: Explanation | Results | Iterable[Explanation], method: str | None
+) -> tuple[dict[int, Mean], dict[int, Mean]]:
+    """Maps of each class, and inputs, where they were kept. Raises ValueError if there are no maps."""
     sums: dict[int, Mean] = {}
     pictures: dict[int, Mean] = {}
     for explanation in explanations_in(explained, method):
@@ -69,16 +86,7 @@ def class_maps(
                 pictures.setdefault(target, Mean()).add(inputs[which // each])
     if not sums:
         raise ValueError("There are no maps to sum up.")
-    classes = sorted(sums)
-    means = np.stack([sums[target].mean() for target in classes])
-    halves = np.stack([sums[target].half() for target in classes])
-    return ClassMaps(
-        np.array(classes),
-        np.array([sums[target].count for target in classes]),
-        means.astype(np.float32),
-        np.stack([means - halves, means + halves], -1).astype(np.float32),
-        np.stack([pictures[target].mean() for target in classes]).astype(np.float32) if pictures else None,
-    )
+    return sums, pictures
 
 
 def flat_maps(explanation: Explanation) -> tuple[NDArray, NDArray]:
@@ -145,16 +153,14 @@ def typical(
 
     count: how many rows are listed. which: those that are "least" or "most" like their class. method: of a run with several.
     """
-    means = class_maps(results, method=method)
-    place = {target: i for i, target in enumerate(means.classes.tolist())}
+    sums, _ = _of_classes(results, method)
     best: list[Likeness] = []
     sign = 1 if which == "least" else -1
     for ids, explanation in results.with_ids(method):
         maps, targets = flat_maps(explanation)
-        at = np.array([place[target] for target in targets.tolist()])
-        counts = means.counts[at].astype(np.float64)
+        counts = np.array([sums[target].count for target in targets.tolist()], np.float64)
         own = maps.reshape(len(maps), -1).astype(np.float64)
-        total = means.means.reshape(len(place), -1)[at] * counts[:, None]
+        total = np.stack([sums[target].mean().reshape(-1) for target in targets.tolist()]) * counts[:, None]
         found = _cosine(own, total - own)
         each = len(maps) // len(ids)
         best += [

@@ -65,11 +65,13 @@ class Results:
         self.methods = list(head["methods"])
         self.settings: dict[str, Any] = head["settings"]
         self._model: dict[str, Any] = head["model"]
+        self.finished = (
+            directory / FINISHED
+        ).exists()  # before the shards are listed: what is finished has them all
         self._numbers = shards.numbers_in(directory)
         self._shard = functools.lru_cache(OPEN)(functools.partial(Shard, directory))
         sizes = (len(self._shard(number)) for number in self._numbers)
         self._ends = list(itertools.accumulate(sizes))
-        self.finished = (directory / FINISHED).exists()
 
     def __len__(self) -> int:
         """How many rows are written, those that failed among them."""
@@ -137,25 +139,25 @@ class Results:
 
         absent: where the run did not keep the inputs, do without: they are NaN.
         """
-        method = self._method(method)
+        yield from (explanation for _, explanation in self._each(self._method(method), absent=absent))
+
+    def _each(self, method: str, absent: bool) -> Iterator[tuple[int, Explanation]]:
+        """Each shard with anything explained, and its explanation."""
         for number in self._numbers:
             shard = self._shard(number)
             if shard.told["methods"][method] is None:
                 continue
             table = shard.table(self._wanted(shard, method))
             table = table.filter(pyarrow().compute.is_null(table["failed"]))
-            yield self._made(shard, method, table, absent=absent)
+            yield number, self._made(shard, method, table, absent=absent)
 
     def with_ids(self, method: str | None = None) -> Iterator[tuple[list[Any], Explanation]]:
         """The same, each with the ids of its rows; inputs that were not kept are NaN."""
         method = self._method(method)
-        explanations = self.shards(method, absent=True)
-        for number in self._numbers:
+        for number, explanation in self._each(method, absent=True):
             shard = self._shard(number)
-            if shard.told["methods"][method] is not None:
-                failed = shard.column("failed").is_null().to_pylist()
-                ids = shard.column("id").to_pylist()
-                yield [each for each, good in zip(ids, failed, strict=True) if good], next(explanations)
+            good = shard.column("failed").is_null().to_pylist()
+            yield list(itertools.compress(shard.column("id").to_pylist(), good)), explanation
 
     def array(self, field: str = "values", method: str | None = None, out: File | None = None) -> NDArray:
         """One field of all rows that were explained, (rows, ...): "values", "scores", "targets", "delta", "inputs" ...
@@ -187,15 +189,14 @@ class Results:
             raise ValueError(f"No row of {self.directory} was explained.")
         if first.dtype == object:
             raise ValueError(f"{field} holds words, which cannot be mapped into memory. Leave out out=.")
-        rows, done = len(self) - sum(self._shard(number).told["failed"] for number in self._numbers), 0
+        rows = len(self) - sum(self._shard(number).told["failed"] for number in self._numbers)
         with whole_file(path) as part:
-            written = np.lib.format.open_memmap(part, "w+", first.dtype, (rows, *first.shape[1:]))
-            for each in parts():
-                _check_one_shape([first, each], field)
-                written[done : done + len(each)] = each
-                done += len(each)
-            written.flush()
-            del written
+            told = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, *first.shape[1:])}
+            with part.open("wb") as file:  # not through a memory map: a full disk would end the process there
+                np.lib.format.write_array_header_2_0(file, told)
+                for each in parts():
+                    _check_one_shape([first, each], field)
+                    file.write(np.ascontiguousarray(each, first.dtype).tobytes())
         return np.load(path, mmap_mode="r")
 
     def frame(self, method: str | None = None) -> pandas.DataFrame:

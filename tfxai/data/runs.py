@@ -63,7 +63,7 @@ def explain_dataset(
     one that is written, at the same time. Each shard is one call of the method, so its values are those of `method(model, inputs)` for these rows.
 
     method:     a method, several, or a dict that names them; all explain the rows in one pass over the data.
-    data:       arrays or memory maps as the model takes them; a tf.data.Dataset, batched or not; a keras.utils.PyDataset; a
+    data:       arrays or memory maps as the model takes them, or (inputs, labels) of them; a tf.data.Dataset, batched or not; a keras.utils.PyDataset; a
                 generator of batches; the path of a folder of pictures, of a Parquet file or a folder of them; tfxai.data.Folder
                 or Table. Elements are inputs, (inputs, labels), (inputs, labels, ids), or dicts with "label" and "id" beside
                 the inputs.
@@ -120,7 +120,7 @@ def explain_dataset(
     how = Ray() if isinstance(engine, str) else engine
     if how is not None:
         head["environment"] |= how.threads
-    (directory / shards.FOLDER).mkdir(parents=True, exist_ok=True)
+    _make_folders(directory)
     with locking.held(directory):
         finished = _begun(directory, head, resume, source.total)
         call, of_rows = {"score": score, "at": at}, RowTargets(targets, source.total)
@@ -129,6 +129,16 @@ def explain_dataset(
         run = _Run(plan, _engine_of(how), of_rows, source.ids, most_failed, finished)
         run(model, _with_first(first, parts), progress)
     return open_results(directory)
+
+
+def _make_folders(directory: Path) -> None:
+    """Raises OSError, with what to do, if there can be none."""
+    try:
+        (directory / shards.FOLDER).mkdir(parents=True, exist_ok=True)
+        (directory / ".lock").touch()
+    except OSError as error:
+        words = f"{error.strerror}: a run needs a folder that it may write into. tfxai.open_results reads one without writing"
+        raise OSError(error.errno, words, str(directory)) from None
 
 
 def _engine_of(how: Ray | None) -> Callable[..., Generator[Done]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def write(directory: Path, number: int, rows: Rows, found: Mapping[str, Explaine
             table,
             part,
             compression="zstd",
+            write_page_checksum=True,
             use_dictionary=[name for name, kind in leaves.items() if arrow.types.is_string(kind)],
             use_byte_stream_split=[name for name, kind in leaves.items() if _has_fractions(kind)],
             write_statistics=["id", "position"],
@@ -168,7 +169,11 @@ def receipt_of(
     if call["targets"] is not None:
         told["targets"] = np.array(call["targets"])
     held = None if call["rows"] is None else np.array(call["rows"])
-    whole = dataclasses.replace(Receipt.load(path), **model, **told, rows=held)
+    try:
+        common = Receipt.load(path)
+    except ValueError as error:
+        raise ValueError(f"{error} Without {path} all else of the run is still read: take it away.") from None
+    whole = dataclasses.replace(common, **model, **told, rows=held)
     return whole if rows is None else whole.of_rows(rows)
 
 
@@ -176,6 +181,15 @@ def _is_ragged(field: str, explanation: Explanation) -> bool:
     """Whether a field's arrays are as long as a call's longest example needs."""
     words = getattr(explanation, "tokens", None) is not None
     return field in tables.RAGGED or (words and field in tables.SMALLER)
+
+
+def _damaged(path: Path, error: Exception) -> Exception:
+    """What to say of a file that cannot be read; a file that is not there is none."""
+    if isinstance(error, FileNotFoundError):
+        return error
+    return ValueError(
+        f"{path} is damaged, or no shard of a run ({error}). Take it away, and call explain_dataset again: it makes the shard anew."
+    )
 
 
 class Shard:
@@ -188,25 +202,29 @@ class Shard:
         self.number = number
         path, arrow = path_of(directory, number), pyarrow()
         try:
-            self._file = arrow.parquet.ParquetFile(path)
+            self._file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
             self.told: dict[str, Any] = json.loads(self._file.schema_arrow.metadata[KEY])
-        except (arrow.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is damaged, or no shard of a run ({error}). Take it away, and call explain_dataset again: it makes the "
-                "shard anew."
-            ) from None
+        except (arrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from None
+        self._path = path
         self.names: list[str] = self._file.schema_arrow.names
 
     def __len__(self) -> int:
         return self.told["rows"]
 
     def column(self, name: str) -> Any:
-        """One column, whole, as an Arrow array."""
-        return self._file.read([name]).column(0).combine_chunks()
+        """One column, whole, as an Arrow array. Raises ValueError, as all that reads, if the file is damaged there."""
+        return self._read(self._file.read, [name]).column(0).combine_chunks()
 
     def table(self, names: Iterable[str]) -> Any:
         """Some columns as an Arrow table."""
-        return self._file.read([name for name in names if name in self.names])
+        return self._read(self._file.read, [name for name in names if name in self.names])
+
+    def _read(self, read: Callable[..., Any], *what: Any) -> Any:
+        try:
+            return read(*what)
+        except (pyarrow().ArrowException, OSError) as error:
+            raise _damaged(self._path, error) from None
 
     def row(self, names: Sequence[str], number: int) -> Any:
         """Some columns of one row as an Arrow table: only the rows that are compressed with it are read."""
@@ -214,7 +232,7 @@ class Shard:
         for group in range(self._file.num_row_groups):
             size = self._file.metadata.row_group(group).num_rows
             if number < before + size:
-                return self._file.read_row_group(group, columns=list(names)).slice(number - before, 1)
+                return self._read(self._file.read_row_group, group, list(names)).slice(number - before, 1)
             before += size
         raise IndexError(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from tfxai import photos
-from tfxai.data.parquet import pyarrow
 from tfxai.data.rows import Rows
+from tfxai.data.source import IDS, LABELS, TOGETHER, Source, as_ids, as_words
+from tfxai.data.table_source import Table, of_table
 from tfxai.inputs import flatten, is_frame, pack, specs_of
 from tfxai.photos import Crop
 from tfxai.support import File, Model, check_settings, in_short
 from tfxai.text import Text
-
-TOGETHER = 256  # rows that are taken from a source at once, where it does not come in batches
-IDS, LABELS = (
-    ("id", "ids"),
-    ("label", "labels", "y", "target"),
-)  # names of what a dict holds beside the inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,41 +48,6 @@ class Folder:
         check_settings(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Rows of a Parquet file, or of all Parquet files of a folder in the order of their names.
-
-    path:    the file or folder.
-    columns: that the model takes, in this order; None: its inputs by name, else all numbers but id and label. Columns that hold
-             lists are arrays.
-    id:      column of ids; None: positions.
-    label:   column of labels.
-    """
-
-    path: File
-    columns: Sequence[str] | None = None
-    id: str | None = None
-    label: str | None = None
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Rows that can be read from the start, again and again where the data allow it.
-
-    total: how many there are; None where that is not known before.
-    ids: of all of them; None where they are not known before, or there are none.
-    prepared: how files become inputs, as settings of the run.
-    """
-
-    parts: Iterable[Rows]
-    total: int | None = None
-    ids: NDArray | None = None
-    prepared: str | None = None
-
-
 def source_of(data: Any, model: Model, ids: ArrayLike | None = None) -> Source:
     """The rows of whatever a user calls a data set; see `explain_dataset`.
 
@@ -96,7 +56,7 @@ def source_of(data: Any, model: Model, ids: ArrayLike | None = None) -> Source:
     source = _source_of(data, model)
     if ids is None:
         return source
-    known = _ids(np.asarray(ids))
+    known = as_ids(np.asarray(ids))
     if source.total is not None and len(known) != source.total:
         raise ValueError(f"{len(known)} ids came for {source.total} rows. Give one for each.")
     return dataclasses.replace(source, parts=_with_ids(source.parts, known), ids=known)
@@ -122,7 +82,7 @@ def _source_of(data: Any, model: Model) -> Source:
     if isinstance(data, Folder):
         return _of_folder(data, model)
     if isinstance(data, Table):
-        return _of_table(data, model)
+        return of_table(data, model)
     if isinstance(data, tf.data.Dataset):
         return _of_dataset(data, model)
     if hasattr(data, "__getitem__") and hasattr(data, "num_batches"):  # keras.utils.PyDataset
@@ -131,7 +91,7 @@ def _source_of(data: Any, model: Model) -> Source:
             raise ValueError("The PyDataset has no end. Give one that says how many batches it has.")
         return Source(element_rows(data[i], model) for i in range(batches))
     if isinstance(data, Text) or is_frame(data) or _are_arrays(data):
-        return _of_arrays(data)
+        return _of_arrays(data, model)
     if isinstance(data, Iterable):
         return Source(element_rows(element, model) for element in data)
     raise ValueError(
@@ -147,22 +107,33 @@ def _are_arrays(data: Any) -> bool:
     )
 
 
-def _of_arrays(data: Any) -> Source:
-    """Slices of arrays, which may be memory maps."""
+def _of_arrays(data: Any, model: Model) -> Source:
+    """Slices of arrays, which may be memory maps, with labels and ids as elements of a data set have them."""
     if isinstance(data, Text) or is_frame(data):
         count = len(data.strings) if isinstance(data, Text) else len(data)
         raise ValueError(
             f"data is {in_short(data)} of {count} rows. Give arrays: of a table data.to_numpy() or a dict of its columns, of texts "
             "an array of strings, or the ids that the model takes."
         )
+    labels = ids = None
+    wanted = [spec.name for spec in specs_of(model)]
+    if isinstance(data, dict) or (isinstance(data, tuple) and len(wanted) == 1 and len(data) in (2, 3)):
+        data, labels, ids = _apart(data, model)
+    beside = [np.asanyarray(each) for each in (labels, ids) if each is not None]
     arrays = [np.asanyarray(array) for array in flatten(data)[0]]
-    if len(lengths := {len(array) for array in arrays}) > 1:
+    if len(lengths := {len(array) for array in (*arrays, *beside)}) > 1:
         raise ValueError(f"The arrays have {sorted(lengths)} rows. Give the same number in each.")
     total = lengths.pop()
-    return Source(
-        (Rows(pack(data, [array[i : i + TOGETHER] for array in arrays])) for i in range(0, total, TOGETHER)),
-        total,
-    )
+    known = None if ids is None else as_ids(np.asanyarray(ids))
+    told = None if labels is None else as_words(np.asanyarray(labels))
+
+    def parts() -> Iterator[Rows]:
+        for i in range(0, total, TOGETHER):
+            some = slice(i, i + TOGETHER)
+            inputs = pack(data, [array[some] for array in arrays])
+            yield Rows(inputs, None if known is None else known[some], None if told is None else told[some])
+
+    return Source(parts(), total, known)
 
 
 def _of_dataset(data: tf.data.Dataset, model: Model) -> Source:
@@ -198,14 +169,14 @@ def element_rows(element: Any, model: Model) -> Rows:
         raise ValueError(
             f"A batch has the shape {arrays[0].shape}. Give batches (n, ...) of one row or more."
         )
-    words = [_words(array) for array in arrays]
+    words = [as_words(array) for array in arrays]
     rows = len(arrays[0])
     return Rows(
         pack(inputs, words),
-        None if ids is None else _one_each(_ids(np.asarray(ids)), rows, "ids"),
+        None if ids is None else _one_each(as_ids(np.asarray(ids)), rows, "ids"),
         None
         if labels is None or isinstance(labels, (dict, tuple))
-        else _one_each(_words(np.asarray(labels)), rows, "labels"),
+        else _one_each(as_words(np.asarray(labels)), rows, "labels"),
     )
 
 
@@ -236,28 +207,6 @@ def _apart(element: Any, model: Model) -> tuple[Any, Any, Any]:
     rest = {name: value for name, value in element.items() if name not in wanted}
     labels = next((rest[name] for name in LABELS if name in rest), None)
     return inputs, labels, next((rest[name] for name in IDS if name in rest), None)
-
-
-def _words(array: NDArray) -> NDArray:
-    """Texts as Python's strings, which TensorFlow gives as bytes."""
-    if array.dtype.kind not in "OS":
-        return array
-    flat = [item.decode() if isinstance(item, bytes) else item for item in array.reshape(-1).tolist()]
-    return np.array(flat, object).reshape(array.shape)
-
-
-def _ids(array: NDArray) -> NDArray:
-    """(n,) ids as int64 or as strings. Raises ValueError if they are neither."""
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim == 1 and array.dtype.kind in "iu" and (not array.size or array.max() < 2**63):
-        return array.astype(np.int64)
-    words = _words(array.astype(object) if array.dtype.kind == "U" else array)
-    if array.ndim != 1 or not all(isinstance(item, str) for item in words.tolist()):
-        raise ValueError(
-            f"ids are {array.dtype} of shape {array.shape}. Give a whole number below 2**63 or a word for each row; weights of samples are no ids."
-        )
-    return words
 
 
 def _of_folder(folder: Folder, model: Model) -> Source:
@@ -310,81 +259,3 @@ def _pictures(
                 labels if has_labels else None,
                 broken,
             )
-
-
-def _of_table(table: Table, model: Model) -> Source:
-    parquet = pyarrow().parquet
-    path = Path(table.path)
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files or not all(file.is_file() for file in files):
-        raise ValueError(f"{path} is no Parquet file, and no folder of them.")
-    try:
-        opened = [parquet.ParquetFile(file) for file in files]
-        schema, total = opened[0].schema_arrow, sum(file.metadata.num_rows for file in opened)
-    except pyarrow().ArrowInvalid as error:
-        raise ValueError(f"{path} cannot be read as Parquet: {error}") from None
-    names = _columns_of(table, schema, [spec.name for spec in specs_of(model)])
-    told = f"columns={names}, id={table.id!r}, label={table.label!r}"
-    return Source(_table_rows(table, files, names), total, prepared=told)
-
-
-def _columns_of(table: Table, schema: Any, wanted: list[str]) -> list[str] | dict[str, str]:
-    """Columns of one matrix, or those of each input by its name."""
-    if missing := [
-        name for name in (table.id, table.label, *(table.columns or ())) if name and name not in schema.names
-    ]:
-        raise ValueError(
-            f"{table.path} has no column {missing[0]!r}. It has {', '.join(map(str, schema.names))}."
-        )
-    if table.columns is None and wanted and all(name in schema.names for name in wanted):
-        return {name: name for name in wanted}
-    kinds = pyarrow().types
-    numbers = [
-        field.name
-        for field in schema
-        if field.name not in (table.id, table.label)
-        and (kinds.is_integer(field.type) or kinds.is_floating(field.type) or kinds.is_boolean(field.type))
-    ]
-    names = list(table.columns) if table.columns is not None else numbers
-    if not names:
-        raise ValueError(
-            f"{table.path} has no columns of numbers. Say which to take: tfxai.data.Table(path, columns=[...])."
-        )
-    if len(wanted) == len(names) > 1:
-        return dict(zip(wanted, names, strict=True))
-    return names
-
-
-def _table_rows(table: Table, files: list[Path], names: list[str] | dict[str, str]) -> Iterator[Rows]:
-    parquet = pyarrow().parquet
-    read = [*(names.values() if isinstance(names, dict) else names), table.id, table.label]
-    for file in files:
-        with parquet.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(TOGETHER * 16, columns=[*dict.fromkeys(filter(None, read))]):
-
-                def column(name: str, batch: Any = batch) -> NDArray:
-                    values = batch.column(name).to_numpy(zero_copy_only=False)
-                    return (
-                        np.stack(values)
-                        if values.dtype == object and isinstance(values[0], np.ndarray)
-                        else values
-                    )
-
-                inputs: Any
-                if isinstance(names, dict):
-                    arrays = {name: column(held) for name, held in names.items()}
-                    inputs = arrays if len(arrays) > 1 else next(iter(arrays.values()))
-                else:
-                    inputs = matrix([column(name) for name in names])
-                yield Rows(
-                    inputs,
-                    None if table.id is None else _ids(column(table.id)),
-                    None if table.label is None else column(table.label),
-                )
-
-
-def matrix(columns: list[NDArray]) -> NDArray:
-    """(n, columns); a single column of arrays as it is."""
-    if len(columns) == 1 and columns[0].ndim > 1:
-        return columns[0]
-    return np.stack([column.astype(np.float32) for column in columns], axis=1)

@@ -96,6 +96,11 @@ class RowTargets:
         """Those of some rows. Raises ValueError if there are none for them."""
         if isinstance(self.given, str):
             labels = rows.labels
+            if labels is not None and labels.dtype.kind in "OUS":
+                raise ValueError(
+                    f'targets="label", and the labels are words, such as {labels.reshape(-1)[0]!r}. Give the number of a class for each row: '
+                    "targets=[...]."
+                )
             if labels is None or labels.dtype.kind not in "iu" or labels.shape[1:] not in ((), (1,)):
                 told = "no labels" if labels is None else f"labels {labels.shape} of {labels.dtype}"
                 raise ValueError(

@@ -15,10 +15,12 @@ from tfxai.graphs.gradients import (
 from tfxai.graphs.inlining import inlined
 from tfxai.graphs.library import carry_library, fresh, functions_of
 from tfxai.graphs.saved_gradients import registered_gradients
+from tfxai.graphs.sizes import bytes_of_a_row
 from tfxai.graphs.stripping import strip, wait_for_nothing
 from tfxai.graphs.tensor_names import full, op_name, without_calls
 
 __all__ = [
+    "bytes_of_a_row",
     "AS_IT_IS",
     "CALLS",
     "CAPTURED",

@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-import numpy as np
 import tensorflow as tf
 
+from tfxai.graphs import bytes_of_a_row
 from tfxai.model.network import Needs, Network
 from tfxai.model.operations import tensors_in
 from tfxai.model.tracing import Body, TraceRecord, cache_of
@@ -126,15 +126,6 @@ class _Size(Body):
     def __call__(self, network: Network, record: _SizeRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
         graph = tf.compat.v1.get_default_graph()
-        outputs = [tensor for operation in graph.get_operations() for tensor in operation.outputs]
-        record.bytes = sum(map(_bytes_of_a_row, outputs))
+        record.bytes = bytes_of_a_row(graph.as_graph_def(add_shapes=True))
         found: Sequence[Tensor] = [each for each in tensors_in(forward.outputs) if each.dtype.is_floating]
         return [tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in found]
-
-
-def _bytes_of_a_row(tensor: Tensor) -> int:
-    """Of a tensor (n, ...) with n rows; nothing of others, and of those of unknown size."""
-    shape = tensor.shape
-    if shape.rank in (None, 0) or shape[0] is not None or None in shape[1:]:
-        return 0
-    return int(np.prod(shape[1:])) * max(tensor.dtype.size or 0, 0)

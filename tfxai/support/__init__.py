@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.support.files import PICTURES, whole_file, writable
+from tfxai.support.files import PICTURES, is_file_name, whole_file, writable
 from tfxai.support.messages import first_line, nearest, snake_case, warn, warnings_heard
 from tfxai.support.progress import progress_bar
 from tfxai.support.settings import (
@@ -60,6 +60,7 @@ __all__ = [
     "warn",
     "warnings_heard",
     "whole",
+    "is_file_name",
     "whole_file",
     "writable",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,11 @@ def writable(name: str | Path, endings: Sequence[str]) -> Path:
         raise ValueError(f"{name} cannot be written: {error.strerror} in {path.parent}.") from error
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a file or folder of that name can be made on every system."""
+    return re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", name) is not None and name not in (".", "..")
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """A new file beside the one that is meant: it takes its place in the end, or goes if anything fails.
@@ -53,7 +59,7 @@ def whole_file(path: Path, *, sync: bool = False) -> Iterator[Path]:
         if sync and os.name == "posix":  # elsewhere folders cannot be opened
             _on_disk(place.parent)
     except OSError as error:
-        if error.errno is None or error.filename not in (part, str(part)):
+        if error.errno is None or error.filename not in (None, part, str(part)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

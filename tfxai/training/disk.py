@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +58,3 @@ def write_whole(path: Path, save: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         save(part)
-
-
-def is_file_name(name: str) -> bool:
-    """Whether a file or folder of that name can be made on every system."""
-    return re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", name) is not None and name not in (".", "..")

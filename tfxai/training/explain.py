@@ -21,8 +21,7 @@ from tfxai.plots import Labels
 from tfxai.results import Explanation
 from tfxai.scores import Boxes, Score, Targets, Top
 from tfxai.stats import Reference
-from tfxai.support import BatchSize, Count, File, Inputs, checked
-from tfxai.training.disk import is_file_name
+from tfxai.support import BatchSize, Count, File, Inputs, checked, is_file_name
 from tfxai.training.films import write_films
 from tfxai.training.maps import NAMES, array_of, check_finite, drift, map_numbers, references_of
 from tfxai.training.metrics import Metric, Metrics, mean_of, metrics_by_name, of_rows
