@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfxai.metrics import compare_methods, stability
     from tfxai.model import layers
     from tfxai.receipts import Receipt, Verification, verify
+    from tfxai.reporting import report
     from tfxai.results import Explanation, GenerationExplanation
     from tfxai.scores import boxes, top
     from tfxai.text import Text
@@ -75,6 +76,7 @@ _HOMES = {
     "Receipt": "results",
     "Verification": "receipts",
     "verify": "receipts",
+    "report": "reporting",
 }
 
 

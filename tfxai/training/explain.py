@@ -124,6 +124,13 @@ class ExplainCallback(Monitor[Explanation]):
         for files in self._kept.values():
             write_films([(name, file) for name, file in files if file.exists()], self.labels)
 
+    def frames(self) -> dict[str, list[tuple[str, Path]]]:
+        """Name -> (look, picture) of what the last training has left in `directory`; nothing without one."""
+        return {
+            name: [(shown, file.with_suffix(".png")) for shown, file in files]
+            for name, files in self._kept.items()
+        }
+
     # As a monitor
 
     def begin(self) -> Look[Explanation]:
