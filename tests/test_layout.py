@@ -27,7 +27,9 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "methods concepts predictions generation",
     "metrics receipts sanity",
     "data",
-    "batch cli training",
+    "batch training",
+    "reporting",
+    "cli",
     "__init__ __main__",
 ]
 

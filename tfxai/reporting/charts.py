@@ -43,7 +43,12 @@ def bars(
         },
     }
     layers = [bar, *([_span(side)] if spans else [])]
-    return {"data": {"values": list(rows)}, "width": "container", "height": {"step": 22}, "layer": layers}
+    return {
+        "data": {"values": list(rows)},
+        "width": "container",
+        "height": 22 * max(len(rows), 1),
+        "layer": layers,
+    }
 
 
 def _span(side: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def waterfall(rows: Rows, title: str) -> dict[str, Any]:
     return {
         "data": {"values": list(rows)},
         "width": "container",
-        "height": {"step": 22},
+        "height": 22 * max(len(rows), 1),
         "mark": {"type": "bar", "height": {"band": 0.7}},
         "encoding": {
             "y": {
@@ -208,7 +213,7 @@ def swarm(rows: Rows, *, name: str, value: str, high: str) -> dict[str, Any]:
         "data": {"values": list(rows)},
         "transform": [{"calculate": "random()", "as": "jitter"}],
         "width": "container",
-        "height": {"step": 34},
+        "height": 34 * max(len({row[name] for row in rows}), 1),
         "mark": {"type": "circle", "size": 16, "opacity": 0.75},
         "encoding": {
             "y": {

@@ -41,6 +41,12 @@ class Stored:
         """What does not fit together in the fields, such as shapes; empty if nothing is wrong. Files are checked by it."""
         return ""
 
+    def report(self, path: str | Path | None, title: str = "", **settings: Any) -> Any:
+        """A page of this alone, see `tfxai.report`; its title is what it is called unless given."""
+        import tfxai  # pages stand on a higher floor, and are made when they are asked for
+
+        return tfxai.report(path, title or self.called.capitalize(), self, **settings)
+
     def save(self, path: str | Path) -> Path:
         """Writes one compressed .npz file, readable by NumPy alone, and returns its path.
 

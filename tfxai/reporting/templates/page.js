@@ -246,14 +246,12 @@ function named(spec, names) {
 
 /* The words of a chart stand on the element around it; its parts would be read one by one. */
 function silent({ view }) {
-  const drawing = view.container().querySelector("svg");
-  drawing.setAttribute("aria-hidden", "true");
-  drawing.querySelectorAll("[role], [aria-label]").forEach((part) => ["role", "aria-roledescription", "aria-label"].forEach((name) => part.removeAttribute(name)));
-  drawing.removeAttribute("role");
+  const place = view.container().closest(".inside"), spoken = ["role", "aria-roledescription", "aria-label"];
+  [place, ...place.querySelectorAll("[role], [aria-label]")].forEach((part) => spoken.forEach((name) => part.removeAttribute(name)));
 }
 
 function chart(figure) {
-  const place = figure.querySelector(".drawn"), spec = JSON.parse(figure.querySelector(".spec").textContent);
+  const place = figure.querySelector(".inside"), spec = JSON.parse(figure.querySelector(".spec").textContent);
   const draw = () => {
     const { names, config } = theme();
     const wide = Math.max(place.clientWidth - 110, 160);
@@ -261,7 +259,7 @@ function chart(figure) {
     // Data are values, not names of colours.
     [spec, ...(spec.vconcat || [])].forEach((part, i) => { if (part.data) (i ? full.vconcat[i - 1] : full).data = part.data; });
     if (full.width === "container") full.autosize = { type: "fit-x", contains: "padding" };
-    return vegaEmbed(place, { ...full, config }, { actions: false, renderer: "svg", tooltip: { theme: "custom" }, logLevel: vega.Error }).then(silent);
+    return vegaEmbed(place, { ...full, config }, { actions: false, renderer: "svg", tooltip: { theme: "custom" } }).then(silent);
   };
   const folded = figure.closest("details:not([open])");
   if (folded) folded.addEventListener("toggle", draw, { once: true }); else draw();
