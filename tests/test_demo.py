@@ -16,7 +16,10 @@ def shown(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"Picture: {tmp_path / 'demo.png'}\n" in out
     assert all(seen in out for seen in SEEN)
-    assert [path.name for path in tmp_path.iterdir()] == ["demo.png"]
+    assert f"Page: {tmp_path / 'demo.html'}\n" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.html", "demo.png"]
+    page = (tmp_path / "demo.html").read_text(encoding="utf-8")
+    assert len(page) < 5e6 and all(name in page for name in demo.METHODS) and "tiger cat" in page
     return np.asarray(Image.open(tmp_path / "demo.png").convert("RGB")).astype(float)
 
 

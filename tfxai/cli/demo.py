@@ -1,4 +1,4 @@
-"""`tfxai demo`: a first picture, without a model of one's own."""
+"""`tfxai demo`: a first picture and a first page, without a model of one's own."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draws six photos as six methods explain them, and lists what the model sees in each.
+    """Draws six photos as six methods explain them, writes a page of them beside the picture, and lists what the model sees in each.
 
-    Raises ValueError if the picture cannot be written, ImportError if the packages of the demo are missing.
+    Raises ValueError if a file cannot be written, ImportError if the packages of the demo are missing.
     """
     out = output_file(arguments.out, PICTURES)
+    assert out is not None
+    page = output_file(str(out.with_suffix(".html")), (".html",))
     start_quietly()
     from tfxai.cli import demo_picture
 
-    figure, rows = demo_picture.explained(progress=sys.stderr.isatty())
-    write_files((out, figure.savefig))
-    print_table(None, ("photo", "the model sees"), rows)
-    print_files(Picture=out)
+    found = demo_picture.explained(progress=sys.stderr.isatty())
+    write_files(
+        (out, found.figure.savefig), (page, lambda file: file.write_text(found.page, encoding="utf-8"))
+    )
+    print_table(None, ("photo", "the model sees"), found.rows)
+    print_files(Picture=out, Page=page)

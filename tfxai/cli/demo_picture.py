@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from tfxai import baselines, methods, photos, plots, zoo
 from tfxai.engines import Method
 from tfxai.predictions import probabilities
+from tfxai.reporting import report
 from tfxai.results import Explanation
 from tfxai.support import Model
 
@@ -29,8 +31,23 @@ METHODS: Mapping[str, tuple[Method, float]] = {
 }
 
 
-def explained(progress: bool = False) -> tuple[Figure, list[tuple[str, str]]]:
-    """The picture, and for each photo its name and its three most probable classes.
+WORDS = (
+    "Six photos, and where six methods find what an ImageNet model says of them. Choose a method, move the slider from photo to map, lay two "
+    "methods side by side with a wipe, and point at a place to read its value.\n\nMaps that differ are no contradiction: each method asks "
+    "another question, which stands over its maps."
+)
+
+
+class Demo(NamedTuple):
+    """figure: the picture. page: the same as HTML. rows: for each photo its name and its three most probable classes."""
+
+    figure: Figure
+    page: str
+    rows: list[tuple[str, str]]
+
+
+def explained(progress: bool = False) -> Demo:
+    """The picture and the page.
 
     progress: shows a progress bar. Cost: some 45 seconds on two cores.
 
@@ -44,13 +61,22 @@ def explained(progress: bool = False) -> tuple[Figure, list[tuple[str, str]]]:
     explanations = _explanations(model, inputs, ranked[:, 0], progress)
     # Logits were explained, but the titles of the rows say how sure the model is.
     sure = np.take_along_axis(shares, ranked[:, :1], axis=1)[:, 0]
+    page = report(
+        None,
+        "What does EfficientNet-Lite0 look at?",
+        WORDS,
+        explanations,
+        model=model,
+        labels=labels,
+        names=list(samples),
+    )
     first = next(iter(explanations))
     explanations[first] = dataclasses.replace(explanations[first], scores=sure, score="probability")
     rows = [
         (name, ", ".join(f"{labels[k]} {row[k]:.0%}" for k in best))
         for name, row, best in zip(samples, shares, ranked, strict=True)
     ]
-    return plots.compare(explanations, labels), rows
+    return Demo(plots.compare(explanations, labels), page.html, rows)
 
 
 def _explanations(

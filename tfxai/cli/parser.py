@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from tfxai.cli import demo, evaluate, explain, inspect, predict, run, sanity, tcav, verify
+from tfxai.cli import demo, evaluate, explain, inspect, predict, report, run, sanity, tcav, verify
 from tfxai.version import __version__
 
 # Name, what it tells, the function that declares its arguments, the function that runs it.
@@ -18,6 +18,12 @@ COMMANDS = (
     ),
     ("predict", "List the classes that a model sees in photos.", predict.add_arguments, predict.run),
     ("explain", "Draw what a model looked at in photos.", explain.add_arguments, explain.run),
+    (
+        "report",
+        "Explain photos by several methods, as one HTML page to be shown to a colleague.",
+        report.add_arguments,
+        report.run,
+    ),
     (
         "run",
         "Explain every picture of a folder, or every row of a Parquet file, into a directory; goes on after whatever ended it.",

@@ -21,11 +21,13 @@ BEST = 5  # classes that are listed of each input
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """model: asked for its classes, where there is one. labels: names of classes. names: of the inputs. limit: how many are shown."""
+    """model: asked for its classes, where there is one. labels: names of classes. names: of the inputs. photos: what people know of them, where
+    the model was fed with other numbers. limit: how many are shown."""
 
     model: Model = None
     labels: Labels | None = None
     names: Sequence[str] | None = None
+    photos: NDArray | None = None
     limit: int = 16
 
     def name(self, row: int) -> str:

@@ -32,7 +32,9 @@ def maps(explanations: Mapping[str, Explanation], context: Context) -> list[Bloc
             raise ValueError(
                 f"{name!r} explains other inputs than {next(iter(found))!r}. Give explanations of the same."
             )
-    photos, shares = rgb(inputs[: context.limit]), context.predicted(first)
+    known = context.photos
+    seen = inputs if known is None or known.shape[:3] != inputs.shape[:3] else known
+    photos, shares = rgb(seen[: context.limit]), context.predicted(first)
     signed = {name: bool((heat < 0).any()) for name, (heat, _) in found.items()}
     examples = []
     for row, photo in enumerate(photos):

@@ -19,7 +19,7 @@ from tfxai.reporting.context import Context
 from tfxai.reporting.model_card import model_card
 from tfxai.reporting.sections import section_of
 from tfxai.results import Explanation
-from tfxai.support import Count, File, Model, checked, whole_file
+from tfxai.support import Count, File, Model, Numbers, checked, whole_file
 from tfxai.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,6 +53,7 @@ def report(
     model: Model = None,
     labels: Labels | None = None,
     names: Sequence[str] | None = None,
+    photos: Numbers | None = None,
     limit: Count = 16,
 ) -> Report:
     """One HTML page of results, to be shown to a colleague: a single file, below 5 MB for 8 images and 6 methods; it asks for nothing else.
@@ -67,12 +68,13 @@ def report(
              `tfxai.layers`; and words, as paragraphs.
     model:   for a card of the model, and the classes that it predicts for the inputs.
     labels:  names of classes, by class index. names: of the inputs, such as those of files.
+    photos:  (N, H, W, 3) what people know of the inputs, where a model was fed with other numbers.
     limit:   how many inputs are shown.
 
     Raises ValueError if something cannot be shown, ImportError if Jinja2 is missing, or Vega (vl-convert) where there are charts; OSError if
     the file cannot be written. Cost: none of a model's passes but one for each input, where a model is given.
     """
-    context = Context(model, labels, names, limit)
+    context = Context(model, labels, names, None if photos is None else np.asarray(photos), limit)
     sections = [section_of(result, context) for result in results]
     if model is not None:
         sections.insert(0, model_card(model, _inputs_of(results), context))

@@ -73,7 +73,8 @@ async function paint(canvas, map) {
   pen.putImageData(picture, 0, 0);
 }
 
-const short = (value) => Number(value.toPrecision(2)).toString().replace("-", "\u2212");
+const tiny = (value) => value !== 0 && Math.abs(value) < 0.001;
+const short = (value) => (tiny(value) ? value.toExponential(1) : Number(value.toPrecision(2)).toString()).replaceAll("-", "\u2212");
 
 function maps(block) {
   const examples = JSON.parse(block.querySelector(".data").textContent);
@@ -86,11 +87,13 @@ function maps(block) {
   const second = () => (other && other.value !== "" ? Number(other.value) : null);
 
   function mix() {
-    const share = blend.value / 100, at = edge ? edge.value : 100, two = second() !== null;
+    const share = blend.value / 100, two = second() !== null, at = two ? edge.value : 100;
     figures.forEach((figure, i) => {
-      const map = examples[i].maps[chosen], signed = map && map.signed;
+      const signed = [chosen, two ? second() : chosen].map((which) => Boolean(examples[i].maps[which]?.signed));
       figure.querySelector("img").style.filter = `grayscale(${share})`;
-      figure.querySelector(".veil").style.opacity = signed ? 0.75 * share : 0;
+      const veil = figure.querySelector(".veil"); // red and blue need a pale ground
+      veil.style.opacity = signed.some(Boolean) ? 0.75 * share : 0;
+      veil.style.clipPath = `inset(0 ${signed[1] ? 0 : 100 - at}% 0 ${signed[0] ? 0 : at}%)`;
       const [one, over, line] = [".one", ".two", ".line"].map((name) => figure.querySelector(name));
       one.style.opacity = over.style.opacity = share;
       one.style.clipPath = two ? `inset(0 ${100 - at}% 0 0)` : "";
