@@ -44,7 +44,7 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "audited.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
-        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "today", "classes.png", "importance.png", "beeswarm.png",
+        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "today", "classes.png", "importance.png", "beeswarm.png", "page.html",
     }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 14
+    assert len(commands) == 15
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -102,6 +102,7 @@ def test_the_commands_run(names, capsys):
         "maps_of_shapes",
         "best.png",
         "report.png",
+        "photo.html",
         "tcav.png",
         "table.csv",
         "concepts",
