@@ -60,14 +60,15 @@ class Rows:
     @functools.cached_property
     def digests(self) -> NDArray[np.uint64]:
         """(n,) of the inputs and the label of each row."""
-        arrays = [*flatten(self.inputs)[0], *([] if self.labels is None else [self.labels])]
-        kinds = "".join(f"{np.asarray(array).dtype}{np.shape(array)[1:]}" for array in arrays).encode()
-        columns = [_bytes_of_rows(np.asarray(array)) for array in arrays]
-        hashes = (
-            hashlib.blake2b(b"".join(row), digest_size=8, key=kinds[:64])
-            for row in zip(*columns, strict=True)
+        given = [*flatten(self.inputs)[0], *([] if self.labels is None else [self.labels])]
+        arrays = [np.asarray(array) for array in given]
+        kinds = "".join(f"{array.dtype}{array.shape[1:]}" for array in arrays).encode()
+        person = hashlib.blake2b(kinds, digest_size=16).digest()
+        words = (
+            hashlib.blake2b(row, digest_size=8, person=person).digest()
+            for row in _bytes_of_rows(arrays, len(self))
         )
-        found = np.frombuffer(b"".join(each.digest() for each in hashes), np.uint64).copy()
+        found = np.frombuffer(b"".join(words), np.uint64).copy()
         found[found == BROKEN] = 1
         found[list(self.broken)] = BROKEN
         return found
@@ -77,12 +78,23 @@ class Rows:
         return dataclasses.replace(self, positions=np.full(len(self), -1))
 
 
-def _bytes_of_rows(array: NDArray) -> Iterable[Any]:
-    """What each row consists of."""
-    rows = np.ascontiguousarray(array.reshape(len(array), -1))
-    if array.dtype == object:
-        return ("\0".join(map(str, row)).encode() for row in rows.tolist())
-    return rows if rows.shape[1] > 64 else (row.tobytes() for row in rows)
+def _bytes_of_rows(arrays: Sequence[NDArray], rows: int) -> Iterator[Any]:
+    """What each row consists of, in all arrays."""
+    if any(array.dtype == object for array in arrays):
+        for row in zip(*arrays, strict=True):
+            parts = [np.asarray(part) for part in row]
+            yield b"\0".join(
+                "\0".join(map(str, part.reshape(-1).tolist())).encode()
+                if part.dtype == object
+                else part.tobytes()
+                for part in parts
+            )
+        return
+    bytes_ = [np.ascontiguousarray(array).reshape(rows, -1).view(np.uint8) for array in arrays]
+    together = bytes_[0] if len(bytes_) == 1 else np.concatenate(bytes_, axis=1)
+    whole = memoryview(together.tobytes())
+    width = len(whole) // max(rows, 1)
+    yield from (whole[i : i + width] for i in range(0, len(whole), width))
 
 
 def codes_of(keys: NDArray) -> NDArray[np.uint64]:
