@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
+
+import tfxai
+from building.gallery import uses
 
 NAME = r"(?:[a-z_]\w*|[A-Z]+_\w+)"  # but no word that begins a sentence, such as "Cost:"
 NAMES = rf"{NAME}(?:, {NAME})*"
@@ -19,11 +24,32 @@ PAPER = re.compile(r"(arXiv:)(\d{4}\.\d{4,5})|(doi:)(10\.\S+?)(?=[.,;)]*(?:\s|$)
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", process)
+    app.connect("missing-reference", elsewhere)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def process(app: Sphinx, kind: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
     lines[:] = as_rst("\n".join(lines)).split("\n")
+    scripts = uses().get(f"tfxai.{name.split('.')[-1]}", []) if kind == "class" else []
+    if scripts:
+        seen = ", ".join(f":doc:`{_title(app, stem)} </gallery/{stem}>`" for stem in scripts)
+        lines += [f"Seen in: {seen}", ""]
+
+
+def elsewhere(app: Sphinx, env: Any, node: Any, shown: Any) -> Any:
+    """`tfxai.verify` is described where it lives, as `tfxai.receipts.verify`."""
+    objects, name = env.domains.python_domain.objects, node.get("reftarget", "").removeprefix("tfxai.")
+    for full in (f"tfxai.{home}.{name}" for home in tfxai._MODULES):
+        if node.get("refdomain") == "py" and full in objects:
+            found = objects[full]
+            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, shown, full)
+    return None
+
+
+def _title(app: Sphinx, script: str) -> str:
+    """Without the mark at its end, since others may follow."""
+    first = (Path(app.srcdir) / "gallery" / f"{script}.md").read_text(encoding="utf-8").split("\n")[0]
+    return first.removeprefix("# ").replace("`", "")
 
 
 def as_rst(text: str) -> str:
@@ -83,7 +109,8 @@ def _prose(text: str) -> str:
 
 def _code(piece: str) -> str:
     words = " ".join(piece[1:-1].split())
-    return f":py:obj:`{words}`" if re.fullmatch(r"tfxai(\.\w+)+", words) else f"``{words}``"
+    found = re.fullmatch(r"(tfxai(?:\.\w+)+)(\([^()<>]*\))?", words)
+    return f":py:obj:`{words} <{found[1]}>`" if found else f"``{words}``"
 
 
 def _escaped(text: str) -> str:

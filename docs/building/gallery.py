@@ -136,12 +136,37 @@ def _page(script: Path, made: Path) -> tuple[str, str]:
     parts += [
         f"![{path.stem.replace('_', ' ')}]({script.stem}/{path.name})" for path in _pictures(script, made)
     ]
+    names = [name for name, stems in uses().items() if script.stem in stems]
+    if names:
+        parts.append("It uses " + ", ".join(f"{{py:obj}}`{name}`" for name in names) + ".")
     printed = made / "printed.txt"
     if printed.exists() and printed.read_text(encoding="utf-8").strip():
         parts.append(f"It prints:\n\n```text\n{printed.read_text(encoding='utf-8').rstrip()}\n```")
     body = code.split('"""', 2)[2].strip("\n")
     parts.append(f"## Code\n\n`examples/{script.name}`:\n\n```python\n{body}\n```")
     return title.rstrip("."), "\n\n".join(part for part in parts if part) + "\n"
+
+
+@cache
+def uses() -> dict[str, list[str]]:
+    """Name of a class of tfxai -> the scripts that use it."""
+    found: dict[str, list[str]] = {}
+    for script in sorted((ROOT / "examples").glob("*.py")):
+        tree = ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        names = set()
+        for node in tree:
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "tfxai"
+            ):
+                names.add(node.attr)
+            elif isinstance(node, ast.ImportFrom) and node.module == "tfxai":
+                names |= {each.name for each in node.names}
+        for name in sorted(names):
+            if name[0].isupper():
+                found.setdefault(f"tfxai.{name}", []).append(script.stem)
+    return dict(sorted(found.items()))
 
 
 def _pictures(script: Path, made: Path) -> list[Path]:

@@ -24,7 +24,9 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
     if page in TAKEN_IN:
         file = ROOT / TAKEN_IN[page]
         app.env.note_dependency(str(file))
-        source[0] = LINK.sub(_from_docs, file.read_text(encoding="utf-8"))
+        source[0] = LINK.sub(_from_docs, file.read_text(encoding="utf-8")).replace(
+            "# tfxai\n", "# Start\n", 1
+        )
     source[0] = re.sub(
         r"\]\((?:\.\./)*(README|CHANGELOG)\.md",
         lambda found: f"]({_up(page)}{PAGES[found[1] + '.md']}",
