@@ -46,6 +46,20 @@ def test_pictures_of_the_pages_are_small():
     assert len(pictures) == 8 and all(path.stat().st_size < 400_000 for path in pictures)
 
 
+def test_docstrings_become_lists_code_and_links(monkeypatch):
+    pytest.importorskip("sphinx", reason='pip install ".[docs]"')
+    monkeypatch.syspath_prepend(str(DOCS))
+    as_rst = importlib.import_module("building.docstrings").as_rst
+    assert as_rst("Is |x_1| * 2 `N`s?\n\nalpha, beta: of *one*\n       line.\nseed:  0.") == (
+        "Is \\|x\\_1\\| \\* 2 ``N``\\ s?\n\n"
+        "``alpha``, ``beta``\n    of *one*\n    line.\n\n``seed``\n    0.\n\n"
+    )
+    assert as_rst("    tfxai.top(3)") == ".. code-block:: python\n\n    tfxai.top(3)\n"
+    assert "`arXiv:1703.01365 <https://arxiv.org/abs/1703.01365>`__, equation" in as_rst(
+        "One, 2017. arXiv:1703.01365, equation 1"
+    )
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """All pages, built from a copy, without running the examples."""
