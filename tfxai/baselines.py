@@ -41,7 +41,11 @@ def blur(sigma: Sigma = 10.0, size: Count | None = None) -> Function:
 
 
 def mean() -> Function:
-    """The example's own mean colour (mean over space, for each channel)."""
+    """The example's own mean colour (mean over space, for each channel).
+
+    >>> tfxai.baselines.mean()(np.array([[[[0.0], [1.0]]]])).ravel().tolist()
+    [0.5, 0.5]
+    """
     return Mean()
 
 

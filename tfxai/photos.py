@@ -69,6 +69,9 @@ def fit(image: ArrayLike, size: tuple[int, int], crop: Crop = 1.0) -> NDArray[np
     size: (height, width).
     crop: part of the region's height and width to keep, above 0 and at most 1; 0.875 is usual on ImageNet.
 
+    >>> tfxai.photos.fit(np.zeros((480, 640, 3), "uint8"), (224, 224)).shape
+    (224, 224, 3)
+
     Raises ValueError if image is not a picture (H, W, C), or crop is out of range.
     """
     pixels = np.asarray(image)
@@ -101,6 +104,9 @@ def scale(images: ArrayLike, name: str) -> NDArray[np.float32]:
     """Pictures (..., H, W, C) in 0..255 as a model was trained to see them, in a new float32 array.
 
     name: "none", "0..1", "-1..1", or the module in `keras.applications` whose `preprocess_input` is meant.
+
+    >>> tfxai.photos.scale([[[[0, 255]]]], "-1..1").ravel().tolist()
+    [-1.0, 1.0]
 
     Raises ValueError for any other name, and if a module scales RGB and there are not 3 channels.
     """

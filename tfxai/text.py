@@ -24,6 +24,10 @@ class Text:
               longer than the model reads, words left out let later ones move up; masked ones keep their places, and what
               lies beyond gets no weight.
 
+    >>> counts = lambda texts: np.array([text.count("good") for text in texts])
+    >>> tfxai.KernelSHAP()(counts, tfxai.Text(["a good film"])).values[0].round(3).tolist()
+    [0.0, 1.0, 0.0]
+
     Raises ValueError if strings is not a list of strings.
     """
 

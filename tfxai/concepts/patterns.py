@@ -27,6 +27,9 @@ def patterns(
 
     kind: "striped", "dotted", "checked", "zigzag", or the name of a colour as matplotlib knows it ("red", "#ff8800").
 
+    >>> tfxai.concepts.patterns("striped", 2, 32).shape
+    (2, 32, 32, 3)
+
     Raises ValueError for any other kind, and for numbers that do not fit.
     """
     if kind not in DRAWN and not is_color_like(kind):

@@ -17,6 +17,10 @@ class Gradient(Method):
     Signed and unreduced: d score / d input; of token ids, which have no gradient, the length (L2) of that of their
     embedding. Cost: one forward and one backward pass per input and target.
 
+    >>> rows = np.array([[3.0, 1.0]], "float32")
+    >>> tfxai.Gradient()(lambda x: x[:, 0] ** 2 - 2 * x[:, 1], rows).values.tolist()
+    [[6.0, -2.0]]
+
     Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013. arXiv:1312.6034, section 3
     """
 

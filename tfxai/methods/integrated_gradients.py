@@ -54,6 +54,11 @@ class IntegratedGradients(Method):
                the scores at their ends, and the worst are halved, again and again (Gauss-Legendre in each, whatever the rule).
                Warns if 20 rounds or 200 parts do not suffice.
 
+    >>> rows = np.array([[3.0, 1.0]], "float32")
+    >>> found = tfxai.IntegratedGradients()(lambda x: x[:, 0] ** 2 - 2 * x[:, 1], rows)
+    >>> found.values.round(3).tolist(), found.scores.tolist()
+    ([[9.0, -2.0]], [7.0])
+
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017. arXiv:1703.01365, equation 1
     """
 

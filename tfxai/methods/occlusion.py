@@ -62,6 +62,9 @@ class Occlusion(Method):
               several inputs); of token ids, an id, usually 0 for padding; of words a word, unless given none ("").
     input:    which of several inputs is hidden (key or number); unless given as for LIME, one after another.
 
+    >>> tfxai.Occlusion()(lambda x: x[:, 0] - 2 * x[:, 1], np.array([[3.0, 1.0]])).values.tolist()
+    [[3.0, -2.0]]
+
     Raises ValueError if the window is larger than the input, or the stride larger than the window.
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013. arXiv:1311.2901, section 4.2
     """

@@ -102,6 +102,11 @@ class KernelSHAP(ByCoalitions):
 
     segments, samples, segmenter, background, seed, input, tolerance, confidence: see `tfxai.methods.shapley`.
 
+    >>> rows = np.array([[3.0, 1.0]])
+    >>> found = tfxai.KernelSHAP(background=np.zeros((1, 2)))(lambda x: x[:, 0] - 2 * x[:, 1], rows)
+    >>> found.values.round(3).tolist()
+    [[3.0, -2.0]]
+
     Raises ValueError if a setting is wrong, a label map does not fit or has one segment only, or a text has no words.
     Lundberg, Lee: A Unified Approach, 2017. arXiv:1705.07874, theorem 2; pairs: Covert, Lee, 2020. arXiv:2012.01536;
     evenly over sizes: Musco, Witter, 2024. arXiv:2410.01917; odd orders: arXiv:2602.01399; surrogates that are corrected:
@@ -134,6 +139,11 @@ class ShapleyInteractions(ByCoalitions):
     segments, samples, segmenter, background, seed, input, tolerance, confidence: see `tfxai.methods.shapley`.
 
     The result (tfxai.results.InteractionsExplanation) also carries `interactions_error` and `interactions_interval`.
+
+    >>> rows = np.array([[2.0, 3.0]])
+    >>> found = tfxai.ShapleyInteractions(background=np.zeros((1, 2)))(lambda x: x[:, 0] * x[:, 1], rows)
+    >>> found.values.round(3).tolist(), found.interactions.round(3).tolist()
+    ([[3.0, 3.0]], [[[0.0, 6.0], [6.0, 0.0]]])
 
     Raises ValueError as KernelSHAP; and for "STII", if there are not 2 P + 2 samples for P parts.
     "k-SII": Bordt, von Luxburg, 2022. arXiv:2209.04012, definition 5, of Grabisch, Roubens, 1999. doi:10.1007/s001820050125;

@@ -32,5 +32,10 @@ class Top:
 
 
 def top(k: int) -> Top:
-    """As `targets`: explain each input for the k classes that the model ranks highest, best first."""
+    """As `targets`: explain each input for the k classes that the model ranks highest, best first.
+
+    >>> classes = lambda x: x @ np.array([[1.0, 0.0, 2.0]], "float32")
+    >>> tfxai.Gradient()(classes, np.ones((1, 1), "float32"), tfxai.top(2)).targets.tolist()
+    [[2, 0]]
+    """
     return Top(k)
