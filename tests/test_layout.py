@@ -26,9 +26,9 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "engines",
     "methods concepts predictions generation",
     "metrics receipts sanity",
-    "data",
-    "batch cli training",
-    "__init__ __main__",
+    "comparing data",
+    "batch cli testing training",
+    "__init__ __main__ pytest_plugin",
 ]
 
 

@@ -18,6 +18,7 @@ from tfxai.plots.method_table import leaderboard
 from tfxai.plots.metric_curves import curves
 from tfxai.plots.of_classes import class_maps
 from tfxai.plots.of_columns import beeswarm, importance
+from tfxai.plots.of_models import compare_models
 from tfxai.plots.over_time import series
 from tfxai.plots.single_map import heatmap
 from tfxai.plots.titles import Labels, title
@@ -28,6 +29,7 @@ __all__ = [
     "beeswarm",
     "class_maps",
     "compare",
+    "compare_models",
     "curves",
     "generation",
     "heatmap",
