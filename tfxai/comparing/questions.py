@@ -41,12 +41,13 @@ def _log_distance(similarity: NDArray | np.floating) -> NDArray[np.float64]:
 
 
 def by_class(similarity: NDArray, twins: NDArray, targets: NDArray) -> dict[int, float]:
-    """Class -> p-value of "its maps are as like the old ones as twins' are", beside how like those of all classes are.
+    """Class -> p-value of "its maps are as like the old ones as twins' are", corrected for all classes (Holm).
 
-    Corrected for all classes (Holm). Empty where there is no second class with 5 examples; NaN without 3 twins.
+    Empty where there is no second class with 5 examples; NaN without 3 twins.
 
-    What a model's classes have in common is left to `less_alike`. Without it classes are nearly independent, and each may borrow from
-    the spread of the others: K - 1 degrees of freedom would see next to nothing in one class of ten.
+    By itself a class would have K - 1 degrees of freedom, which see next to nothing in one class of ten. So its variance is the sum of
+    what a model's classes have in common, and of what is left, in which classes are nearly independent and borrow from each other;
+    the degrees of freedom of the sum are Satterthwaite's.
     """
     names, counts = np.unique(targets, return_counts=True)
     asked = [int(name) for name, count in zip(names, counts, strict=True) if count >= FEW]
@@ -56,14 +57,14 @@ def by_class(similarity: NDArray, twins: NDArray, targets: NDArray) -> dict[int,
         return dict.fromkeys(asked, float("nan"))
     models = np.concatenate([similarity[None], twins])
     means = np.stack([models[:, targets == name].mean(1, dtype=np.float64) for name in asked], 1)
-    logs = _log_distance(means)
-    new, *others = logs - logs.mean(1, keepdims=True)
-    free = len(twins) - 1
+    logs, free = _log_distance(means), len(twins) - 1
+    common, rest = logs[1:].mean(1), logs[1:] - logs[1:].mean(1, keepdims=True)
     rounding = ROUNDING / np.maximum(1 - means[1:].mean(0), ROUNDING)
-    variances, freedom = moderated(np.maximum(np.var(others, axis=0, ddof=1), rounding**2), free)
-    apart = (new - np.mean(others, axis=0)) / np.sqrt(variances * (1 + 1 / len(others)))
-    p_values = t.sf(apart, min(freedom, free * (len(asked) - 1)))
-    return dict(zip(asked, map(float, corrected(p_values, "holm")), strict=True))
+    own, freedom = moderated(np.maximum(rest.var(0, ddof=1), rounding**2), free)
+    shared, freedom = common.var(ddof=1), min(freedom, free * (len(asked) - 1))
+    apart = (logs[0] - logs[1:].mean(0)) / np.sqrt((shared + own) * (1 + 1 / len(twins)))
+    together = (shared + own) ** 2 / (shared**2 / free + own**2 / freedom)
+    return dict(zip(asked, map(float, corrected(t.sf(apart, together), "holm")), strict=True))
 
 
 def inside_p_value(inside: NDArray) -> float:

@@ -93,7 +93,7 @@ class ModelComparison(Stored):
 
     @property
     def class_p_values(self) -> dict[int, float]:
-        """Class -> p-value of "its maps are as like the old ones as twins' are", beside how like those of all classes are.
+        """Class -> p-value of "its maps are as like the old ones as twins' are".
 
         Of classes with at least 5 examples, where there are several; corrected for them all (Holm). NaN without 3 twins.
         """
