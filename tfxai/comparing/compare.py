@@ -38,7 +38,7 @@ def compare_models(
 
     Two trainings of the same network on the same data never give the same maps. So the question is not whether maps differ, but
     whether the new model's are less like the old one's than those of twins are, which are the old model trained again with other
-    seeds. The test takes the new model for one twin more, and the examples for a sample: at most 1 in 20 retrained models is said to
+    seeds. The test takes the new model for one twin more, and the examples for a sample: about 1 in 20 retrained models is said to
     have changed. Without at least 3 twins there are similarities, and no test.
 
     old:      the model that is trusted, or what `tfxai.comparing.reference` kept of it and its twins.

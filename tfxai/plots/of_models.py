@@ -72,6 +72,16 @@ class OfModels(Protocol):
         ...
 
     @property
+    def less_alike(self) -> bool:
+        """Whether all maps together are, by more than training again changes."""
+        ...
+
+    @property
+    def inside(self) -> NDArray | None:
+        """(K + 2, N) shares of evidence inside regions, of the old model, the new one, and twins."""
+        ...
+
+    @property
     def changed_classes(self) -> list[int]:
         """Classes that did."""
         ...
@@ -119,13 +129,20 @@ def compare_models(
     _draw_means(canvas.placed(figure, width - MARGIN - across, top, across, height), found, rows)
     if grid:
         grid.draw(figure, below)
+    titles.footnote(figure, *_notes(found), KEY_OF_COLOURS if grid and grid.signed else "")
+    return figure
+
+
+def _notes(found: OfModels) -> list[str]:
     twins = len(found.twin_similarity)
-    notes = (
+    notes = [
         f"{len(found.similarity)} examples",
         f"grey: {twins} twins, the old model trained again" if twins else "no twins",
-    )
-    titles.footnote(figure, *notes, KEY_OF_COLOURS if grid and grid.signed else "")
-    return figure
+    ]
+    if found.inside is not None:
+        old, new, *_ = found.inside.mean(1)
+        notes.append(f"evidence inside the regions: {old:.2f}, now {new:.2f}")
+    return notes
 
 
 def _colour(changed: bool | None) -> str:
@@ -177,7 +194,7 @@ def _rows(found: OfModels, labels: Labels | None) -> list[tuple[str, NDArray[np.
         )
         for name in first[: CLASSES - 1]
     ]
-    return [("all examples", everything, bool(found.changed)), *rows]
+    return [("all examples", everything, found.less_alike), *rows]
 
 
 def _draw_means(ax: Axes, found: OfModels, rows: list[tuple[str, NDArray[np.bool_], bool]]) -> None:
