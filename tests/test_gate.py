@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import shortcuts
@@ -103,3 +104,33 @@ def test_errors_are_one_sentence_and_status_2(
     assert main(["gate", "--data", "x.npy", "--method", "gradient", *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err and printed.err.count("\n") == 1 and not printed.out
+
+
+def test_tables_are_read_and_pictures_that_are_none_are_told(here: Path, tmp_path: Path, capsys: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    for seed in range(5):
+        keras.utils.set_random_seed(seed)
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / f"{seed}.keras")
+    numbers = np.random.default_rng(0).random((30, 5))
+    pandas.DataFrame(numbers, columns=[*"abcde"]).to_parquet(tmp_path / "x.parquet")
+    models = ["--old", "0", "--new", "1", "--twin", "2", "--twin", "3", "--twin", "4"]
+    words = [f"{tmp_path}/{word}.keras" if word.isdigit() else word for word in models]
+    table = [
+        "--data",
+        str(tmp_path / "x.parquet"),
+        "--columns",
+        "d,a,b,c",
+        "--json",
+        str(tmp_path / "a.json"),
+    ]
+    status = main(["gate", *words, *table, "--method", "gradient"])
+    found = json.loads((tmp_path / "a.json").read_text())
+    old, new, *twins = (keras.saving.load_model(tmp_path / f"{seed}.keras") for seed in range(5))
+    wanted = tfxai.compare_models(old, new, numbers[:, [3, 0, 1, 2]], tfxai.Gradient(), twins=twins)
+    assert found["p_value"] == pytest.approx(wanted.p_value, rel=1e-4) and status == int(wanted.changed or 0)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"no picture")
+    common = ["gate", "--old", "0.keras", *TWINS, "--new", "1.keras", "--method", "gradient"]
+    assert main([*common, "--data", str(tmp_path / "broken")]) == 2
+    assert "1 of 1 rows cannot be read, such as row 0" in capsys.readouterr().err

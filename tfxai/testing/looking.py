@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tfxai import plots
 from tfxai.methods import Explainer as Method
 from tfxai.methods import IntegratedGradients, called
-from tfxai.metrics import localisation
+from tfxai.metrics import localisation, masks_of
 from tfxai.results import Explanation
 from tfxai.scores import Targets
 from tfxai.stats import interval
@@ -48,7 +49,7 @@ def assert_looks_at(
     explanation, inside = _inside(model, images, regions, method, targets, batch_size)
     if inside.mean() < share:
         message = _message(inside, f"at least {share:g} was asked for", np.argsort(inside, kind="stable"))
-        fail(message, lambda: _worst(explanation, np.argsort(inside, kind="stable")), picture)
+        fail(message, lambda: _worst(explanation, regions, np.argsort(inside, kind="stable")), picture)
 
 
 @checked
@@ -71,7 +72,7 @@ def assert_ignores(
     explanation, inside = _inside(model, images, regions, method, targets, batch_size)
     if inside.mean() > share:
         message = _message(inside, f"at most {share:g} was allowed", np.argsort(-inside, kind="stable"))
-        fail(message, lambda: _worst(explanation, np.argsort(-inside, kind="stable")), picture)
+        fail(message, lambda: _worst(explanation, regions, np.argsort(-inside, kind="stable")), picture)
 
 
 def _inside(
@@ -98,5 +99,11 @@ def _message(inside: NDArray, asked: str, order: NDArray) -> str:
     )
 
 
-def _worst(explanation: Explanation, order: NDArray) -> Figure:
-    return plots.show(explanation[np.sort(order[:SHOWN])])
+def _worst(explanation: Explanation, regions: Numbers, order: NDArray) -> Figure:
+    """The images that are furthest off, the worst first; regions of pictures are outlined."""
+    heat = explanation.heatmap()
+    if heat.ndim - explanation.targets.ndim == 2 and explanation.references is None:
+        flat = heat.reshape(-1, *heat.shape[explanation.targets.ndim :])
+        masks = masks_of(np.asarray(regions), flat.shape, explanation.targets.shape).reshape(heat.shape)
+        explanation = dataclasses.replace(explanation, references={"masks": masks})
+    return plots.show(explanation[order[:SHOWN]])
