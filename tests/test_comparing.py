@@ -355,7 +355,9 @@ def test_concepts_come_and_go_if_no_twin_says_otherwise() -> None:
 # Pictures
 
 
-@pytest.mark.parametrize("shape", [(8, 12, 3), (20, 2)])
+@pytest.mark.parametrize(
+    "shape", [(20, 2), *(pytest.param(each, marks=pytest.mark.slow) for each in [(8, 12, 3), (5,)])]
+)
 def test_the_picture_is_drawn_for_images_series_and_tables(shape: tuple[int, ...]) -> None:
     inputs = RNG.random((12, *shape)).astype(np.float32)
 
