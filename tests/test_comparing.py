@@ -372,3 +372,35 @@ def test_the_picture_is_drawn_for_images_series_and_tables(shape: tuple[int, ...
     assert found._repr_html_().startswith("<div>")
     with pytest.raises(ValueError, match="labels has 0 names"):
         plots.compare_models(found, [])
+
+
+def test_texts_and_maps_at_a_layer_are_compared_and_drawn() -> None:
+    words = ["good", "bad", "fine", "poor"]
+
+    def reader(seed: int) -> Any:
+        weights = np.random.default_rng(seed).normal(size=4)
+        return lambda texts: np.array(
+            [[sum(weights[words.index(word)] for word in str(text).split()), 0] for text in texts]
+        )
+
+    texts = ["good fine bad", "poor bad", "good poor fine bad", "fine"]
+    method, again = tfxai.KernelSHAP(samples=20), [reader(seed) for seed in (2, 3, 4)]
+    found = tfxai.compare_models(reader(0), reader(1), texts, method, 0, twins=again)
+    own = [
+        np.array([np.random.default_rng(seed).normal(size=4)[words.index(w)] for w in texts[0].split()])
+        for seed in (0, 1)
+    ]
+    a, b = (each / np.abs(each).sum() for each in own)
+    assert found.similarity[0] == pytest.approx(1 - np.abs(a - b).sum() / 2, abs=1e-4)
+    assert pixels(plots.compare_models(found)).std() > 10
+
+    def convolved(seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        layers = [keras.layers.Conv2D(2, 3, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2)]
+        return keras.Sequential([keras.Input((6, 6, 1)), *layers])
+
+    def inside(model: Any, inputs: Any, targets: Any) -> tfxai.Explanation:
+        return tfxai.IntegratedGradients()(model, inputs, targets, at="conv")
+
+    found = tfxai.compare_models(convolved(0), convolved(1), X[:4], inside, 0)
+    assert found.maps.shape == (2, 4, 4, 4) and pixels(plots.compare_models(found)).std() > 10

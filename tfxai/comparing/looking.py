@@ -54,7 +54,8 @@ def looks_of(
     if regions is not None:
         masks = masks_of(np.asarray(regions), maps.shape, explanation.targets.shape)
         inside = share_inside(maps, masks)
-    under = maps if explanation.at is not None else explanation.one()[1]
+    of_layer = maps[..., None] if maps.ndim > 2 else maps
+    under = explanation.one()[1] if explanation.at is None else of_layer
     return Looks(
         maps,
         np.asarray(under),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -226,7 +227,9 @@ class _Maps:
         self, found: OfModels, labels: Labels | None, percentile: float, count: int, width: float
     ) -> None:
         self.found, self.labels, self.percentile, self.count = found, labels, percentile, count
-        self.pictures = rgb(np.asarray(found.inputs[:count]))
+        inputs = np.asarray(found.inputs[:count])
+        self.texts = inputs.dtype.kind in "OUS"
+        self.pictures = inputs if self.texts else rgb(inputs)
         self.maps = np.asarray(found.maps)[:, :count]
         self.signed = bool((self.maps < 0).any())
         aspect = self.pictures.shape[-3] / self.pictures.shape[-2] if self.pictures.ndim > 3 else 0.6
@@ -242,24 +245,35 @@ class _Maps:
         place = {"x": MARGIN / width, "y": 1 - (y + 0.02) / height, "va": "top"}
         figure.text(s="Most changed", size=titles.TEXT, color=INK, **place)
         for column in range(self.count):
-            x = MARGIN + SIDE + column * (self.across + SLIT)
-            picture, maps, _ = flattened(self.pictures[column], self.maps[:, column])
-            for row in range(3):
+            for row, word in enumerate(("input", "old", "new")):
+                x, lower = column * (self.across + SLIT), row * (self.cell + SLIT)
                 ax = canvas.placed(
-                    figure, x, y + TITLE + NAMES + row * (self.cell + SLIT), self.across, self.cell
+                    figure, MARGIN + SIDE + x, y + TITLE + NAMES + lower, self.across, self.cell
                 )
-                if row:
-                    heatmap(maps[row - 1], picture, ax, signed=self.signed, percentile=self.percentile)
-                else:
-                    draw_input(ax, picture)
+                self._draw_one(ax, column, row)
+                sides = ("left", "right", "bottom", "labelleft", "labelright", "labelbottom")
+                ax.tick_params(**dict.fromkeys(sides, False))
+                if row == 0:
                     self._name(ax, column)
-                ax.tick_params(
-                    **dict.fromkeys(
-                        ("left", "right", "bottom", "labelleft", "labelright", "labelbottom"), False
-                    )
-                )
                 if column == 0:
-                    self._name_row(ax, ("input", "old", "new")[row])
+                    style = {"ha": "right", "va": "center", "size": SMALL + 0.5, "color": INK}
+                    ax.text(-0.1 / self.across, 0.5, word, transform=ax.transAxes, **style)
+
+    def _draw_one(self, ax: Axes, column: int, row: int) -> None:
+        """The input in row 0, then the old map and the new one; of texts a bar for each word."""
+        scale = {"signed": self.signed, "percentile": self.percentile}
+        if self.texts:
+            heat = self.maps[row - 1, column]
+            if row:
+                heatmap(heat[np.isfinite(heat)], None, ax, **scale)
+            else:
+                _write_text(ax, str(self.pictures[column]))
+            return
+        picture, maps, _ = flattened(self.pictures[column], self.maps[:, column])
+        if row:
+            heatmap(maps[row - 1], picture, ax, **scale)
+        else:
+            draw_input(ax, picture)
 
     def _name(self, ax: Axes, column: int) -> None:
         """The class; below it how much the maps have in common, and what twins' have on average."""
@@ -279,6 +293,8 @@ class _Maps:
         )
         ax.text(0, 1 + 0.04 / self.cell, f"{alike:.2f}{beside}", size=SMALL, color=GREY, **style)
 
-    def _name_row(self, ax: Axes, word: str) -> None:
-        style = {"ha": "right", "va": "center", "size": SMALL + 0.5, "color": INK}
-        ax.text(-0.1 / self.across, 0.5, word, transform=ax.transAxes, **style)
+
+def _write_text(ax: Axes, words: str) -> None:
+    text = textwrap.fill(textwrap.shorten(words, 120, placeholder=" …"), 22)
+    ax.text(0, 1, text, size=SMALL, color=INK, va="top", linespacing=1.4, parse_math=False)
+    ax.set_axis_off()
