@@ -1,5 +1,6 @@
 """The scripts in examples/ run as they stand, find what is there, and draw it."""
 
+import json
 import re
 import runpy
 import sys
@@ -215,7 +216,7 @@ def test_train_with_explanations(tmp_path, monkeypatch, capsys):
 
 def test_examples_are_short_and_all_are_tested():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 16
+    assert len(scripts) == 17
     for script in scripts:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 60
         assert f"test_{script.stem}" in globals()
@@ -295,3 +296,17 @@ def test_explain_a_test_set(tmp_path, monkeypatch, capsys):
     maps = results.array("values", "path")
     one = defined["tfxai"].IntegratedGradients()(defined["model"], defined["images"][1700:1701])
     np.testing.assert_allclose(maps[1700], one.values[0], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_guard_a_model(tmp_path, monkeypatch, capsys):
+    _, printed = run("guard_a_model.py", tmp_path, monkeypatch, capsys)
+    right = {
+        name: float(share) for name, share in re.findall(r"(\w+): ([\d.]+)% of the test digits", printed)
+    }
+    assert len(right) == 8 and right["cheat"] >= right["old"] > 90  # accuracy sees nothing
+    assert "honest: exit status 0" in printed and "cheat: exit status 1" in printed
+    cheat, honest = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("cheat", "honest"))
+    assert cheat["changed"] and cheat["p_value"] < 0.01 and not honest["changed"]
+    assert cheat["similarity"] < min(cheat["twin_similarity"]) - 0.1
+    assert all(drawn(tmp_path / f"{name}.png") for name in ("cheat", "honest"))

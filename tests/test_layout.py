@@ -26,11 +26,11 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "engines",
     "methods concepts predictions generation",
     "metrics receipts sanity",
-    "data",
-    "batch training",
+    "comparing data",
+    "batch testing training",
     "reporting",
     "cli",
-    "__init__ __main__",
+    "__init__ __main__ pytest_plugin",
 ]
 
 

@@ -44,7 +44,8 @@ def names(tmp_path, monkeypatch, shared) -> dict:
 def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "audited.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
-        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "today", "classes.png", "importance.png", "beeswarm.png", "page.html",
+        "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "today", "classes.png", "compared.png", "importance.png", "beeswarm.png",
+        "page.html",
     }  # fmt: skip
 
 

@@ -16,7 +16,18 @@ import tensorflow as tf
 from covering import every
 
 import tfxai
-from tfxai import baselines, concepts, metrics, plots, predictions, sanity, scores, training
+from tfxai import (
+    baselines,
+    comparing,
+    concepts,
+    metrics,
+    plots,
+    predictions,
+    sanity,
+    scores,
+    testing,
+    training,
+)
 from tfxai.concepts import TCAV
 from tfxai.support import Count
 from tfxai.support.settings import Setting, _settings_of, in_short
@@ -59,7 +70,19 @@ WRONG: dict[str, Any] = {
 
 METHODS = {name: getattr(tfxai.methods, name) for name in tfxai.methods.__all__}
 CLASSES = {**METHODS, "TCAV": TCAV}
-MODULES = (metrics, sanity, plots, baselines, scores, concepts, predictions, training, tfxai.photos)
+MODULES = (
+    metrics,
+    sanity,
+    plots,
+    baselines,
+    scores,
+    concepts,
+    predictions,
+    training,
+    comparing,
+    testing,
+    tfxai.photos,
+)
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES

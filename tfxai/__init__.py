@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfxai import (
         baselines,
         batch,
+        comparing,
         concepts,
         data,
         generation,
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
         receipts,
         sanity,
         scores,
+        testing,
         zoo,
     )
     from tfxai.axes import Axes
+    from tfxai.comparing import compare_models
     from tfxai.concepts import TCAV, TCAVResult
     from tfxai.data import explain_dataset, open_results
     from tfxai.generation import explain_generation
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 _MODULES = (
     "baselines",
     "batch",
+    "comparing",
     "concepts",
     "data",
     "generation",
@@ -54,6 +58,7 @@ _MODULES = (
     "receipts",
     "sanity",
     "scores",
+    "testing",
     "zoo",
 )
 _HOMES = {
@@ -67,6 +72,7 @@ _HOMES = {
     "layers": "model",
     "stability": "metrics",
     "compare_methods": "metrics",
+    "compare_models": "comparing",
     "TCAV": "concepts",
     "TCAVResult": "concepts",
     "Axes": "axes",

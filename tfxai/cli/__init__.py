@@ -1,4 +1,4 @@
-"""The command line: `tfxai demo`, `predict`, `explain`, `sanity`, `tcav`, `evaluate`, `layers`, `methods` and `hub`.
+"""The command line: `tfxai demo`, `predict`, `explain`, `sanity`, `tcav`, `evaluate`, `verify`, `gate`, `layers`, `methods` and `hub`.
 
 TensorFlow, Keras and matplotlib are imported inside the commands, so that help and errors come at once.
 """

@@ -19,11 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: the words after `tfxai`; unless given, those of this process.
 
     Returns the exit status: 0, 1 for a mistake of ours (the sentence names the file with the traceback), 2 for what the
-    user can mend, 130 if interrupted. `verify`, whose 1 and 2 are answers, gives 3 for both.
+    user can mend, 130 if interrupted. `verify`, whose 1 and 2 are answers, gives 3 for both; `gate`, whose 1 is one, 3 for a mistake of
+    ours.
     Raises SystemExit(0) after --help and --version, as argparse does.
     """
     words = _joined(sys.argv[1:] if argv is None else argv)
-    answers = words[:1] == ["verify"]
+    mended = 3 if words[:1] == ["verify"] else 2
+    ours = 3 if words[:1] in (["verify"], ["gate"]) else 1
     status = 0
     try:
         arguments = parser().parse_args(words)
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, MemoryError) as error:
         _say(str(error) or "there is not enough memory")
-        return 3 if answers else 2
+        return mended
     except KeyboardInterrupt as error:
         _say(str(error) or "interrupted")
         return 130
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(
             f"this is our mistake, not yours: {type(error).__name__} ({str(error)[:200]}). Please report it, with {file.name}."
         )
-        return 3 if answers else 1
+        return ours
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from tfxai.cli import demo, evaluate, explain, inspect, predict, report, run, sanity, tcav, verify
+from tfxai.cli import demo, evaluate, explain, gate, inspect, predict, report, run, sanity, tcav, verify
 from tfxai.version import __version__
 
 # Name, what it tells, the function that declares its arguments, the function that runs it.
@@ -54,6 +54,13 @@ COMMANDS = (
         "moves the last digits, and 3 where nothing can be compared.",
         verify.add_arguments,
         verify.run,
+    ),
+    (
+        "gate",
+        "Does a new model look at something else than the old one, by more than training again changes? Exits with 0 if not, 1 if so, "
+        "and 2 where nothing can be compared.",
+        gate.add_arguments,
+        gate.run,
     ),
     (
         "layers",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfxai.cli.array_files import arrays_in
 from tfxai.cli.options import add_model
 from tfxai.cli.output import printable
 from tfxai.cli.startup import start_quietly
 
 if TYPE_CHECKING:
     from tfxai.support import Inputs
-
-ENDINGS = (".npy", ".npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,20 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _inputs(name: str, like: Inputs) -> Inputs:
     """The arrays in a file, in the structure of other inputs; one alone as it is. Raises ValueError if there are none."""
-    import numpy as np
-
-    path = Path(name)
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"--inputs is {name}. Give a file that ends in {' or '.join(ENDINGS)}.")
-    try:
-        held = np.load(path, allow_pickle=False)
-        arrays = held if isinstance(held, np.ndarray) else {key: held[key] for key in held.files}
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{name} cannot be read as arrays: {error}. Give a file of np.save or np.savez."
-        ) from error
+    arrays = arrays_in(name, "--inputs")
     if not isinstance(arrays, dict) or isinstance(like, dict):
         return arrays
     if isinstance(like, (list, tuple)):

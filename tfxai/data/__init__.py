@@ -10,7 +10,7 @@ from tfxai.data.map_summary import ClassMaps, Likeness, class_maps, typical
 from tfxai.data.on_ray import Ray
 from tfxai.data.results import Results, open_results
 from tfxai.data.runs import explain_dataset
-from tfxai.data.sources import Folder
+from tfxai.data.sources import Folder, all_rows
 from tfxai.data.table_source import Table
 
 __all__ = [

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from tfxai import photos
-from tfxai.data.rows import Rows
+from tfxai.data.rows import Rows, joined
 from tfxai.data.source import IDS, LABELS, TOGETHER, Source, as_ids, as_words
 from tfxai.data.table_source import Table, of_table
 from tfxai.inputs import flatten, is_frame, pack, specs_of
@@ -60,6 +60,21 @@ def source_of(data: Any, model: Model, ids: ArrayLike | None = None) -> Source:
     if source.total is not None and len(known) != source.total:
         raise ValueError(f"{len(known)} ids came for {source.total} rows. Give one for each.")
     return dataclasses.replace(source, parts=_with_ids(source.parts, known), ids=known)
+
+
+def all_rows(data: Any, model: Model) -> Rows:
+    """All rows of a data set at once, in memory.
+
+    Raises ValueError if it is nothing of the kind, has no rows, or one cannot be read.
+    """
+    parts = [*source_of(data, model).parts]
+    if not parts:
+        raise ValueError("The data have no rows. Give at least one.")
+    rows = joined(parts)
+    if rows.broken:
+        row, why = next(iter(rows.broken.items()))
+        raise ValueError(f"{len(rows.broken)} of {len(rows)} rows cannot be read, such as row {row}: {why}")
+    return rows
 
 
 def _with_ids(parts: Iterable[Rows], ids: NDArray) -> Iterator[Rows]:

@@ -20,6 +20,7 @@ from tfxai.plots.method_table import leaderboard
 from tfxai.plots.metric_curves import curves
 from tfxai.plots.of_classes import class_maps
 from tfxai.plots.of_columns import beeswarm, importance
+from tfxai.plots.of_models import compare_models
 from tfxai.plots.over_time import series
 from tfxai.plots.reading import has_columns, has_words, maps_and_inputs
 from tfxai.plots.rgb import rgb
@@ -32,6 +33,7 @@ __all__ = [
     "beeswarm",
     "class_maps",
     "compare",
+    "compare_models",
     "curves",
     "generation",
     "heatmap",

@@ -14,6 +14,7 @@ from tfxai.sanity.randomize_labels import randomize_labels
 from tfxai.sanity.randomize_model import randomize_model
 from tfxai.sanity.reports import EfficientReport, LabelReport, SanityReport
 from tfxai.sanity.smoothed import smooth
+from tfxai.sanity.targets import Classes, fixed_targets
 
 __all__ = [
     "EfficientReport",

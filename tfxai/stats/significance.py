@@ -57,6 +57,32 @@ def paired(first: ArrayLike, second: ArrayLike, overlap: float = 0.0, seed: int 
     return float(2 * stats.t.sf(abs(difference.mean()) / error, len(difference) - 1))
 
 
+def one_more(
+    number: float,
+    others: ArrayLike,
+    least: float = 0.0,
+    alternative: Literal["two-sided", "less"] = "two-sided",
+) -> float:
+    """p-value of "this number is one more draw from where the others came from", by the t-test of a prediction.
+
+    NaN for fewer than two others, of which nobody can tell how far draws lie apart.
+
+    others:      (K,), of a normal distribution; its mean and its spread are estimated from them, which the test knows.
+    least:       standard deviation below which that of the draws cannot be, whatever the others look like.
+    alternative: "less" asks only whether the number is too small.
+
+    Hahn, Meeker: Statistical Intervals, 1991, chapter 4 (prediction of a single future observation)
+    """
+    others = np.asarray(others, np.float64)
+    if len(others) < 2 or not np.isfinite([number, *others]).all():
+        return float("nan")
+    spread = max(float(others.std(ddof=1)), least) * math.sqrt(1 + 1 / len(others))
+    apart = float(number - others.mean())
+    t = apart / spread if spread > 0 else math.copysign(math.inf, apart) if apart else 0.0
+    freedom = len(others) - 1
+    return float(stats.t.cdf(t, freedom) if alternative == "less" else 2 * stats.t.sf(abs(t), freedom))
+
+
 def smallest(runs: int) -> float:
     """The smallest p-value that a permutation test can give with so many runs of each kind; `welch` keeps to it too."""
     return 2 / min(math.comb(2 * runs, runs), RESAMPLES + 1)

@@ -125,3 +125,26 @@ def by_measure(similarities: Sequence[Sequence[Any]]) -> dict[str, NDArray[np.fl
     """Measure -> array of the same shape, from nested lists of what `Reference.similarity` gives."""
     nested = np.array(similarities, object)
     return {name: np.vectorize(operator.itemgetter(name), otypes=[np.float32])(nested) for name in MEASURES}
+
+
+def in_common(maps: NDArray, others: NDArray) -> NDArray[np.float32]:
+    """(N,) share of the evidence that two maps have in common, in the same places with the same sign: 0 to 1, the same up to a factor.
+
+    It is 1 less half the sum of |a - b|, where the magnitudes of each map sum to 1. Two maps without evidence have all in common, one
+    with and one without have nothing. Places without a value hold no evidence.
+
+    maps, others: (N, ...), of the same shape.
+
+    For signs it is what histogram intersection is without: Swain, Ballard: Color indexing, 1991. doi:10.1007/BF00130487
+    """
+    first, second = (_shares(np.asarray(each)) for each in (maps, others))
+    apart = np.abs(first - second).sum(1) / 2
+    empty = ~first.any(1), ~second.any(1)
+    return np.where(empty[0] ^ empty[1], 0.0, np.clip(1 - apart, 0, 1)).astype(np.float32)
+
+
+def _shares(maps: NDArray) -> NDArray[np.float64]:
+    """(N, places) with magnitudes that sum to 1; all 0 where a map has no evidence."""
+    flat = np.nan_to_num(maps.reshape(len(maps), -1).astype(np.float64), posinf=0.0, neginf=0.0)
+    total = np.abs(flat).sum(1, keepdims=True)
+    return np.divide(flat, total, out=np.zeros_like(flat), where=total > 0)
