@@ -117,7 +117,11 @@ def checks(folder: Path) -> dict[str, Any]:
     table = tfxai.explain_dataset(
         tfxai.InputXGradient(), table_model(), rows, folder / "table", progress=False
     )
+    twins = [convolutional(seed=seed) for seed in (2, 3, 4)]
     return {
+        "comparison of models": tfxai.compare_models(
+            model, convolutional(seed=1), pictures, tfxai.Gradient(), twins=twins
+        ),
         "sanity": sanity.randomize_model(methods, model, pictures[:4]),
         "labels": sanity.randomize_labels(convolutional, methods, pictures, labels, epochs=2),
         "efficient": sanity.efficient(methods, model, pictures[:4]),

@@ -56,7 +56,10 @@ def test_a_shortcut_fails_the_gate_and_a_twin_passes_it(here: Path, capsys: Any)
     with Image.open("found.png") as picture:
         assert min(picture.size) > 500
     assert len(ModelReference.load("known.npz").twin_similarity) == 3
-    assert main(["gate", "--reference", "known.npz", "--new", "1.keras", "--data", "x.npz", *BY]) == 0
+    again = ["gate", "--reference", "known.npz", "--new", "1.keras", "--data", "x.npz", *BY]
+    assert main([*again, "--out", "found.html"]) == 0
+    page = Path("found.html").read_text(encoding="utf-8")
+    assert "1.keras beside known.npz" in page and "no more than training again changes" in page
     assert "no more than training again changes" in capsys.readouterr().out
 
 
@@ -93,7 +96,7 @@ def test_the_command_says_what_python_says(here: Path, capsys: Any) -> None:
         (["--reference", "missing.npz", "--new", "1.keras"], "There is no file or folder missing.npz"),
         (["--old", "0.keras", *TWINS, "--new", "none.keras"], "There is no model none.keras"),
         (["--old", "0.keras", *TWINS, "--new", "1.keras", "--columns", "a"], "--columns is for tables"),
-        (["--old", "0.keras", *TWINS, "--new", "1.keras", "--out", "a.html"], "ends in .png"),
+        (["--old", "0.keras", *TWINS, "--new", "1.keras", "--out", "a.txt"], "ends in .png"),
     ],
 )
 def test_errors_are_one_sentence_and_status_2(

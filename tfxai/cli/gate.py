@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="masks (N, H, W) or boxes (N, 4) as .npy: also compare how much of the evidence lies inside",
     )
     parser.add_argument("--json", metavar="FILE.json", help="numbers to write, for a build server")
-    parser.add_argument("--out", metavar="FILE.png", help="picture to write")
+    parser.add_argument("--out", metavar="FILE", help="picture (.png ...) or page (.html) to write")
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.regions,
         *arguments.twin,
     )
-    out = output_file(arguments.out, PICTURES, inputs)
+    out = output_file(arguments.out, (*PICTURES, ".html"), inputs)
     numbers = output_file(arguments.json, (".json",), inputs)
     kept = output_file(arguments.save_reference, (".npz",), inputs)
     loaded = model_files.load(arguments.old or arguments.new, arguments.unsafe)
@@ -205,9 +205,13 @@ def _write_json(found: ModelComparison, file: Path) -> None:
 
 
 def _drawing(arguments: argparse.Namespace, found: ModelComparison) -> Any:
-    """A function that writes the picture."""
+    """A function that writes the picture, or the page."""
     from tfxai import plots
     from tfxai.cli import model_files
+    from tfxai.reporting import report
 
     labels = None if arguments.labels is None else model_files.read_labels(arguments.labels)
+    if str(arguments.out).lower().endswith(".html"):
+        title = f"{Path(arguments.new).name} beside {Path(arguments.old or arguments.reference).name}"
+        return lambda file: report(file, title, found, labels=labels)
     return lambda file: plots.compare_models(found, labels).savefig(file)

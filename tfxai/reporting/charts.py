@@ -277,3 +277,29 @@ def over_time(steps: Rows, evidence: Rows) -> dict[str, Any]:
             },
         ]
     }
+
+
+def spread(rows: Rows) -> dict[str, Any]:
+    """How similarities are spread, as steps: share of the examples for each."""
+    return {
+        "data": {"values": list(rows)},
+        "width": "container",
+        "height": 220,
+        "mark": {"type": "line", "interpolate": "step", "strokeWidth": 2},
+        "encoding": {
+            "x": {
+                "field": "similarity",
+                "type": "quantitative",
+                "title": "evidence in common",
+                "axis": FEW,
+                "scale": {"domain": [0, 1]},
+            },
+            "y": {"field": "share", "type": "quantitative", "title": "share of the examples"},
+            "color": _series("model"),
+            "tooltip": [
+                {"field": "model", "title": " "},
+                {"field": "similarity"},
+                {"field": "share", "format": ".2f"},
+            ],
+        },
+    }

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfxai.comparing import ModelComparison
 from tfxai.concepts import TCAVResult
 from tfxai.data import ClassMaps, ColumnSummary, Drift, Inside, Results
 from tfxai.metrics import MethodTable, MetricResult
 from tfxai.model import LayerTable
 from tfxai.receipts import Verification
-from tfxai.reporting import of_data, of_results, of_training
+from tfxai.reporting import of_comparisons, of_data, of_results, of_training
 from tfxai.reporting.blocks import Block, Facts, Folded, Prose, Section
 from tfxai.reporting.context import Context
 from tfxai.reporting.of_explanations import explained, generated, interactions
@@ -24,6 +25,7 @@ MADE: dict[type, tuple[str, Callable[[Any, Context], list[Block]]]] = {
     SanityReport: ("Do the maps depend on the model?", of_results.sanity),
     LabelReport: ("Do the maps show what was learnt?", of_results.labels),
     EfficientReport: ("Are the maps simpler than those of a random model?", of_results.efficient),
+    ModelComparison: ("Does the new model look at something else?", of_comparisons.comparison),
     TCAVResult: ("Which concepts count?", of_results.concepts),
     MethodTable: ("Which method is best here?", of_results.method_table),
     Receipt: ("How it came about", of_results.receipt),
