@@ -51,7 +51,7 @@ def test_sessions_give_what_they_say(name):
 
 def test_there_are_sessions_and_recipes():
     assert len(SESSIONS) >= 10
-    assert len(RECIPES) == 7
+    assert len(RECIPES) == 10
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,9 @@ def names(tmp_path_factory) -> dict:
         "written": written,
         "": {
             "model": plain,
+            "old": plain,
+            "new": keras.models.clone_model(plain),
+            "retrained": [keras.models.clone_model(plain) for _ in range(3)],
             "images": images,
             "pixels": images,
             "names": np.array(["first", "second"]),
