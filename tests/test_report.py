@@ -256,6 +256,22 @@ def test_tabs_slider_wipe_pointer_and_keys(
     assert re.search(r"at row \d+, column \d+", said.inner_text())
 
 
+@pytest.mark.slow
+def test_a_notebooks_cell_shows_the_same_page(
+    by_two: dict[str, tfxai.Explanation], opened: Any, tmp_path: Path
+) -> None:
+    found = tfxai.report(None, "Two", by_two, labels=NAMES)
+    (tmp_path / "notebook.html").write_text(
+        f"<!doctype html><html lang=en><title>cell</title><link rel=icon href=data:,>{found._repr_html_()}</html>",
+        encoding="utf-8",
+    )
+    frame = opened(tmp_path / "notebook.html").frame_locator("iframe")
+    frame.get_by_role("tab", name="Gradient").click()
+    assert re.search(r"strongest: \S+ (for|against) at row", frame.locator(".value").first.inner_text())
+    drawn = frame.locator("canvas.one").first.evaluate("(each) => each.width")
+    assert drawn == 32
+
+
 def sorted_and_slid(page: Any) -> None:
     """Tables by a column, up and down; a film to its third epoch; the tokens of a generated text."""
     table = page.locator("table").filter(has_text="Methods by metrics")

@@ -40,6 +40,7 @@ class Table:
 
 
 def of_table(table: Table, model: Model) -> Source:
+    """The rows of Parquet files as a model takes them. Raises ValueError if they cannot be read, or have no such columns."""
     parquet = pyarrow().parquet
     path = Path(table.path)
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
