@@ -16,8 +16,11 @@ from PIL import Image
 from shown import NAMES, blobs, checks, convolutional, explanations
 
 import tfxai
-from tfxai.reporting import pictures
+from tfxai.reporting import charts, pictures
+from tfxai.reporting.blocks import Chart
+from tfxai.reporting.context import Context
 from tfxai.reporting.of_maps import in_words
+from tfxai.reporting.sections import section_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (
@@ -97,19 +100,30 @@ def test_values_of_the_pointer_have_two_digits() -> None:
 def test_large_maps_are_means_of_blocks() -> None:
     heat = np.arange(600 * 500, dtype=float).reshape(600, 500)
     small = pictures.averaged(heat)
-    assert small.shape == (200, 167)
-    np.testing.assert_allclose(small[3, 4], heat[9:12, 12:15].mean())
-    np.testing.assert_allclose(small[0, 166], heat[0:3, 498:500].mean())
+    assert small.shape == (200, 250)
+    np.testing.assert_allclose(small[3, 4], heat[9:12, 8:10].mean())
+    wide = np.zeros((10, 2000))
+    wide[6, 1000] = 8.0
+    small = pictures.averaged(wide)  # each axis by its own step
+    assert small.shape == (10, 250) and small[6, 125] == 1.0 and small.sum() == 1.0
 
 
 def test_maps_in_words() -> None:
     heat = np.zeros((9, 9))
     assert in_words(heat) == "No evidence anywhere."
     heat[0:3, 6:9], heat[4, 4] = 1.0, 3.0
-    assert "upper right (75%) and the middle (25%)" in in_words(heat)
+    assert "Most of what speaks for it lies in the upper right (75%) and the middle (25%)" in in_words(heat)
     heat[8, 0] = -4.0
     assert "25% of all evidence speaks against" in in_words(heat)
     assert in_words(-np.ones((3, 3))) == "All evidence speaks against it."
+    assert in_words(np.ones((32, 32))) == "What speaks for it is spread over the picture."
+    one = np.zeros((9, 9))
+    one[4, 4] = 1.0
+    assert "in the middle (100%) ninth" in in_words(one)
+    one[0, 0] = np.inf
+    assert "in the middle (100%) ninth of the picture. 1% of the places have no value." in in_words(one)
+    assert in_words(np.full((4, 4), np.nan)) == "The map has no values."
+    assert in_words(np.ones((1, 1))) == "Some of the evidence speaks for it."
 
 
 def test_words_of_users_stay_words(by_two: dict[str, tfxai.Explanation]) -> None:
@@ -129,7 +143,7 @@ def test_the_file_is_written_whole_or_not_at_all(
     assert found.path == tmp_path / "page.html" and found.path.read_text(encoding="utf-8") == found.html
     with pytest.raises(ValueError, match=r"cannot show 7\. Give explanations"):
         tfxai.report(tmp_path / "other.html", "Two", by_two, 7)
-    with pytest.raises(ValueError, match="explains other inputs than 'Grad-CAM'"):
+    with pytest.raises(ValueError, match="explains other inputs or classes than 'Grad-CAM'"):
         tfxai.report(tmp_path / "other.html", "Two", {**by_two, "of others": by_two["Gradient"][:2]})
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert 'sandbox="allow-scripts' in found._repr_html_() and "srcdoc" in found._repr_html_()
@@ -145,6 +159,78 @@ def test_predictions_are_those_of_the_model_that_was_explained(by_two: dict[str,
     page = tfxai.report(None, "Two", by_two, model=convolutional(), labels=NAMES).html
     assert page.count('<dl class="best">') == 3 and f"{100 * shares[0].max():.0f} %" in page
     assert '<dl class="best">' not in tfxai.report(None, "Two", by_two, model=convolutional(seed=1)).html
+
+
+def table(values: np.ndarray, **fields: Any) -> tfxai.Explanation:
+    """Of rows (N, F), by nobody."""
+    count = len(values)
+    return tfxai.Explanation(
+        values.astype("float32"),
+        np.ones_like(values, "float32"),
+        np.zeros(count, int),
+        np.ones(count, "float32"),
+        **fields,
+    )
+
+
+def test_classes_and_columns_of_one_name_are_told_apart(by_two: dict[str, tfxai.Explanation]) -> None:
+    shares = np.array([0.5, 0.3, 0.15, 0.05])
+    assert Context(labels=["crane", "crane", "dog", "cat"]).best(shares)[:2] == [
+        ("crane", "50 %"),
+        ("crane", "30 %"),
+    ]
+    rows = [{"name": "one", "value": 2.0}, {"name": "one", "value": -1.5}]
+    names = [row["name"] for row in charts.bars(rows)["data"]["values"]]
+    assert len({*names}) == 2 and [name.strip(charts.INVISIBLE) for name in names] == ["one", "one"]
+
+
+def test_bars_have_the_intervals_of_the_values() -> None:
+    values = np.array([[1.0, -2.0, 0.5]])
+    ends = np.stack([values - 0.1, values + 0.3], -1).astype("float32")
+    found = section_of(table(values, interval=ends, method="KernelSHAP()"), Context())
+    spec = next(block for block in found.blocks if isinstance(block, Chart)).spec
+    assert [row["value"] for row in spec["data"]["values"]] == [-2.0, 1.0, 0.5]
+    np.testing.assert_allclose([row["low"] for row in spec["data"]["values"]], [-2.1, 0.9, 0.4], atol=1e-6)
+    assert len(spec["layer"]) == 2
+
+
+def test_numbers_that_are_none_and_nothing_at_all_can_be_shown() -> None:
+    bad = np.random.default_rng(0).normal(size=(2, 5))
+    bad[0, 2], bad[1, 1] = np.nan, np.inf
+    page = tfxai.report(None, "Bad", table(bad), table(bad[:0])).html
+    assert "NaN" not in re.findall(r'class="spec">(.*?)</script>', page)[0]
+    assert "Nothing was explained" in page
+    pictures_of_none = tfxai.Explanation(
+        np.zeros((0, 8, 8, 1), "float32"),
+        np.zeros((0, 8, 8, 3), "float32"),
+        np.zeros(0, int),
+        np.zeros(0, "float32"),
+    )
+    assert "Nothing was explained" in tfxai.report(None, "None", pictures_of_none).html
+
+
+def test_every_input_that_was_explained_is_shown() -> None:
+    values = {
+        "photo": np.ones((1, 16, 16, 1), "float32"),
+        "record": np.ones((1, 4), "float32"),
+        "left out": None,
+    }
+    inputs = {name: np.ones((1, 16, 16, 3) if name == "photo" else (1, 4), "float32") for name in values}
+    both = tfxai.Explanation(values, inputs, np.zeros(1, int), np.ones(1, "float32"), method="Occlusion()")
+    page = tfxai.report(None, "Both", both).html
+    assert "Input photo:" in page and "Input record:" in page and "Input left out" not in page
+
+
+def test_photos_are_those_of_the_inputs(by_two: dict[str, tfxai.Explanation]) -> None:
+    with pytest.raises(ValueError, match="photos has 2 entries for 3 inputs"):
+        tfxai.report(None, "Two", by_two, photos=np.ones((2, 64, 64, 3)))
+    red = np.zeros((3, 64, 64, 3))
+    red[..., 0] = 1
+    page = tfxai.report(None, "Two", by_two, photos=red).html
+    address = re.search(r'<img src="data:image/png;base64,([^"]+)"', page)
+    assert address is not None
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(address[1]))))
+    assert pixels.shape == (64, 64, 3) and (pixels == [255, 0, 0]).all()
 
 
 def test_what_is_missing_is_named(

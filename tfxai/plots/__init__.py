@@ -6,7 +6,7 @@ unknown to pyplot: they show themselves in a notebook, and `savefig` works every
 
 from __future__ import annotations
 
-from tfxai.plots.by_column import bars, named_columns
+from tfxai.plots.by_column import bars, column_table
 from tfxai.plots.by_interaction import interactions
 from tfxai.plots.by_segment import segments
 from tfxai.plots.by_word import text

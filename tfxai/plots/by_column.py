@@ -47,7 +47,7 @@ def bars(
 
     Raises ValueError if there are no rows, columns does not have F names, top is below 1, or labels do not fit.
     """
-    table = _table(explanation, input)
+    table = column_table(explanation, input)
     names = _chosen_names(table, columns)
     titles.check_one_each(true_labels, len(table.cells))
     examples, classes = min(len(table.cells), limit), table.values.shape[1]
@@ -79,18 +79,18 @@ def named_columns(
 
     Raises ValueError if there are no columns, or names do not fit.
     """
-    table = _table(explanation, None)
+    table = column_table(explanation, None)
     names = _chosen_names(table, columns)
     return names, [_name_and_cell(*pair) for pair in zip(names, table.cells[row], strict=True)]
 
 
-def _chosen_names(table: _Table, columns: Sequence[str] | None) -> list[str]:
+def _chosen_names(table: ColumnTable, columns: Sequence[str] | None) -> list[str]:
     if columns is not None and len(columns) != len(table.names):
         raise ValueError(f"columns has {len(columns)} names for {len(table.names)} columns. Give one each.")
     return table.names if columns is None else list(columns)
 
 
-class _Table(NamedTuple):
+class ColumnTable(NamedTuple):
     """values: float (N, K, F). cells: what stands in the table, (N, F). names: of the F columns. spans: (N, K, F, 2), or NaN."""
 
     values: NDArray
@@ -99,7 +99,7 @@ class _Table(NamedTuple):
     spans: NDArray
 
 
-def _table(explanation: Explained, input: str | int | None) -> _Table:
+def column_table(explanation: Explained, input: str | int | None) -> ColumnTable:
     """All inputs that are columns or rows, side by side; or the one that is asked for.
 
     Raises ValueError if there are none.
@@ -125,7 +125,7 @@ def _table(explanation: Explained, input: str | int | None) -> _Table:
         for key, block in zip(tables, cells, strict=True)
         for name in _column_names(key, block.shape[1], alone)
     ]
-    return _Table(values, np.concatenate(cells, axis=-1), names, np.stack(spans, axis=-1))
+    return ColumnTable(values, np.concatenate(cells, axis=-1), names, np.stack(spans, axis=-1))
 
 
 def _in_a_row(tables: dict[str | int, tuple[NDArray, NDArray]], count: int, classes: int) -> NDArray:

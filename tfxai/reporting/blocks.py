@@ -31,7 +31,7 @@ class Facts(Block):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell of a table. order: by which it is sorted, a number or words. good: whether it is to be marked, with words beside the mark."""
+    """A cell of a table. order: by which it is sorted, a number or words. strong: whether it is marked."""
 
     text: str
     order: float | str
@@ -40,7 +40,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Table(Block):
-    """Rows that can be sorted by each column. numbers: how many columns from the right hold numbers."""
+    """Rows that can be sorted by each column."""
 
     template = "table.html"
     caption: str
@@ -81,7 +81,7 @@ class Example:
     width: int
     height: int
     shape: Sequence[int]
-    facts: Mapping[str, str]
+    facts: Sequence[tuple[str, str]]
     maps: Sequence[Map | None]
 
 
@@ -103,6 +103,17 @@ class Maps(Block):
     methods: Sequence[About]
     examples: Sequence[Example]
 
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """What the page's script reads: for each example the size of its maps and the maps."""
+        return [
+            {
+                "shape": list(each.shape),
+                "maps": [None if map is None else dataclasses.asdict(map) for map in each.maps],
+            }
+            for each in self.examples
+        ]
+
 
 @dataclasses.dataclass(frozen=True)
 class Word:
@@ -121,6 +132,7 @@ class Words(Block):
     title: str
     note: str
     words: Sequence[Word]
+    told: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,12 +180,15 @@ class Section:
     lead: str = ""
 
 
-def charts_in(blocks: Sequence[Block]) -> int:
-    """How many charts there are, in folded blocks too."""
-    return sum(
-        isinstance(block, Chart) or (isinstance(block, Folded) and charts_in(block.blocks) > 0)
+def has_charts(blocks: Sequence[Block]) -> bool:
+    """Whether there is a chart among them, folded in or not."""
+    return any(
+        isinstance(block, Chart) or (isinstance(block, Folded) and has_charts(block.blocks))
         for block in blocks
     )
+
+
+NOTHING = Cell("\N{EN DASH}", float("-inf"))
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -186,7 +201,7 @@ def cell(value: Any) -> Cell:
     if isinstance(value, Cell):
         return value
     if value is None or (isinstance(value, float) and value != value):
-        return Cell("\N{EN DASH}", float("-inf"))
+        return NOTHING
     if isinstance(value, bool):
         return Cell("yes" if value else "no", float(value))
     if isinstance(value, (int, float)):

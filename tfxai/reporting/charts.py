@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 FOR, AGAINST, MARK, INK, QUIET = (
-    "@for",
-    "@against",
-    "@mark",
-    "@ink",
-    "@quiet",
-)  # filled in by page.js
+    "\ue000for",
+    "\ue000against",
+    "\ue000mark",
+    "\ue000ink",
+    "\ue000quiet",
+)  # filled in by page.js; nobody's words begin like that
 FEW = {"tickCount": 6}
 
+INVISIBLE = "\u200b"
 Rows = Sequence[Mapping[str, Any]]
+
+
+def apart(rows: Rows, name: str = "name") -> list[dict[str, Any]]:
+    """The same rows; those of one name are told apart by letters without width, since a name is a place in a chart."""
+    seen: collections.Counter[str] = collections.Counter()
+    found = []
+    for row in rows:
+        found.append({**row, name: str(row[name]) + INVISIBLE * seen[row[name]]})
+        seen[row[name]] += 1
+    return found
 
 
 def bars(
@@ -44,7 +56,7 @@ def bars(
     }
     layers = [bar, *([_span(side)] if spans else [])]
     return {
-        "data": {"values": list(rows)},
+        "data": {"values": apart(rows, name)},
         "width": "container",
         "height": 22 * max(len(rows), 1),
         "layer": layers,
@@ -62,7 +74,7 @@ def waterfall(rows: Rows, title: str) -> dict[str, Any]:
     """Bars that begin where the one before ended. rows: name, start, end, kind ("for", "against", "total")."""
     colours = {"domain": ["for", "against", "total"], "range": [FOR, AGAINST, QUIET]}
     return {
-        "data": {"values": list(rows)},
+        "data": {"values": apart(rows)},
         "width": "container",
         "height": 22 * max(len(rows), 1),
         "mark": {"type": "bar", "height": {"band": 0.7}},
@@ -186,7 +198,7 @@ def grouped(
 def matrix(rows: Rows, *, x: str, y: str, value: str) -> dict[str, Any]:
     """Squares coloured from against to for."""
     most = max((abs(row[value]) for row in rows), default=1.0) or 1.0
-    colour = {"domain": [-most, 0, most], "range": [AGAINST, "@paper", FOR]}
+    colour = {"domain": [-most, 0, most], "range": [AGAINST, "\ue000paper", FOR]}
     axis = {"type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 140}}
     return {
         "data": {"values": list(rows)},
@@ -249,7 +261,7 @@ def over_time(steps: Rows, evidence: Rows) -> dict[str, Any]:
         "vconcat": [
             {
                 "data": {"values": list(steps)},
-                "width": "@width",
+                "width": "\ue000width",
                 "height": 150,
                 "mark": {"type": "line", "strokeWidth": 1.4},
                 "encoding": {
@@ -265,7 +277,7 @@ def over_time(steps: Rows, evidence: Rows) -> dict[str, Any]:
             },
             {
                 "data": {"values": list(evidence)},
-                "width": "@width",
+                "width": "\ue000width",
                 "height": 110,
                 "mark": {"type": "bar"},
                 "encoding": {

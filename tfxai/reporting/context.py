@@ -52,13 +52,13 @@ class Context:
         except ValueError:
             return None
 
-    def best(self, shares: NDArray) -> dict[str, str]:
-        """The best classes of one input, with their probabilities."""
-        order = np.argsort(-shares)[:BEST]
-        return {
-            self.of_class(k) or f"class {k}": score_text(float(shares[k]), "probability")
+    def best(self, shares: NDArray) -> list[tuple[str, str]]:
+        """The best classes of one input, with their probabilities; several may have one name."""
+        order = np.argsort(-shares, kind="stable")[:BEST]
+        return [
+            (self.of_class(k) or f"class {k}", score_text(float(shares[k]), "probability"))
             for k in order.tolist()
-        }
+        ]
 
     def more(self, count: int, what: str = "inputs") -> str:
         """Says that not all are shown."""

@@ -88,7 +88,7 @@ def _most_changed(result: ModelComparison, context: Context) -> list[Block]:
         address, width, height = pictures.photo(photo)
         name = f"{context.name(int(row))}: {context.of_class(result.targets[row])}, {result.similarity[row]:.0%} in common"
         maps = [draw(heat, signed) for heat in heats]
-        examples.append(Example(name, address, width, height, list(heats[0].shape), {}, maps))
+        examples.append(Example(name, address, width, height, list(heats[0].shape), [], maps))
     words = "The examples whose maps changed most, by the {} model."
     abouts = [About(name, "", words.format(name), {}) for name in ("old", "new")]
     return [Prose(["The examples that changed most:"]), Maps(abouts, examples)]

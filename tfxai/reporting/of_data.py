@@ -84,7 +84,7 @@ def of_classes(result: ClassMaps, context: Context) -> list[Block]:
                 width,
                 height,
                 list(result.means.shape[1:]),
-                {},
+                [],
                 [draw(result.means[i], signed)],
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.plots import (
+    column_table,
     flattened,
     has_columns,
     has_words,
     laid_out,
     maps_and_inputs,
-    named_columns,
     score_text,
 )
 from tfxai.reporting import charts
@@ -25,22 +26,48 @@ from tfxai.reporting.of_maps import maps
 from tfxai.results import Explanation, GenerationExplanation
 
 TOP = 12  # columns, or parts, of a chart
+CHANNELS = 6  # of a series that are drawn
 
 
 def explained(explanations: Mapping[str, Explanation], context: Context) -> list[Block]:
-    """Blocks of explanations of the same inputs, by the names of their methods."""
+    """Blocks of explanations of the same inputs, by the names of their methods; of several inputs those of each."""
     first = next(iter(explanations.values()))
+    if not len(first):
+        return [Prose(["Nothing was explained: there are no inputs."])]
     if first.at is not None:
         laid = {name: laid_out(each, None) for name, each in explanations.items()}
         of_units = {name: each.units for name, each in laid.items() if each.units is not None}
         if not of_units:
             return _of_places(laid, context)
-        return [block for name in of_units for block in _columns(name, laid[name], context, of_units[name])]
+        return [block for name in of_units for block in _columns(name, laid[name], context)]
     if has_words(first, None):
         return [block for name, each in explanations.items() for block in _words(name, each, context)]
     if has_columns(first, None):
         return [block for name, each in explanations.items() for block in _columns(name, each, context)]
+    if not isinstance(first.inputs, np.ndarray):
+        keys = first.inputs if isinstance(first.inputs, dict) else range(len(first.inputs))
+        blocks: list[Block] = []
+        for key in keys:
+            held = {
+                name: _of_input(each, key)
+                for name, each in explanations.items()
+                if each.values[key] is not None
+            }
+            if held:
+                blocks += [Prose([f"Input {key}:"]), *explained(held, context)]
+        return blocks
     return _of_places(explanations, context)
+
+
+def _of_input(explanation: Explanation, key: Any) -> Explanation:
+    """What an explanation says of one of several inputs."""
+    fields: dict[str, Any] = {
+        name: None if (held := getattr(explanation, name)) is None else held[key]
+        for name in ("values", "inputs", "axes", "standard_error", "interval")
+    }
+    if isinstance(getattr(explanation, "segments", None), (dict, list, tuple)):
+        fields["segments"] = explanation.segments[key]  # pyright: ignore[reportAttributeAccessIssue]
+    return dataclasses.replace(explanation, **fields, receipt=None)
 
 
 def _of_places(explanations: Mapping[str, Any], context: Context) -> list[Block]:
@@ -71,55 +98,89 @@ def _each(explanation: Any, context: Context) -> Sequence[tuple[int, int, str]]:
     ]
 
 
-def _coloured(texts: Sequence[str], weights: NDArray, title: str, note: str) -> Words:
-    known = np.nan_to_num(np.asarray(weights, np.float64)[: len(texts)])
+def _coloured(texts: Sequence[str], weights: NDArray, title: str, note: str) -> list[Block]:
+    """The words in colour, in a sentence the strongest of them, and all values as a table."""
+    held = np.asarray(weights, np.float64)[: len(texts)]
+    known = np.where(np.isfinite(held), held, 0)
     most = np.abs(known).max(initial=0.0) or 1.0
-    words = [
-        Word(text, float(w / most), short(float(w))) for text, w in zip(texts, known.tolist(), strict=True)
+    told = [short(w) if np.isfinite(w) else "no value" for w in held.tolist()]
+    words = [Word(text, float(w / most), value) for text, w, value in zip(texts, known, told, strict=True)]
+    strongest = [i for i in np.argsort(-np.abs(known), kind="stable")[:3].tolist() if known[i]]
+    listed = ", ".join(f"{texts[i]!r} ({told[i]})" for i in strongest) or "none, there is no evidence"
+    rows = [(text, float(value)) for text, value in zip(texts, held, strict=True)]
+    return [
+        Words(title, note, words, f"Strongest: {listed}."),
+        Folded("Words and values", [table(title, ("word", "value"), rows)]),
     ]
-    return Words(title, note, words)
 
 
 def _words(name: str, explanation: Any, context: Context) -> list[Block]:
     weights = np.asarray(explanation.weights).reshape(len(explanation), -1, explanation.weights.shape[-1])
-    found: list[Block] = [
-        _coloured(explanation.tokens[row], weights[row, k], heading, name)
+    found = [
+        block
         for row, k, heading in _each(explanation, context)
+        for block in _coloured(explanation.tokens[row], weights[row, k], heading, name)
     ]
     return [*found, folded(about(name, explanation.method))]
 
 
 def _ids(name: str, explanation: Any, context: Context) -> list[Block]:
     heat, inputs = maps_and_inputs(explanation, None)
-    found: list[Block] = [
-        _coloured([str(each) for each in inputs[row]], heat[row, k], heading, f"{name}, token ids")
+    found = [
+        block
         for row, k, heading in _each(explanation, context)
+        for block in _coloured(
+            [str(each) for each in inputs[row]], heat[row, k], heading, f"{name}, token ids"
+        )
     ]
     return [*found, folded(about(name, explanation.method))]
 
 
-def _columns(
-    name: str, explanation: Any, context: Context, units: Sequence[str] | None = None
-) -> list[Block]:
+def _columns(name: str, explanation: Any, context: Context) -> list[Block]:
+    """The columns that count most as bars, with their intervals where they are known, a waterfall, and all values."""
+    held = column_table(explanation, None)
+    units = getattr(explanation, "units", None)
+    names = held.names if units is None else units
     blocks: list[Block] = []
     for row, k, heading in _each(explanation, context):
-        labels, cells = named_columns(explanation, row, units)
-        values = _flat_values(explanation, row, k)
-        order = np.argsort(-np.abs(values), kind="stable")
-        rows: list[dict[str, Any]] = [{"name": cells[i], "value": float(values[i])} for i in order[:TOP]]
-        if len(order) > TOP:
-            rows.append({"name": f"{len(order) - TOP} others", "value": float(values[order[TOP:]].sum())})
+        values, spans = (
+            np.asarray(held.values[row, k], np.float64),
+            np.asarray(held.spans[row, k], np.float64),
+        )
+        cells = [str(each) if isinstance(each, str) else short(each) for each in held.cells[row].tolist()]
+        rows = _bars(names, cells, values, spans)
         words = f"{heading}. " + ", ".join(f"{each['name']}: {short(each['value'])}" for each in rows[:3])
-        blocks += [Prose([f"{heading} ({name})"]), Chart(charts.bars(rows, title=name, sided=True), words)]
+        chart = charts.bars(rows, title=name, sided=True, spans=bool(np.isfinite(spans).any()))
+        blocks += [Prose([f"{heading} ({name})"]), Chart(chart, words)]
         if (delta := getattr(explanation, "delta", None)) is not None:
-            blocks.append(
-                _waterfall(
-                    rows, explanation, row, k, float(np.reshape(delta, (len(explanation), -1))[row, k])
-                )
-            )
-        full = [(labels[i], cells[i].removeprefix(f"{labels[i]} = "), float(values[i])) for i in order]
-        blocks.append(Folded("All values", [table(heading, ("column", "input", "value"), full)]))
+            delta = float(np.reshape(delta, (len(explanation), -1))[row, k])
+            blocks.append(_waterfall(rows, explanation, row, k, delta))
+        full = [
+            (*each, *ends) for *each, ends in zip(names, cells, values.tolist(), spans.tolist(), strict=True)
+        ]
+        heads = ("column", "input", "value", "low", "high")
+        blocks.append(Folded("All values", [table(heading, heads, full)]))
     return [*blocks, folded(about(name, explanation.method))]
+
+
+def _bars(
+    names: Sequence[str], cells: Sequence[str], values: NDArray, spans: NDArray
+) -> list[dict[str, Any]]:
+    """The largest values first, and the sum of the others."""
+    known = np.where(np.isfinite(values), values, 0)
+    order = np.argsort(-np.abs(known), kind="stable")
+    rows: list[dict[str, Any]] = [
+        {
+            "name": f"{names[i]} = {cells[i]}" if cells[i] else names[i],
+            "value": float(values[i]),
+            "low": float(spans[i, 0]),
+            "high": float(spans[i, 1]),
+        }
+        for i in order[:TOP]
+    ]
+    if len(order) > TOP:
+        rows.append({"name": f"{len(order) - TOP} others", "value": float(known[order[TOP:]].sum())})
+    return rows
 
 
 def _waterfall(rows: Sequence[Mapping[str, Any]], explanation: Any, row: int, k: int, delta: float) -> Block:
@@ -144,23 +205,6 @@ def _waterfall(rows: Sequence[Mapping[str, Any]], explanation: Any, row: int, k:
     return Folded("As a waterfall", [Chart(charts.waterfall(steps, explanation.score), words)])
 
 
-def _flat_values(explanation: Any, row: int, k: int) -> NDArray:
-    """(F,) of all inputs side by side."""
-    values = explanation.values
-    parts = (
-        list(values.values())
-        if isinstance(values, dict)
-        else values
-        if isinstance(values, (list, tuple))
-        else [values]
-    )
-    count = len(explanation)
-    targets = explanation.targets.size // count
-    return np.concatenate(
-        [np.reshape(each, (count, targets, -1))[row, k] for each in parts if each is not None]
-    )
-
-
 def _series(name: str, explanation: Any, context: Context) -> list[Block]:
     heat, inputs = maps_and_inputs(explanation, None)
     blocks: list[Block] = []
@@ -169,14 +213,21 @@ def _series(name: str, explanation: Any, context: Context) -> list[Block]:
         steps = [
             {"step": t, "value": float(x), "channel": f"channel {c + 1}"}
             for t, each in enumerate(np.asarray(picture, np.float64))
-            for c, x in enumerate(each[:6])
+            for c, x in enumerate(each[:CHANNELS])
         ]
         evidence = [{"step": t, "evidence": float(v)} for t, v in enumerate(values)]
-        strongest = int(np.abs(values).argmax())
+        strongest = int(np.abs(np.where(np.isfinite(values), values, 0)).argmax())
         words = (
             f"{heading}. The strongest evidence is at step {strongest} ({short(float(values[strongest]))})."
         )
-        blocks += [Prose([f"{heading} ({name})"]), Chart(charts.over_time(steps, evidence), words)]
+        count = np.shape(picture)[-1]
+        shown = f", {CHANNELS} of {count} channels" if count > CHANNELS else ""
+        rows = [(t, float(v)) for t, v in enumerate(values)]
+        blocks += [
+            Prose([f"{heading} ({name}{shown})"]),
+            Chart(charts.over_time(steps, evidence), words),
+            Folded("All values", [table(heading, ("step", "evidence"), rows)]),
+        ]
     return [*blocks, folded(about(name, explanation.method))]
 
 
@@ -192,16 +243,18 @@ def generated(explanation: GenerationExplanation) -> list[Block]:
         )
         for i in range(len(explanation))
     ]
-    return [Pieces(pieces[prompt:], rows), folded(about("the method", explanation.method))]
+    outputs = [piece if piece.strip() else repr(piece) for piece in pieces[prompt:]]
+    words = [block for row in rows for block in row if isinstance(block, Words)]
+    return [Pieces(outputs, words), folded(about("the method", explanation.method))]
 
 
 def _names_of_parts(explanation: Any, parts: int) -> list[str]:
     """Columns by their names; of images and texts numbers."""
     try:
-        names, _ = named_columns(explanation, 0, None)
+        names = column_table(explanation, None).names
     except ValueError:
         names = []
-    return names if len(names) == parts else [f"part {i + 1}" for i in range(parts)]
+    return list(names) if len(names) == parts else [f"part {i + 1}" for i in range(parts)]
 
 
 def interactions(explanation: Any, context: Context) -> list[Block]:

@@ -11,7 +11,7 @@ from tfxai.concepts import TCAVResult
 from tfxai.metrics import MethodTable, MetricResult
 from tfxai.receipts import Verification
 from tfxai.reporting import charts
-from tfxai.reporting.blocks import Block, Cell, Chart, Facts, Prose, short, table
+from tfxai.reporting.blocks import NOTHING, Block, Cell, Chart, Facts, Prose, short, table
 from tfxai.reporting.context import Context
 from tfxai.results import Receipt
 from tfxai.sanity import EfficientReport, LabelReport, SanityReport
@@ -129,7 +129,7 @@ def method_table(result: MethodTable, context: Context) -> list[Block]:
         for metric in result.metrics:
             mean, (low, high) = result.mean(method, metric), result.interval(method, metric)
             text = f"{short(mean)} [{short(low)}, {short(high)}]"
-            cells.append(Cell(text, mean, result.best[metric] == method))
+            cells.append(NOTHING if mean != mean else Cell(text, mean, result.best[metric] == method))
         rows.append([*cells, float(result.seconds[i])])
     points = [
         {

@@ -28,7 +28,7 @@ def maps_in_training(callback: ExplainCallback, context: Context) -> list[Block]
     if callback.explanations:
         blocks += [
             Prose(["The last look:"]),
-            *explained(callback.explanations, dataclasses.replace(context, model=None)),
+            *explained(callback.explanations, dataclasses.replace(context, model=None, photos=None)),
         ]
     return blocks or [Prose(["Nothing was seen yet: the training has not begun."])]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfxai.plots import HEAT, SIGNED, Labels
-from tfxai.reporting.blocks import Section, charts_in
+from tfxai.reporting.blocks import Section, has_charts
 from tfxai.reporting.context import Context
 from tfxai.reporting.model_card import model_card
 from tfxai.reporting.sections import section_of
@@ -107,8 +107,8 @@ def _page(title: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["plain"] = dataclasses.asdict
-    charted = any(charts_in(section.blocks) for section in sections)
+    environment.filters["finite"] = _finite
+    charted = any(has_charts(section.blocks) for section in sections)
     return environment.get_template("page.html").render(
         title=title,
         sections=sections,
@@ -118,6 +118,15 @@ def _page(title: str, sections: Sequence[Section]) -> str:
         vega=_vega() if charted else "",
         colours=json.dumps({"signed": _shades(SIGNED), "heat": _shades(HEAT)}),
     )
+
+
+def _finite(value: Any) -> Any:
+    """The same without what JSON does not know: no number where one is infinite or NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _file(name: str) -> str:

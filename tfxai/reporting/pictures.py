@@ -41,14 +41,14 @@ def values(heat: NDArray) -> tuple[str, float, tuple[int, int]]:
 
 
 def averaged(heat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of whole blocks of pixels, so many that the longer side fits."""
-    step = -(-max(heat.shape) // LARGEST)
-    if step == 1:
+    """Means of whole blocks of pixels, so many that each side fits."""
+    down, across = (-(-side // LARGEST) for side in heat.shape)
+    if down == across == 1:
         return heat
-    height, width = (-(-side // step) for side in heat.shape)
-    padded = np.full((height * step, width * step), np.nan)
-    padded[: heat.shape[0], : heat.shape[1]] = heat
-    blocks = padded.reshape(height, step, width, step)
+    height, width = -(-heat.shape[0] // down), -(-heat.shape[1] // across)
+    padded = np.full((height * down, width * across), np.nan)
+    padded[: heat.shape[0], : heat.shape[1]] = np.where(np.isfinite(heat), heat, np.nan)
+    blocks = padded.reshape(height, down, width, across)
     counts = np.isfinite(blocks).sum((1, 3))
     return np.where(counts > 0, np.nansum(blocks, (1, 3)) / np.maximum(counts, 1), np.nan)
 

@@ -83,8 +83,9 @@ def _short_name(method: str) -> str:
 def _of_explanations(explanations: Mapping[str, Explanation], context: Context) -> Section:
     first = next(iter(explanations.values()))
     blocks = explained(explanations, context)
-    if isinstance(first, InteractionsExplanation):
-        blocks += [Folded("Pairs of parts", interactions(first, context))]
+    for name, each in explanations.items():
+        if isinstance(each, InteractionsExplanation) and len(each):
+            blocks += [Folded(f"Pairs of parts, {name}", interactions(each, context))]
     lead = context.more(len(first))
     return Section("What did the model look at?", [*blocks, *_receipts(explanations)], lead)
 

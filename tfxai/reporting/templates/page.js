@@ -114,8 +114,8 @@ function maps(block) {
       figure.querySelector(".where").textContent = map ? `${names[chosen]}: ${map.words}` : `${names[chosen]} has no map of this.`;
       if (map) strongest(figure, i, map);
     });
-    const map = examples.length ? examples[0].maps[chosen] : null;
-    legend(map && map.signed);
+    const shown = [chosen, two ?? chosen].map((which) => Boolean(examples[0]?.maps[which]?.signed));
+    key.replaceChildren(...[...new Set(shown)].flatMap(legend));
     mix();
   }
 
@@ -123,7 +123,9 @@ function maps(block) {
     const { width, values } = await decode(map);
     let most = 0;
     values.forEach((value, i) => { if (Math.abs(value) > Math.abs(values[most]) || Number.isNaN(values[most])) most = i; });
-    if (examples[number].maps[chosen] === map) say(figure, number, map, most % width, Math.floor(most / width), "strongest: ");
+    if (examples[number].maps[chosen] !== map) return;
+    if (values[most]) say(figure, number, map, most % width, Math.floor(most / width), "strongest: ");
+    else figure.querySelector(".value").textContent = Number.isNaN(values[most]) ? "no values" : "zero everywhere";
   }
 
   async function say(figure, number, map, column, row, before = "", after = "") {
@@ -131,6 +133,8 @@ function maps(block) {
     const value = values[row * width + column], [tall, wide] = examples[number].shape;
     const side = !map.signed ? "" : value > 0 ? " for" : value < 0 ? " against" : "";
     const said = Number.isNaN(value) ? "no value" : `${short(value)}${side}`;
+    const block = [Math.ceil(tall / height), Math.ceil(wide / width)];
+    if (block.some((side) => side > 1)) after += `, mean of ${block.join(" \u00d7 ")}`;
     figure.querySelector(".value").textContent =
       `${before}${said} at row ${Math.floor(((row + 0.5) / height) * tall)}, column ${Math.floor(((column + 0.5) / width) * wide)}${after}`;
   }
@@ -143,7 +147,7 @@ function maps(block) {
     });
     const bar = document.createElement("i");
     bar.style.backgroundImage = `linear-gradient(90deg, ${stops.join(", ")})`;
-    key.replaceChildren(signed ? "against" : "little", bar, signed ? "for" : "much");
+    return [signed ? "against" : "little", bar, signed ? "for" : "much"];
   }
 
   async function read(figure, number, x, y) {
@@ -168,9 +172,14 @@ function maps(block) {
       if (event.buttons && second() !== null) { edge.value = 100 * x; mix(); }
       read(figure, number, x, y);
     });
-    stage.addEventListener("pointerdown", (event) => { if (second() !== null) { edge.value = 100 * place(event)[0]; mix(); } });
-    stage.addEventListener("focus", () => { if (stage.matches(":focus-visible")) { cross.hidden = false; read(figure, number, ...at); } });
-    stage.addEventListener("blur", () => { cross.hidden = true; });
+    stage.addEventListener("pointerdown", (event) => {
+      const [x, y] = place(event);
+      if (second() !== null) { edge.value = 100 * x; mix(); }
+      read(figure, number, x, y);
+    });
+    const value = figure.querySelector(".value"); // read aloud while its map is in hand, not whenever a method is chosen
+    stage.addEventListener("focus", () => { value.setAttribute("aria-live", "polite"); if (stage.matches(":focus-visible")) { cross.hidden = false; read(figure, number, ...at); } });
+    stage.addEventListener("blur", () => { cross.hidden = true; value.removeAttribute("aria-live"); });
     stage.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (!step) return;
@@ -212,12 +221,12 @@ function sortable(table) {
     heads.forEach((each) => each.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const order = (row) => row.cells[column].dataset.order;
-    const numbers = [...body.rows].every((row) => order(row) !== "" && !Number.isNaN(Number(order(row).replace("inf", "Infinity"))));
-    const rows = [...body.rows].sort((one, two) => {
-      const [a, b] = [order(one), order(two)];
-      return numbers ? Number(a.replace("inf", "Infinity")) - Number(b.replace("inf", "Infinity")) : a.localeCompare(b);
-    });
-    body.append(...(down ? rows.reverse() : rows));
+    const number = (row) => Number(order(row).replace("inf", "Infinity"));
+    const empty = (row) => order(row) === "-inf" || order(row) === "nan"; // what has no value stands last, up and down
+    const rows = [...body.rows], known = rows.filter((row) => !empty(row));
+    const numbers = known.every((row) => order(row) !== "" && !Number.isNaN(number(row)));
+    known.sort((one, two) => (numbers ? number(one) - number(two) : order(one).localeCompare(order(two))));
+    body.append(...(down ? known.reverse() : known), ...rows.filter(empty));
   }));
 }
 
@@ -229,7 +238,7 @@ function theme() {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(name).trim();
   const [ink, quiet, line] = [of("--ink"), of("--quiet"), of("--line")];
   return {
-    names: { "@mark": of("--accent"), "@for": of("--for"), "@against": of("--against"), "@ink": ink, "@quiet": quiet, "@paper": of("--card") },
+    names: { "\ue000mark": of("--accent"), "\ue000for": of("--for"), "\ue000against": of("--against"), "\ue000ink": ink, "\ue000quiet": quiet, "\ue000paper": of("--card") },
     config: {
       background: "transparent", font: style.fontFamily || "sans-serif", aria: false, padding: { left: 2, right: 16, top: 6, bottom: 6 },
       view: { stroke: null },
@@ -258,7 +267,7 @@ function chart(figure) {
   const draw = () => {
     const { names, config } = theme();
     const wide = Math.max(place.clientWidth - 110, 160);
-    const full = named(spec, { ...names, "@width": wide });
+    const full = named(spec, { ...names, "\ue000width": wide });
     // Data are values, not names of colours.
     [spec, ...(spec.vconcat || [])].forEach((part, i) => { if (part.data) (i ? full.vconcat[i - 1] : full).data = part.data; });
     if (full.width === "container") full.autosize = { type: "fit-x", contains: "padding" };
@@ -273,4 +282,4 @@ document.querySelectorAll(".maps").forEach(maps);
 document.querySelectorAll(".pieces").forEach(pieces);
 document.querySelectorAll(".film").forEach(film);
 document.querySelectorAll("table.sortable").forEach(sortable);
-document.querySelectorAll(".chart").forEach(chart);
+document.querySelectorAll(".chart").forEach((figure) => { try { chart(figure); } catch (error) { console.error(error); } });
