@@ -96,7 +96,7 @@ def test_an_array_on_disk_is_the_one_in_memory(undisturbed: Path, tmp_path: Path
     assert not (tmp_path / "delta.npy").exists()
 
 
-@pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_run_leaves_the_bytes_of_one_that_was_not(
     undisturbed: Path, tmp_path: Path, moments: int
 ) -> None:

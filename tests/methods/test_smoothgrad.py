@@ -117,7 +117,9 @@ def test_every_input_gets_noise_of_its_own() -> None:
 # With a tolerance
 
 
-@pytest.mark.parametrize("method", [tfxai.SmoothGrad, tfxai.SquareGrad, tfxai.VarGrad])
+@pytest.mark.parametrize(
+    "method", [tfxai.SmoothGrad, pytest.param(tfxai.SquareGrad, marks=pytest.mark.slow), tfxai.VarGrad]
+)
 def test_intervals_hold_for_all_values_together_when_drawing_stops(method: type) -> None:
     """The closed form, for 24 seeds: at most 5 misses of a confidence of 0.95 (a chance of 1 in 1000)."""
     spread = 0.1 * 4
