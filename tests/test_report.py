@@ -358,6 +358,37 @@ def test_a_notebooks_cell_shows_the_same_page(
     assert drawn == 32
 
 
+@pytest.mark.slow
+def test_a_phone_reads_by_a_tap_and_long_words_are_broken(
+    by_two: dict[str, tfxai.Explanation], browser: Any, tmp_path: Path
+) -> None:
+    unbroken = "x" * 260 + ".png"
+    rows = {
+        name: np.float32([[mean] * 3, [9.2] * 3, [10.5] * 3, [np.nan] * 3]) for name, mean in (("d", 100),)
+    }
+    scores = tfxai.metrics.MethodTable(list("ABCD"), ["d"], {"d": False}, rows, np.ones(4))
+    tfxai.report(
+        tmp_path / "page.html", "Phone", by_two, scores, table(np.ones((1, 3))), names=[unbroken] * 3
+    )
+    context = browser.new_context(viewport={"width": 375, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    said, stage = page.locator(".value").first, page.locator(".stage").first
+    assert said.inner_text().startswith("strongest")
+    box = stage.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.51)
+    page.wait_for_timeout(150)
+    assert said.inner_text().endswith("at row 16, column 9")
+    head = page.get_by_role("button", name=re.compile("^d "))
+    for expected in ("BCAD", "ACBD"):  # what has no value stands last, up and down
+        head.click()
+        cells = page.locator("table").filter(has_text="Methods by metrics").locator("tbody tr td:first-child")
+        assert "".join(cells.all_inner_texts()) == expected
+    context.close()
+
+
 def sorted_and_slid(page: Any) -> None:
     """Tables by a column, up and down; a film to its third epoch; the tokens of a generated text."""
     table = page.locator("table").filter(has_text="Methods by metrics")

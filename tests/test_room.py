@@ -90,8 +90,7 @@ def test_a_model_with_a_batch_of_its_own_keeps_it() -> None:
 
 def test_what_did_not_fit_is_not_tried_again() -> None:
     model, data = network(), images(4)
-    short = Network(model, data)
-    assert halved(short, 64) == 32
+    assert halved(model, 64) == 32
     assert rows_at_once(Network(model, data)) == 32
     found = tfxai.Gradient()(model, data, batch_size="auto")
     assert found.receipt is not None and found.receipt.batch_size == 32
@@ -104,7 +103,7 @@ def test_a_run_keeps_the_number_it_was_begun_with(tmp_path: Path) -> None:
     )
     assert results.settings["batch_size"] == 1024
     (tmp_path / "rows" / "shard-000001.parquet").unlink()
-    halved(Network(model, data), 64)  # another machine, with less room
+    halved(model, 64)  # another machine, with less room
     results = tfxai.explain_dataset(
         tfxai.Gradient(), model, data[:16], tmp_path, shard_rows=8, progress=False
     )
@@ -159,7 +158,7 @@ CALLS: dict[str, Any] = {
 def test_all_that_asks_a_model_takes_auto(call: str) -> None:
     """The bits are those of the number that there is room for; here memory ran short before, so that four is the most."""
     model, data = network(), images(11)
-    halved(Network(model, data), 8)
+    halved(model, 8)
     found = CALLS[call](model, data, "auto")
     assert cache_of(model).rows == 4
     np.testing.assert_array_equal(found, CALLS[call](network(), data, 4))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfxai.cli.array_files import ENDINGS, arrays_in
-from tfxai.cli.options import add_batch_size, add_settings, add_unsafe, names
+from tfxai.cli.options import add_batch_size, add_data_reading, add_settings, add_unsafe
 from tfxai.cli.output import output_file, print_files, printable, write_files
 from tfxai.cli.startup import start_quietly
 from tfxai.support import PICTURES
@@ -69,15 +69,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         "--target", metavar="K", help="class to explain (default: the ones that the old model predicts)"
     )
     parser.add_argument("--labels", metavar="FILE", help="class names, for the picture; see: tfxai explain")
-    parser.add_argument(
-        "--preprocess", default="none", metavar="NAME", help="of pictures; see: tfxai explain"
-    )
-    parser.add_argument(
-        "--crop", type=float, metavar="F", help="part of a picture to keep; see: tfxai explain"
-    )
-    parser.add_argument(
-        "--columns", type=names, metavar="A,B,...", help="columns of a table that the model takes"
-    )
+    add_data_reading(parser)
     add_unsafe(parser)
     add_batch_size(parser, 32, "rows at once, or auto (default: 32)")
 

@@ -31,6 +31,19 @@ def add_feeding(parser: ArgumentParser) -> None:
     add_batch_size(parser, 32, "photos at once, or auto: as many as fit into 1 GB (default: 32)")
 
 
+def add_data_reading(parser: ArgumentParser) -> None:
+    """How a folder of pictures, or a table, becomes what the model takes."""
+    parser.add_argument(
+        "--preprocess", default="none", metavar="NAME", help="of pictures; see: tfxai explain"
+    )
+    parser.add_argument(
+        "--crop", type=float, metavar="F", help="part of a picture to keep; see: tfxai explain"
+    )
+    parser.add_argument(
+        "--columns", type=names, metavar="A,B,...", help="columns of a table that the model takes"
+    )
+
+
 def add_batch_size(parser: ArgumentParser, default: int | str, words: str) -> None:
     """The option of rows at once. words: its help."""
     parser.add_argument("--batch-size", type=_batch_size, default=default, metavar="N", help=words)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfxai.cli.options import add_batch_size, add_model, add_settings, names
+from tfxai.cli.options import add_batch_size, add_data_reading, add_model, add_settings, names
 from tfxai.cli.output import print_table, printable
 from tfxai.cli.startup import start_quietly
 
@@ -51,15 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-inputs", action="store_true", help="do not write the inputs beside the values")
     parser.add_argument("--float16", action="store_true", help="write values in half precision")
-    parser.add_argument(
-        "--preprocess", default="none", metavar="NAME", help="of pictures; see: tfxai explain"
-    )
-    parser.add_argument(
-        "--crop", type=float, metavar="F", help="part of a picture to keep; see: tfxai explain"
-    )
-    parser.add_argument(
-        "--columns", type=names, metavar="A,B,...", help="columns of a table that the model takes"
-    )
+    add_data_reading(parser)
     parser.add_argument("--id", metavar="COLUMN", help="column of a table by which rows are known")
     parser.add_argument("--label", metavar="COLUMN", help="column of a table with the true class")
     add_batch_size(parser, "auto", "rows at once (default: as many as fit into 1 GB)")

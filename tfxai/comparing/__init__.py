@@ -11,6 +11,7 @@ has changed; without them nobody can tell.
 from __future__ import annotations
 
 from tfxai.comparing.compare import compare_models
+from tfxai.comparing.questions import RISK
 from tfxai.comparing.reference import ModelReference, reference
 from tfxai.comparing.result import ModelComparison
 

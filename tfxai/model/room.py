@@ -53,9 +53,9 @@ def number_of_rows(batch_size: int | str, model: Model, inputs: Inputs, name: st
     return rows_at_once(Network(model, inputs, Needs(gradients=False), name))
 
 
-def halved(network: Network, rows: int) -> int:
+def halved(model: Model, rows: int) -> int:
     """Half of so many rows, for good: they did not fit."""
-    cache_of(network.model).room = half = rows // 2
+    cache_of(model).room = half = rows // 2
     return half
 
 
@@ -72,10 +72,10 @@ def in_room(model: Model, batch_size: int | str, name: str, run: Callable[[], R]
             found = run()
             break
         except MemoryError:
-            cache = cache_of(model)
-            if batch_size != "auto" or (cache.rows or 1) == 1:
+            tried = cache_of(model).rows or 1
+            if batch_size != "auto" or tried == 1:
                 raise
-            fewer = cache.room = (cache.rows or 1) // 2
+            fewer = halved(model, tried)
     if fewer is not None:
         warn(
             f"{name}: the memory does not suffice. This model is run with {fewer} rows at once from now on; last digits may differ "

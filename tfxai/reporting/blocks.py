@@ -145,15 +145,6 @@ class Pieces(Block):
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture(Block):
-    """A picture that is drawn already."""
-
-    template = "picture.html"
-    address: str
-    words: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Film(Block):
     """Pictures that follow each other: a slider goes through them."""
 

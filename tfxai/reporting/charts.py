@@ -106,41 +106,25 @@ def waterfall(rows: Rows, title: str) -> dict[str, Any]:
 
 
 def lines(
-    rows: Rows,
-    *,
-    x: str,
-    y: str,
-    series: str | None = None,
-    x_title: str = "",
-    y_title: str = "",
-    ordinal: bool = False,
-    band: bool = False,
+    rows: Rows, *, x: str, y: str, series: str, x_title: str = "", y_title: str = "", ordinal: bool = False
 ) -> dict[str, Any]:
-    """Lines with points, one for each series. ordinal: x are names in order. band: rows have "low" and "high"."""
-    across: dict[str, Any] = {
-        "field": x,
-        "type": "ordinal" if ordinal else "quantitative",
-        "title": x_title,
-        "axis": FEW,
-    }
+    """Lines with points, one for each series. ordinal: x are names in order."""
+    across: dict[str, Any] = {"field": x, "type": "quantitative", "title": x_title, "axis": FEW}
     if ordinal:
-        across |= {"sort": None, "axis": {"labelAngle": -40, "labelLimit": 140}}
-    colour = {} if series is None else {"color": _series(series)}
-    up = {"field": y, "type": "quantitative", "title": y_title, "scale": {"zero": False}}
-    layers: list[dict[str, Any]] = []
-    if band:
-        edges = {"y": {**up, "field": "low"}, "y2": {"field": "high"}}
-        layers.append(
-            {"mark": {"type": "area", "opacity": 0.18}, "encoding": {"x": across, **edges, **colour}}
-        )
-    tooltip = [
-        {"field": each, "title": title}
-        for each, title in ((series, " "), (x, x_title or x), (y, y_title or y))
-        if each
-    ]
-    mark = {"type": "line", "point": {"size": 28} if len(rows) < 400 else False, "strokeWidth": 2}
-    layers.append({"mark": mark, "encoding": {"x": across, "y": up, **colour, "tooltip": tooltip}})
-    return {"data": {"values": list(rows)}, "width": "container", "height": 260, "layer": layers}
+        across |= {"type": "ordinal", "sort": None, "axis": {"labelAngle": -40, "labelLimit": 140}}
+    titles = {series: " ", x: x_title or x, y: y_title or y}
+    return {
+        "data": {"values": list(rows)},
+        "width": "container",
+        "height": 260,
+        "mark": {"type": "line", "point": {"size": 28} if len(rows) < 400 else False, "strokeWidth": 2},
+        "encoding": {
+            "x": across,
+            "y": {"field": y, "type": "quantitative", "title": y_title, "scale": {"zero": False}},
+            "color": _series(series),
+            "tooltip": [{"field": field, "title": title} for field, title in titles.items()],
+        },
+    }
 
 
 def _series(name: str) -> dict[str, Any]:

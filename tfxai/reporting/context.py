@@ -60,6 +60,6 @@ class Context:
             for k in order.tolist()
         ]
 
-    def more(self, count: int, what: str = "inputs") -> str:
+    def more(self, count: int) -> str:
         """Says that not all are shown."""
-        return f"The first {self.limit} of {count} {what}. " if count > self.limit else ""
+        return f"The first {self.limit} of {count} inputs. " if count > self.limit else ""

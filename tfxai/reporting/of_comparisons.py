@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfxai.comparing import ModelComparison
+from tfxai.comparing import RISK, ModelComparison
 from tfxai.plots import rgb
 from tfxai.reporting import charts, pictures
 from tfxai.reporting.blocks import About, Block, Cell, Chart, Example, Facts, Maps, Prose, short, table
@@ -33,7 +33,7 @@ def comparison(result: ModelComparison, context: Context) -> list[Block]:
         "Method": result.method,
     }
     words = f"How much of the evidence each map has in common with the old one; mean of the new model's {result.similarity.mean():.2f}."
-    tests = [(question, p, "yes" if p < 0.05 else "no") for question, p in result.p_values.items()]
+    tests = [(question, p, "yes" if p < RISK else "no") for question, p in result.p_values.items()]
     classes = [
         (Cell(context.of_class(name) or "all", float(name), name in result.changed_classes), p)
         for name, p in result.class_p_values.items()
