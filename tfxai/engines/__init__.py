@@ -34,6 +34,7 @@ from tfxai.engines.hiding import (
     visible,
 )
 from tfxai.engines.inpainting import inpainted
+from tfxai.engines.inside import Inside, NotOneGraph, along
 from tfxai.engines.method import Method
 from tfxai.engines.parts import Parts
 from tfxai.engines.paths import Block, Paths, attribution_along
@@ -72,7 +73,9 @@ __all__ = [
     "HiddenInput",
     "Known",
     "LayerMaps",
+    "Inside",
     "Method",
+    "NotOneGraph",
     "Moments",
     "OTHER_BASELINE",
     "Parts",
@@ -99,6 +102,7 @@ __all__ = [
     "activation_map",
     "added",
     "aligned",
+    "along",
     "attribution_along",
     "at_inputs",
     "attribution_of",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.batches import run_in_batches
+from tfxai.engines.inside import along
 from tfxai.engines.perturb import Example
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -204,7 +205,7 @@ def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
     sizes = [dynamic[i + 1] if n is None else n for i, n in enumerate(grid.space)]
     for axis, cells in enumerate(grid.cells, start=1):
         count = heat.shape[axis] or tf.shape(heat)[axis]
-        heat = _along(heat, axis, _placing(cells, count, sizes[cells.axis]))
+        heat = along(heat, axis, _placing(cells, count, sizes[cells.axis]))
     for axis, place in sorted(grid.fixed):
         row = tf.one_hot(place, sizes[axis])
         heat = tf.expand_dims(heat, axis + 1) * tf.reshape(row, [-1, *[1] * (heat.shape.rank - axis - 1)])
@@ -214,15 +215,8 @@ def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
 def enlarged(heat: Tensor, size: Sequence[int | Tensor]) -> Tensor:
     """Maps (B, h, w ...) resized to (B, *size) by linear interpolation along each axis, with any number of axes."""
     for axis, length in enumerate(size, start=1):
-        heat = _along(heat, axis, _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length))
+        heat = along(heat, axis, _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length))
     return heat
-
-
-def _along(heat: Tensor, axis: int, matrix: Tensor) -> Tensor:
-    """One axis of maps multiplied by a matrix (large, small)."""
-    rest = [i for i in range(heat.shape.rank) if i != axis]
-    moved = tf.tensordot(heat, matrix, [[axis], [1]])  # the axis goes to the end ...
-    return tf.transpose(moved, np.argsort([*rest, axis]))  # ... and back
 
 
 def _placing(cells: Cells, small: int | Tensor, large: int | Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class IntegratedGradients(Method):
 
         def values_of(block: Block) -> list[NDArray]:
             return paths.contributions(
-                block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
+                block, paths.run(block, PathPoints.of(block.count, positions, weights), Sum())
             )
 
         remedy = f'Take more steps, or give tolerance="1%". {OTHER_BASELINE}'
