@@ -17,7 +17,7 @@ def write_saved_model(path: Path, signatures: Sequence[Signature], model: Any) -
     TensorFlow alone reads it: `tf.saved_model.load(path).signatures["explain"](...)`, TensorFlow Serving likewise.
     """
     module = tf.Module()
-    module.held = _unique([variable for each in signatures for variable in each.concrete.graph.variables])
+    module.held = list({id(each): each for signature in signatures for each in signature.variables}.values())
     others = [
         capture
         for each in signatures
@@ -29,7 +29,3 @@ def write_saved_model(path: Path, signatures: Sequence[Signature], model: Any) -
     # Marks of rules are off the graphs, so no gradients need be saved, nor are they missed when it is loaded.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), {each.name: each.concrete for each in signatures}, options)
-
-
-def _unique(variables: Sequence[Any]) -> list[Any]:
-    return list({id(variable): variable for variable in variables}.values())

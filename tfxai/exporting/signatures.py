@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tfxai.engines import Method
 from tfxai.exporting.explaining import NamedRecord
-from tfxai.graphs import relaid
+from tfxai.graphs import Relaid
 from tfxai.inputs import flatten, pack, specs_of
 from tfxai.model import Body, Needs, Network, sample_inputs
 from tfxai.support import Inputs, Model, Tensor
@@ -69,11 +69,12 @@ class Taking:
 class Signature:
     """A function with named inputs and outputs.
 
-    concrete: a tf.function of that. warnings: for the user. classes: how many a target may mean; None where nobody knows.
+    concrete: a tf.function of that. variables: that it reads. warnings: for the user.
     """
 
     name: str
     concrete: Any
+    variables: tuple[Any, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -117,14 +118,14 @@ def signature_of(
     codes = [] if target is None else [tf.TensorSpec([taking.rows], tf.int32)]
     traced = network.traced_once(body, [*specs, *codes])
     record: NamedRecord = traced.record
-    run, dials = relaid(traced.function), traced.dials.numpy()
+    run, dials = Relaid.of(traced.function), traced.dials.numpy()
     takes = dict(zip(taking.names, taking.specs, strict=True)) if front is None else dict(front.specs)
     if target == "given":
         takes = _with_target(takes, taking.rows)
 
     def signature(**named: Tensor) -> dict[str, Tensor]:
-        chosen = named.pop(TARGET) if target == "given" else target
-        given = list(named.values()) if front is None else flatten(front.function(*named.values()))[0]
+        *given, chosen = (named[key] for key in takes) if target == "given" else (*map(named.get, takes), target)
+        given = given if front is None else flatten(front.function(*given))[0]
         given = [tf.ensure_shape(tf.cast(x, spec.dtype), spec.shape) for x, spec in zip(given, specs, strict=True)]
         rows = tf.shape(given[0])[0]
         if chosen is not None and not tf.is_tensor(chosen):
@@ -138,7 +139,7 @@ def signature_of(
 
     wanted = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in takes.items()}
     concrete = tf.function(signature, autograph=False).get_concrete_function(**wanted)
-    return Signature(name, concrete, tuple(record.warnings))
+    return Signature(name, concrete, run.variables, tuple(record.warnings))
 
 
 def _with_target(takes: dict[str, tf.TensorSpec], rows: int | None) -> dict[str, tf.TensorSpec]:

@@ -13,7 +13,7 @@ from tfxai.graphs.gradients import (
     registered,
 )
 from tfxai.graphs.inlining import inlined
-from tfxai.graphs.relaid import relaid
+from tfxai.graphs.relaid import Relaid
 from tfxai.graphs.library import carry_library, fresh, functions_of
 from tfxai.graphs.saved_gradients import registered_gradients
 from tfxai.graphs.sizes import bytes_of_a_row
@@ -28,6 +28,7 @@ __all__ = [
     "OWN",
     "SAVED",
     "Called",
+    "Relaid",
     "apart",
     "carry_library",
     "changes_the_derivative",
@@ -37,7 +38,6 @@ __all__ = [
     "inlined",
     "op_name",
     "redone",
-    "relaid",
     "registered",
     "registered_gradients",
     "strip",
