@@ -64,7 +64,12 @@ class Explaining(Body):
         request = Request.of(network, 0 if self.given else None, self.score, name, batch_size=self.batch_size)
         inside = Inside(inputs, codes, record)
         request = dataclasses.replace(request, inside=inside, jit_compile=self.one_size)
-        found = self.method.attribute(request)
+        try:
+            found = self.method.attribute(request)
+        except (AttributeError, NotImplementedError, TypeError) as error:  # of an array that is a tensor here
+            raise NotOneGraph(
+                f"{name} cannot be exported with these settings: they need Python while it explains ({error})."
+            ) from error
         results = self._named(network, found)
         record.names = list(results)
         return [_unless_outside(each, codes, record.classes) for each in results.values()]

@@ -131,10 +131,12 @@ def signature_of(
         if chosen is not None and not tf.is_tensor(chosen):
             chosen = tf.fill([rows], tf.constant(chosen, tf.int32))
         checks = [] if target != "given" or not strict else _checks(chosen, rows, record.classes)
+        given += [] if chosen is None else [chosen]
         with tf.control_dependencies(checks):
-            results = run(tf.constant(dials), *given, *([] if chosen is None else [tf.identity(chosen)]))
+            checked = [tf.identity(each) for each in given]
+        results = run(tf.constant(dials), *checked)
         found = dict(zip(record.names, results, strict=True))
-        found = found if after is None else after(given, found)
+        found = found if after is None else after(checked, found)
         return {key: tf.identity(each, name=key) for key, each in found.items()}
 
     wanted = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in takes.items()}
