@@ -37,9 +37,10 @@ class ScoreCAM(Method):
     """Which places does the class lean on, judged by what the model says when it sees only them?
 
     Every map of the layer is enlarged to the input, scaled to 0..1, and the input is shown through it. The gains in
-    probability over the baseline go through a softmax over the channels and weigh the maps; what is positive is kept.
-    One channel, 0 to 1. Cost: one forward pass per channel of the layer that is not constant, whatever the number of
-    classes.
+    probability over the baseline go through a softmax over the channels and weigh the maps, as they are; what is
+    positive is kept. One channel, in units of the layer's activations. A map that is the same everywhere tells no place
+    and is left out of the sum. Cost: one forward pass per channel of the layer that is not constant, whatever the number
+    of classes.
 
     layer:    as for GradCAM.
     channels: how many are used, those of largest mean |activation|; unless given, all.
@@ -68,7 +69,7 @@ class ScoreCAM(Method):
                 engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
                 behind = hidden[layer.which][example.number : example.number + 1]
                 perturbed = engine.run(
-                    _ThroughMaps(layer.grid), example, [plan], [layer.maps, behind], notes=2
+                    _ThroughMaps(layer.grid), example, [plan], [layer.maps, behind]
                 )
                 parts.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
             values.append(added(parts))
@@ -86,7 +87,7 @@ class ScoreCAM(Method):
 class _ThroughMaps:
     """An input seen through maps: fixed are all maps and what hides, the plan their numbers (-1 hides everything).
 
-    Notes the least and the largest value of each enlarged map. grid: how the maps line up with the input.
+    grid: how the maps line up with the input.
     """
 
     grid: Grid
@@ -106,28 +107,18 @@ class _ThroughMaps:
         masks *= tf.reshape(tf.cast(numbers >= 0, tf.float32), [-1, *[1] * len(axes)])
         hidden = hidden if hidden.dtype.is_floating else tf.cast(hidden, tf.float32)
         through = hidden + masks * (tf.cast(point, tf.float32) - hidden)
-        notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
         if not tokens:
             through = tf.cast(through, point.dtype) if point.dtype.is_floating else through
-            return Perturbed(shown(inputs, which, through), notes=notes)
+            return Perturbed(shown(inputs, which, through))
         points: PerInput = [None] * len(inputs)
         points[which] = through
-        return Perturbed(repeated(inputs, tf.shape(masks)[0]), notes=notes, points=points)
+        return Perturbed(repeated(inputs, tf.shape(masks)[0]), points=points)
 
 
 def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, perturbed: PerturbedScores) -> NDArray:
-    """(K, h, w ...): maps scaled to 0..1, weighed by the softmax of their gains."""
+    """(K, h, w ...): maps weighed by the softmax of their gains."""
     gains = np.zeros((len(channels), perturbed.scores.shape[1]))
     gains[varied] = perturbed.scores[1:] - perturbed.scores[0]
     weights = softmax(gains, axis=0)[varied]
-    low, high = (
-        perturbed.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1)
-    )
-    # Scaled as they were when enlarged; enlarging is linear, so it can come last.
-    scaled = np.divide(
-        layer.maps[channels[varied]] - low,
-        high - low,
-        where=high > low,
-        out=np.zeros_like(low + layer.maps[channels[varied]]),
-    )
-    return np.tensordot(weights, scaled, (0, 0))
+    # Enlarging is linear, so it can come last.
+    return np.tensordot(weights, layer.maps[channels[varied]].astype(np.float64), (0, 0))
