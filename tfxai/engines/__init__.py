@@ -16,6 +16,7 @@ from tfxai.engines.cams import (
     lined_up,
     spatial_axes,
     weighed_maps,
+    weighed_sum,
 )
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
@@ -35,6 +36,7 @@ from tfxai.engines.hiding import (
 )
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.inside import Inside, NotOneGraph, along
+from tfxai.engines.linear_parts import linear_in_graph
 from tfxai.engines.method import Method
 from tfxai.engines.parts import Parts
 from tfxai.engines.paths import Block, Paths, attribution_along
@@ -121,6 +123,7 @@ __all__ = [
     "layer_activations",
     "layer_maps",
     "layer_paths",
+    "linear_in_graph",
     "lined_up",
     "mean_of_heads",
     "mirrored_half",
@@ -138,6 +141,7 @@ __all__ = [
     "space_of",
     "spatial_axes",
     "weighed_maps",
+    "weighed_sum",
     "starts_and_ends",
     "sum_of_values",
     "through_attention",

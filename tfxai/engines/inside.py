@@ -38,11 +38,18 @@ class Inside:
         """How many there are: a number where the batch is fixed."""
         return self.codes.shape[0] or tf.shape(self.codes)[0]
 
-    def called(self, network: Network, scoring: Scoring, body: ScoredBody, *arguments: Any) -> Any:
-        """What a body returns, as a part of the graph."""
-        record = body.new_record()
+    def called(
+        self,
+        network: Network,
+        scoring: Scoring,
+        body: ScoredBody,
+        *arguments: Any,
+        record: Any = None,
+    ) -> Any:
+        """What a body returns, as a part of the graph. record: which it fills in; unless given, a new one."""
+        record = body.new_record() if record is None else record
         found = body(Tracer(network, scoring, record), *arguments)
-        self.record.classes = record.classes
+        self.record.classes = record.classes or self.record.classes
         self.record.warnings += [each for each in record.warnings if each not in self.record.warnings]
         return found
 
@@ -71,7 +78,9 @@ def blurred(blur: Blur, images: Tensor) -> Tensor:
     for axis in range(1, images.shape.rank - 1):
         length = images.shape[axis]
         if length is None:
-            raise NotOneGraph(f"baselines.blur needs to know the size of axis {axis}. Give inputs of one size.")
+            raise NotOneGraph(
+                f"baselines.blur needs to know the size of axis {axis}. Give inputs of one size."
+            )
         reach = 4.0 if blur.size is None else (blur.size // 2) / blur.sigma
         matrix = gaussian(np.eye(length), (blur.sigma, 0), truncate=reach, preserve_range=True)
         images = along(images, axis, tf.constant(matrix, images.dtype))

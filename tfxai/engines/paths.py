@@ -100,9 +100,7 @@ class Paths:
                 ends = (request.read(each) for each in (targets, scores, base_scores))
                 yield Block(rows, arguments, *ends, zeros, advance)
 
-    def run(
-        self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0
-    ) -> list[Any]:
+    def run(self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0) -> list[Any]:
         """Evaluates points for a block and returns the statistic's state.
 
         share: of the block's work, for the progress bar.

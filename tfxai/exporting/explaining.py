@@ -34,7 +34,9 @@ class Predicting(Body):
         found = forward.named
         if not isinstance(found, dict):
             flat = tf.nest.flatten(found)
-            names = self.outputs if len(self.outputs) == len(flat) else [f"output_{i}" for i in range(len(flat))]
+            names = (
+                self.outputs if len(self.outputs) == len(flat) else [f"output_{i}" for i in range(len(flat))]
+            )
             found = dict(zip(names, flat, strict=True))
         record.names = [str(name) for name in found]
         return [forward.kept(each) for each in tf.nest.flatten(list(found.values()))]
@@ -82,6 +84,8 @@ class Explaining(Body):
         for i in explained:
             name = "values" if len(explained) == 1 else f"values_{self.names[i]}"
             named[name] = as_given(network, i, tf.cast(found.values[i], tf.float32))
+            lengths = network.rows[i][: named[name].shape.rank - 2]  # the last axis may be one channel
+            named[name].set_shape([None, *lengths, *named[name].shape[1 + len(lengths) :]])
         named["target"] = tf.cast(found.targets, tf.int32)
         named["score"] = tf.cast(found.scores, tf.float32)
         for name, each in (("baseline_score", found.base_scores), ("delta", found.delta)):

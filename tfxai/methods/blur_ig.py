@@ -105,7 +105,9 @@ def _cosines(images: NDArray | Tensor) -> NDArray | Tensor:
     if not tf.is_tensor(images):
         return np.asarray(scipy.fft.dctn(images, axes=(1, 2), norm="ortho"))
     for axis in (1, 2):
-        images = along(images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho"))
+        images = along(
+            images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho")
+        )
     return images
 
 
