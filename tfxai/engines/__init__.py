@@ -36,9 +36,10 @@ from tfxai.engines.hiding import (
 )
 from tfxai.engines.inpainting import inpainted
 from tfxai.engines.inside import Inside, NotOneGraph, along
+from tfxai.engines.linear_games import LinearGame
 from tfxai.engines.linear_parts import linear_in_graph
 from tfxai.engines.method import Method
-from tfxai.engines.parts import Parts
+from tfxai.engines.parts import Parts, averaged_in_graph
 from tfxai.engines.paths import Block, Paths, attribution_along
 from tfxai.engines.perturb import (
     Example,
@@ -75,6 +76,7 @@ __all__ = [
     "HiddenInput",
     "Known",
     "LayerMaps",
+    "LinearGame",
     "Inside",
     "Method",
     "NotOneGraph",
@@ -108,6 +110,7 @@ __all__ = [
     "attribution_along",
     "at_inputs",
     "attribution_of",
+    "averaged_in_graph",
     "both_ends",
     "derivative",
     "enlarged",

@@ -95,20 +95,21 @@ class Perturb:
                 inputs = [array[number : number + 1] for array in request.network.arrays]
                 yield Example(number, inputs, targets[number], scores[number], advance)
 
-    def explained(self, explain: Callable[[Example], Sequence[Any]]) -> Attribution:
+    def explained(self, explain: Callable[[Example], Sequence[Any]], ends: bool = False) -> Attribution:
         """The attribution of values that are made for one example at a time: for each input (K, ...), or None.
 
-        Where the whole call is traced, an example's number is a tensor, too, and so are scores and values.
+        Where the whole call is traced, an example's number is a tensor, too, and so are scores and values; with `ends`, the score
+        of the baseline and delta come behind these, (K,) each.
         """
         if self.request.inside is not None:
-            return self._explained_inside(explain)
+            return self._explained_inside(explain, ends)
         examples, values = [], []
         for example in self.examples():
             values.append(explain(example))
             examples.append(example)
         return attribution_of(examples, joined_values(values))
 
-    def _explained_inside(self, explain: Callable[[Example], Sequence[Any]]) -> Attribution:
+    def _explained_inside(self, explain: Callable[[Example], Sequence[Any]], ends: bool) -> Attribution:
         request = self.request
         targets, scores = at_inputs(request)
         is_given: list[bool] = []
@@ -125,7 +126,8 @@ class Perturb:
         specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in one.outputs]
         found = iter(tf.map_fn(one, tf.range(tf.shape(targets)[0]), fn_output_signature=specs))
         values = [next(found)[:, 0] if given else None for given in is_given]  # one class for each row
-        return Attribution(values, targets[:, 0], scores[:, 0])
+        base, delta = (values.pop(-2), values.pop()) if ends else (None, None)
+        return Attribution(values, targets[:, 0], scores[:, 0], delta, base)
 
     def run(
         self,

@@ -61,7 +61,7 @@ class BlurIG(Method):
             lambda block: paths.run(
                 block,
                 PathPoints.of(block.count, parameters, np.ones(self.steps)),
-                _ChangeOfFocus(focus),
+                _ChangeOfFocus(focus=focus),
             ),
             complete=True,
             remedy="Take more steps.",
@@ -90,7 +90,7 @@ class _Focus:
 class _ChangeOfFocus(Sum):
     """Sum of gradient x change of the image over each step."""
 
-    focus: _Focus
+    focus: _Focus = _Focus(1.0)
 
     def parts(self, chunk: Chunk) -> list[Tensor]:
         parts = []
