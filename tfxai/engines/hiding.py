@@ -86,7 +86,7 @@ def hidden_behind(
         raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")
     viewed = network.viewed(which, baseline)
     if inside is not None:
-        return inside.filled(viewed, array[:1], which)
+        return inside.filled(viewed, array, which)
     values = filled(viewed, array, network.takes_missing)
     network.check_ids(which, values, name)
     return values

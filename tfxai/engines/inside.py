@@ -53,10 +53,10 @@ class Inside:
         self.record.warnings += [each for each in record.warnings if each not in self.record.warnings]
         return found
 
-    def filled(self, baseline: Baseline, example: NDArray, which: int) -> Tensor:
-        """The baseline of each row of an input. example: (1, ...), for shape and type.
+    def filled(self, baseline: Baseline, example: Any, which: int) -> Tensor:
+        """The baseline of each row of an input. example: some rows (N, ...), for shape and type.
 
-        Raises NotOneGraph if it is a function of the inputs that only Python knows.
+        Raises NotOneGraph if it is a function of the inputs that only Python knows, or has a size where that of the inputs is open.
         """
         tensor = self.inputs[which]
         if type(baseline) in IN_GRAPH:
@@ -66,10 +66,18 @@ class Inside:
                 f"baseline is the function {getattr(baseline, '__name__', baseline)!r}, which needs Python. Give a number, an array of "
                 "one example, or a function from tfxai.baselines."
             )
-        if len(example) == 1 and getattr(baseline, "ndim", 0) == example.ndim and len(baseline) > 1:
+        if np.ndim(baseline) == example.ndim and len(baseline) > 1:
             raise NotOneGraph(
-                f"baseline has shape {baseline.shape}, one for each input. Give one for all, of shape {example.shape[1:]}."
+                f"baseline has shape {np.shape(baseline)}, one for each input. Give one for all, of shape {example.shape[1:]}."
             )
+        if None in example.shape[1:]:
+            if callable(baseline) or np.ndim(baseline):
+                raise NotOneGraph(
+                    f"baseline has a size of its own, and that of the inputs is open: {example.shape[1:]}. Give a number, or inputs of "
+                    "one size."
+                )
+            return tf.fill(tf.shape(tensor), tf.constant(baseline, example.dtype))
+        example = example[:1]
         return tf.tile(filled(baseline, example), [self.rows, *[1] * (example.ndim - 1)])
 
 

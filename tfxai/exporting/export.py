@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfxai.engines import Method, NotOneGraph
+from tfxai.engines import Method, NotOneGraph, Request
 from tfxai.exporting.explaining import Explaining, Predicting
 from tfxai.exporting.saved_model import write_saved_model
 from tfxai.exporting.signatures import Signature, Taking, signature_of
@@ -86,7 +86,9 @@ def explaining(
     if network.adapter.runs_python:
         raise NotOneGraph("The model is a function on arrays, which needs Python. Export a TensorFlow model.")
     asked = method.default_score if score is None else score
-    body = Explaining(method, asked, taking.names, targets != "top", batch_size, one_size=False)
+    explained = None if targets == "top" else 0  # which class that is, is told when it runs
+    request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
+    body = Explaining(method, request, taking.names, one_size=False)
     target = {"top": -1, "given": "given"}.get(targets, targets)
     return signature_of(name, taking, network, body, target=target)
 
