@@ -63,9 +63,15 @@ class Explaining(Body):
             found = self.method.attribute(request)
         except (AttributeError, NotImplementedError, TypeError) as error:  # of an array that is a tensor here
             is_open = any(None in x.shape[1:] for x in inputs)
-            why = "they need Python while it explains" if not is_open else "they need the sizes of the inputs, which are open"
+            why = (
+                "they need Python while it explains"
+                if not is_open
+                else "they need the sizes of the inputs, which are open"
+            )
             remedy = " Give inputs of one size." if is_open else ""
-            raise NotOneGraph(f"{name} cannot be exported with these settings: {why} ({error}).{remedy}") from error
+            raise NotOneGraph(
+                f"{name} cannot be exported with these settings: {why} ({error}).{remedy}"
+            ) from error
         results = self._named(network, found)
         record.names = list(results)
         return [_unless_outside(each, codes, record.classes) for each in results.values()]
