@@ -68,9 +68,7 @@ class ScoreCAM(Method):
                 plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
                 engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
                 behind = hidden[layer.which][example.number : example.number + 1]
-                perturbed = engine.run(
-                    _ThroughMaps(layer.grid), example, [plan], [layer.maps, behind]
-                )
+                perturbed = engine.run(_ThroughMaps(layer.grid), example, [plan], [layer.maps, behind])
                 parts.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
             values.append(added(parts))
             examples.append(example)
