@@ -1,10 +1,14 @@
-"""What docs/coming_from.md says of alibi and tensorflow/tcav, wherever they are installed."""
+"""What docs/coming_from.md says of alibi, tensorflow/tcav and iNNvestigate, wherever they are installed."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import os
+import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -101,3 +105,54 @@ def test_tcav_finds_the_direction_that_our_logistic_regression_finds(tcav: Any) 
     there = vector.get_direction("concept")
     here, _ = concept_vector(concept, other, "logistic", np.random.default_rng(0))
     assert there @ here / np.linalg.norm(there) > 0.99
+
+
+# Keras 2 and graphs, as iNNvestigate needs them: only in a process of its own. A row at a time, for a reason: see the page.
+THERE = """
+import sys
+import innvestigate
+import numpy as np
+import tensorflow as tf
+
+tf.compat.v1.disable_eager_execution()
+L = tf.keras.layers
+given = np.load(sys.argv[1])
+inputs = tf.keras.Input((12, 12, 3))
+maps = L.Conv2D(8, 3, activation="relu")(L.Conv2D(6, 3, activation="relu")(inputs))
+model = tf.keras.Model(inputs, L.Dense(4)(L.Dense(10, activation="relu")(L.Flatten()(maps))))
+model.set_weights([given[f"w{i}"] for i in range(8)])
+found = {}
+for name in ("gradient", "input_t_gradient", "integrated_gradients", "lrp.epsilon", "lrp.alpha_2_beta_1", "lrp.alpha_1_beta_0"):
+    analyzer = innvestigate.create_analyzer(name, model, neuron_selection_mode="index")
+    found[name] = np.concatenate([analyzer.analyze(row[None], neuron_selection=1) for row in given["x"]])
+np.savez(sys.argv[2], **found)
+"""
+
+
+def test_innvestigate_on_keras_2(tmp_path: Path) -> None:
+    if importlib.util.find_spec("innvestigate") is None:
+        pytest.skip("could not import 'innvestigate'")
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 12, 3))
+    maps = L.Conv2D(8, 3, activation="relu")(L.Conv2D(6, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, L.Dense(4)(L.Dense(10, activation="relu")(L.Flatten()(maps))))
+    x = np.random.default_rng(0).uniform(size=(2, 12, 12, 3)).astype("float32")
+    weights = {f"w{i}": weight for i, weight in enumerate(model.get_weights())}
+    np.savez(tmp_path / "given.npz", x=x, **weights)
+    subprocess.run(
+        [sys.executable, "-c", THERE, tmp_path / "given.npz", tmp_path / "found.npz"],
+        env={**os.environ, "TF_USE_LEGACY_KERAS": "1"},
+        check=True,
+    )
+    found = np.load(tmp_path / "found.npz")
+    for name, ours, room in (
+        ("gradient", tfxai.Gradient(), 1e-5),
+        ("input_t_gradient", tfxai.InputXGradient(), 1e-5),
+        ("lrp.epsilon", tfxai.LRP(epsilon=1e-7), 1e-5),
+        ("lrp.alpha_2_beta_1", tfxai.LRP("alpha_beta", epsilon=1e-7), 1e-3),
+        ("lrp.alpha_1_beta_0", tfxai.LRP("alpha_beta", alpha=1.0, beta=0.0, epsilon=1e-7), 1e-3),
+    ):
+        assert apart(found[name], ours(model, x, K).values) < room, name
+    ours = tfxai.IntegratedGradients()(model, x, K).values
+    short = found["integrated_gradients"].sum() / ours.sum()  # its start counts in full, and is flat here
+    assert short == pytest.approx(63 / 64, rel=1e-3)

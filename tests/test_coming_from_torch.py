@@ -144,8 +144,9 @@ def test_lrp_of_captum(x: np.ndarray, t: Any) -> None:
         assert apart(theirs(lambda e=epsilon: rules.EpsilonRule(e)), ours) < 1e-5
     first = tfxai.LRP("alpha_beta", alpha=1.0, beta=0.0)
     assert 1e-3 < apart(theirs(rules.Alpha1_Beta0_Rule), first(model, x, K).values) < 0.1
-    for weight in model.weights:  # without biases both are one
-        weight.assign(weight * float(weight.ndim > 1))
+    # There negative biases stay in the denominators of positive shares; the paper's equation 60 has positive ones only.
+    for weight in model.weights:
+        weight.assign(np.abs(weight) if weight.ndim == 1 else weight)
     port(model, [net.edges, net.deeper, net.dense, net.last])
     assert apart(theirs(rules.Alpha1_Beta0_Rule), first(model, x, K).values) < 1e-3
 
