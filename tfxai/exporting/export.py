@@ -1,0 +1,130 @@
+"""Explanations that need none of us: a model with its methods as signatures, for TensorFlow, ONNX Runtime or LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tfxai.engines import Method, NotOneGraph, Request
+from tfxai.exporting.explaining import Explaining, Predicting
+from tfxai.exporting.saved_model import write_saved_model
+from tfxai.exporting.signatures import Signature, Taking, signature_of
+from tfxai.scores import Referring, Score
+from tfxai.support import Count, File, Model, checked, warn, whole_folder
+
+PREDICT = "serving_default"
+
+
+@checked
+def export(
+    model: Model,
+    path: File,
+    methods: Mapping[str, Method],
+    *,
+    format: Literal["saved_model"] = "saved_model",
+    inputs: Any = None,
+    targets: Any = "top",
+    score: str | Score | None = None,
+    batch_size: Count = 32,
+) -> Path:
+    """Writes a model that answers `predict` and `explain`, for programs that have no tfxai: returns the folder.
+
+    A SavedModel has a signature for each method, of the name that it is given, and `serving_default`, the model as it was; their
+    weights are there once. TensorFlow alone reads it (TensorFlow Serving, C++, Java ...):
+
+        tfxai.export(model, "served/1", {"explain": tfxai.GradCAM()})
+        tf.saved_model.load("served/1").signatures["explain"](inputs=photos)["values"]
+
+    An explaining signature takes the inputs of the model by name (their own names, the keys of a dict, or `inputs`), and gives
+    `values` (B, ...) as the method would, `target` (B,), `score` (B,), and of methods that promise a sum `baseline_score` and
+    `delta`; where several inputs are explained, `values_NAME` for each. No row depends on the others.
+
+    methods:    name of the signature -> method. Of those that sample, seed and numbers of samples are what they are here.
+    inputs:     what the model takes: a tf.TensorSpec for each, in its structure, or a batch of them; unless given, what it says
+                of itself. A first axis of None takes any number of rows.
+    targets:    "top", the predicted class; "given", one with each row, int32 (B,) by the name `target`, where -1 is the predicted
+                one; or one class for all.
+    score:      what is explained, as of a method.
+    batch_size: points of a path, or perturbed inputs, that the model sees at once.
+
+    Cost: a trace for each signature, no pass.
+
+    Raises ValueError if the model does not say what it takes, a method's work is no graph (segments that are found, inpainting,
+    a tolerance: it then says what to use), or the folder is there already.
+    """
+    _check(methods, score, targets)
+    place = Path(path)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise ValueError(
+            f"{path} is there already. Give a new folder, such as the next version, or remove it."
+        )
+    taking = Taking.of(model, inputs)
+    signatures = [predicting(taking)]
+    for name, method in methods.items():
+        signatures.append(explaining(taking, name, method, targets, score, batch_size))
+        for message in signatures[-1].warnings:
+            warn(message)
+    with whole_folder(place) as part:
+        write_saved_model(part, signatures, model)
+    return place
+
+
+def predicting(taking: Taking) -> Signature:
+    """The model as it was."""
+    names = tuple(getattr(taking.model, "output_names", None) or ())
+    return signature_of(PREDICT, taking, taking.network(), Predicting(names))
+
+
+def explaining(
+    taking: Taking, name: str, method: Method, targets: Any, score: str | Score | None, batch_size: int
+) -> Signature:
+    """A method's explanation of rows."""
+    network = taking.network(method)
+    if network.adapter.runs_python:
+        raise NotOneGraph("The model is a function on arrays, which needs Python. Export a TensorFlow model.")
+    asked = method.default_score if score is None else score
+    explained = None if targets == "top" else 0  # which class that is, is told when it runs
+    request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
+    body = Explaining(method, request, taking.names, one_size=False)
+    target = {"top": -1, "given": "given"}.get(targets, targets)
+    return signature_of(name, taking, network, body, target=target)
+
+
+def _check(methods: Mapping[str, Method], score: Any, targets: Any) -> None:
+    """Raises ValueError for what no file could answer."""
+    if not methods:
+        raise ValueError('methods is empty. Give them by name, such as {"explain": tfxai.GradCAM()}.')
+    if isinstance(score, Referring):
+        raise NotOneGraph(
+            f"score={score!r} compares with boxes, areas or embeddings that are found before the explanation. Export a score of classes, "
+            "or your own function (outputs, targets) -> (N,)."
+        )
+    known = targets in ("top", "given") if isinstance(targets, str) else _is_class(targets)
+    if not known:
+        raise ValueError(
+            f'targets is {targets!r}. Give "top", "given", or one class, 0 or more, for all rows.'
+        )
+    for name, method in methods.items():
+        if not isinstance(method, Method):
+            raise ValueError(
+                f"methods[{name!r}] is {method!r}. Give a method with its settings, such as tfxai.GradCAM()."
+            )
+        if not name.isidentifier() or name == PREDICT:
+            raise ValueError(
+                f'methods has the name {name!r}. Give a word such as "explain", which is not {PREDICT!r}.'
+            )
+        kind = type(method).__name__
+        if method.not_one_graph is not None:
+            raise NotOneGraph(f"{kind} cannot be exported: {method.not_one_graph}")
+        if getattr(method, "tolerance", None) is not None:
+            raise NotOneGraph(
+                f"{kind}(tolerance=...) looks at what it has found before it goes on, which needs Python. Give a fixed number of steps or "
+                "samples; of methods that promise a sum, delta tells each caller how far to trust it."
+            )
+
+
+def _is_class(targets: Any) -> bool:
+    return isinstance(targets, (int, np.integer)) and not isinstance(targets, bool) and targets >= 0
