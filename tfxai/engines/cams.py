@@ -111,7 +111,7 @@ def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[L
     body, layers = _ReadMaps(layer, request.method), request.network.layers
     maps = []
     if request.inside is not None:
-        record = body.new_record()
+        record: Any = body.new_record()
         found = request.inside.called(request.network, request.scoring, body, *arguments, record=record)
         for (raw, spread, is_read), (position, call), grid in zip(
             found, record.calls, record.grids, strict=True

@@ -203,7 +203,7 @@ class Coalitions:
         hidden: Sequence[NDArray],
         drawn: NDArray | None = None,
         share: float = 1.0,
-    ) -> NDArray:
+    ) -> Any:
         """(M, K) scores of coalitions, each the mean over what hides the rest.
 
         visible: bool (M, parts).

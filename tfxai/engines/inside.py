@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from skimage.filters import gaussian
+from scipy.ndimage import gaussian_filter1d
 
 from tfxai.baselines import Baseline, Blur, Mean, Noise, filled
 from tfxai.engines.scoring import ScoredBody, Scoring, Tracer
@@ -66,19 +66,21 @@ class Inside:
                 f"baseline is the function {getattr(baseline, '__name__', baseline)!r}, which needs Python. Give a number, an array of "
                 "one example, or a function from tfxai.baselines."
             )
-        if np.ndim(baseline) == example.ndim and len(baseline) > 1:
+        given: Any = baseline
+        if np.ndim(given) == example.ndim and len(given) > 1:
             raise NotOneGraph(
-                f"baseline has shape {np.shape(baseline)}, one for each input. Give one for all, of shape {example.shape[1:]}."
+                f"baseline has shape {np.shape(given)}, one for each input. Give one for all, of shape {example.shape[1:]}."
             )
         if None in example.shape[1:]:
-            if callable(baseline) or np.ndim(baseline):
+            if callable(given) or np.ndim(given):
                 raise NotOneGraph(
                     f"baseline has a size of its own, and that of the inputs is open: {example.shape[1:]}. Give a number, or inputs of "
                     "one size."
                 )
-            return tf.fill(tf.shape(tensor), tf.constant(baseline, example.dtype))
+            return tf.fill(tf.shape(tensor), tf.constant(given, example.dtype))
         example = example[:1]
-        return tf.tile(filled(baseline, example), [self.rows, *[1] * (example.ndim - 1)])
+        whole: Any = filled(baseline, example)
+        return tf.tile(whole, [self.rows, *[1] * (example.ndim - 1)])
 
 
 def blurred(blur: Blur, images: Tensor) -> Tensor:
@@ -90,7 +92,7 @@ def blurred(blur: Blur, images: Tensor) -> Tensor:
                 f"baselines.blur needs to know the size of axis {axis}. Give inputs of one size."
             )
         reach = 4.0 if blur.size is None else (blur.size // 2) / blur.sigma
-        matrix = gaussian(np.eye(length), (blur.sigma, 0), truncate=reach, preserve_range=True)
+        matrix = gaussian_filter1d(np.eye(length), blur.sigma, axis=0, truncate=reach, mode="nearest")
         images = along(images, axis, tf.constant(matrix, images.dtype))
     return images
 

@@ -97,8 +97,8 @@ class Paths:
                     arguments += self.starts if self.shared else request.rows_of(self.starts, rows)
                 given = [*arguments, request.target_codes_of(rows)]
                 targets, scores, base_scores, *zeros = request.run(body, given)
-                ends = (request.read(each) for each in (targets, scores, base_scores))
-                yield Block(rows, arguments, *ends, zeros, advance)
+                targets, scores, base_scores = map(request.read, (targets, scores, base_scores))
+                yield Block(rows, arguments, targets, scores, base_scores, zeros, advance)
 
     def run(self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0) -> list[Any]:
         """Evaluates points for a block and returns the statistic's state.

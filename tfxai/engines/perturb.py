@@ -116,8 +116,8 @@ class Perturb:
 
         def explained(number: Tensor) -> list[Tensor]:
             inputs = [tf.gather(array, [number]) for array in request.arrays]
-            row = (tf.gather(each, number) for each in (targets, tf.cast(scores, tf.float64)))
-            values = explain(Example(number, inputs, *row, lambda share: None))
+            target, score = tf.gather(targets, number), tf.cast(tf.gather(scores, number), tf.float64)
+            values = explain(Example(number, inputs, target, score, lambda share: None))
             is_given[:] = [value is not None for value in values]
             return [tf.cast(value, tf.float32) for value in values if value is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -80,10 +80,11 @@ class Explaining(Body):
         explained = [i for i, values in enumerate(found.values) if values is not None]
         if not explained:
             raise NotOneGraph(f"{type(self.method).__name__} explains none of the inputs of this model.")
-        named = {}
+        named: dict[str, Tensor] = {}
+        maps: Sequence[Any] = found.values
         for i in explained:
             name = "values" if len(explained) == 1 else f"values_{self.names[i]}"
-            named[name] = as_given(network, i, tf.cast(found.values[i], tf.float32))
+            named[name] = as_given(network, i, tf.cast(maps[i], tf.float32))
             lengths = network.rows[i][: named[name].shape.rank - 2]  # the last axis may be one channel
             named[name].set_shape([None, *lengths, *named[name].shape[1 + len(lengths) :]])
         named["target"] = tf.cast(found.targets, tf.int32)

@@ -148,10 +148,13 @@ class Telling:
             found["label"] = tf.gather(tf.constant(self.labels), found["target"])
         if self.render:
             values = found.get("values")
-            seen = pictures if pictures is not None or values is None else stretched(inputs[0])
-            if values is None or values.shape.rank != 4 or seen is None or seen.shape.rank != 4:
+            if (
+                values is None
+                or values.shape.rank != 4
+                or len(inputs) != 1 + (len(inputs) > 1 and inputs[1].shape.rank == 1)
+            ):
                 raise ValueError("render=True is for one input that is images, (N, H, W, C). Leave it out.")
-            found["overlay"] = overlays(values, seen)
+            found["overlay"] = overlays(values, stretched(inputs[0]) if pictures is None else pictures)
         return found
 
 
@@ -189,4 +192,4 @@ def _check(methods: Mapping[str, Method], score: Any, targets: Any) -> None:
 
 
 def _is_class(targets: Any) -> bool:
-    return isinstance(targets, (int, np.integer)) and not isinstance(targets, bool) and targets >= 0
+    return isinstance(targets, (int, np.integer)) and not isinstance(targets, bool) and bool(targets >= 0)

@@ -41,7 +41,7 @@ class PhotosIn:
                 f"preprocess={scaling!r} is for models that take photos of one size, (N, H, W, 1 or 3); this one takes {shapes}. Give "
                 "inputs of such a shape, or a TensorFlow function as preprocess."
             )
-        _, height, width, channels = shapes[0]
+        height, width, channels = (int(n or 0) for n in shapes[0][1:])
         return cls((height, width), channels, scaling, crop)
 
     def seen(self, photos: Tensor) -> tuple[Tensor, Tensor]:

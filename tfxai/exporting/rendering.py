@@ -33,7 +33,8 @@ def _overlay(heat: Tensor, picture: Tensor) -> Tensor:
     grey = tf.reduce_mean(picture, -1, keepdims=True) * tf.ones([3])
     above = tf.where(signed, _coloured(SIGNED, (share + 1) / 2), _coloured(HEAT, share))
     below = tf.where(signed, 0.75 + 0.25 * grey, grey)  # red and blue need a pale ground
-    mixed = below + above[..., 3:] * (above[..., :3] - below)
+    colours, opacity = tf.split(above, [3, 1], -1)
+    mixed = below + opacity * (colours - below)
     return tf.io.encode_png(tf.cast(tf.round(255 * mixed), tf.uint8))
 
 

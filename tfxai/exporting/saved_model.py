@@ -16,7 +16,7 @@ def write_saved_model(path: Path, signatures: Sequence[Signature], model: Any) -
 
     TensorFlow alone reads it: `tf.saved_model.load(path).signatures["explain"](...)`, TensorFlow Serving likewise.
     """
-    module = tf.Module()
+    module: Any = tf.Module()
     module.held = list({id(each): each for signature in signatures for each in signature.variables}.values())
     others = [
         capture

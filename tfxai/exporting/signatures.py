@@ -131,15 +131,19 @@ def signature_of(
     codes = [] if target is None else [tf.TensorSpec([taking.rows], tf.int32)]
     traced = network.traced_once(body, [*specs, *codes])
     record: NamedRecord = traced.record
-    run, dials = Relaid.of(traced.function), traced.dials.numpy()
+    function: Any = traced.function
+    run, dials, shapes = (
+        Relaid.of(function),
+        traced.dials.numpy(),
+        [tensor.shape for tensor in function.outputs],
+    )
     takes = dict(zip(taking.names, taking.specs, strict=True)) if front is None else dict(front.specs)
     if target == "given":
         takes = _with_target(takes, taking.rows)
 
     def signature(**named: Tensor) -> dict[str, Tensor]:
-        *given, chosen = (
-            (named[key] for key in takes) if target == "given" else (*map(named.get, takes), target)
-        )
+        given: list[Any] = [named[key] for key in takes]  # TensorFlow hands them on in an order of its own
+        chosen = given.pop() if target == "given" else target
         pictures = None
         if front is not None:
             made, pictures = front.function(*given)
@@ -155,6 +159,8 @@ def signature_of(
         with tf.control_dependencies(checks):
             checked = [tf.identity(each) for each in given]
         results = run(tf.constant(dials), *checked)
+        for result, known in zip(results, shapes, strict=True):
+            result.set_shape(known)
         found = dict(zip(record.names, results, strict=True))
         found = found if after is None else after(checked, pictures, found)
         return {key: tf.identity(each, name=key) for key, each in found.items()}

@@ -51,7 +51,7 @@ class Relaid:
         graph: Any = (
             tf.compat.v1.get_default_graph()
         )  # what lies outside of it comes in as an argument of its own
-        given = dict(zip(self.arguments, tensors, strict=True)) | self.captured
+        given = {**dict(zip(self.arguments, tensors, strict=True)), **self.captured}
         kept = {node.name for node in self.definition.node}
         fed = {name: graph.capture(each) for name, each in given.items() if op_name(name) in kept}
         return tf.graph_util.import_graph_def(
