@@ -38,18 +38,25 @@ class Inside:
         """How many there are: a number where the batch is fixed."""
         return self.codes.shape[0] or tf.shape(self.codes)[0]
 
-    def called(self, network: Network, scoring: Scoring, body: ScoredBody, *arguments: Any) -> Any:
-        """What a body returns, as a part of the graph."""
-        record = body.new_record()
+    def called(
+        self,
+        network: Network,
+        scoring: Scoring,
+        body: ScoredBody,
+        *arguments: Any,
+        record: Any = None,
+    ) -> Any:
+        """What a body returns, as a part of the graph. record: which it fills in; unless given, a new one."""
+        record = body.new_record() if record is None else record
         found = body(Tracer(network, scoring, record), *arguments)
-        self.record.classes = record.classes
+        self.record.classes = record.classes or self.record.classes
         self.record.warnings += [each for each in record.warnings if each not in self.record.warnings]
         return found
 
-    def filled(self, baseline: Baseline, example: NDArray, which: int) -> Tensor:
-        """The baseline of each row of an input. example: (1, ...), for shape and type.
+    def filled(self, baseline: Baseline, example: Any, which: int) -> Tensor:
+        """The baseline of each row of an input. example: some rows (N, ...), for shape and type.
 
-        Raises NotOneGraph if it is a function of the inputs that only Python knows.
+        Raises NotOneGraph if it is a function of the inputs that only Python knows, or has a size where that of the inputs is open.
         """
         tensor = self.inputs[which]
         if type(baseline) in IN_GRAPH:
@@ -59,10 +66,18 @@ class Inside:
                 f"baseline is the function {getattr(baseline, '__name__', baseline)!r}, which needs Python. Give a number, an array of "
                 "one example, or a function from tfxai.baselines."
             )
-        if len(example) == 1 and getattr(baseline, "ndim", 0) == example.ndim and len(baseline) > 1:
+        if np.ndim(baseline) == example.ndim and len(baseline) > 1:
             raise NotOneGraph(
-                f"baseline has shape {baseline.shape}, one for each input. Give one for all, of shape {example.shape[1:]}."
+                f"baseline has shape {np.shape(baseline)}, one for each input. Give one for all, of shape {example.shape[1:]}."
             )
+        if None in example.shape[1:]:
+            if callable(baseline) or np.ndim(baseline):
+                raise NotOneGraph(
+                    f"baseline has a size of its own, and that of the inputs is open: {example.shape[1:]}. Give a number, or inputs of "
+                    "one size."
+                )
+            return tf.fill(tf.shape(tensor), tf.constant(baseline, example.dtype))
+        example = example[:1]
         return tf.tile(filled(baseline, example), [self.rows, *[1] * (example.ndim - 1)])
 
 
@@ -71,7 +86,9 @@ def blurred(blur: Blur, images: Tensor) -> Tensor:
     for axis in range(1, images.shape.rank - 1):
         length = images.shape[axis]
         if length is None:
-            raise NotOneGraph(f"baselines.blur needs to know the size of axis {axis}. Give inputs of one size.")
+            raise NotOneGraph(
+                f"baselines.blur needs to know the size of axis {axis}. Give inputs of one size."
+            )
         reach = 4.0 if blur.size is None else (blur.size // 2) / blur.sigma
         matrix = gaussian(np.eye(length), (blur.sigma, 0), truncate=reach, preserve_range=True)
         images = along(images, axis, tf.constant(matrix, images.dtype))

@@ -100,9 +100,7 @@ class Paths:
                 ends = (request.read(each) for each in (targets, scores, base_scores))
                 yield Block(rows, arguments, *ends, zeros, advance)
 
-    def run(
-        self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0
-    ) -> list[Any]:
+    def run(self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0) -> list[Any]:
         """Evaluates points for a block and returns the statistic's state.
 
         share: of the block's work, for the progress bar.
@@ -142,6 +140,18 @@ class Paths:
             np.multiply(gradient, step, out=np.zeros_like(gradient), where=np.asarray(step) != 0)
             for gradient, step in zip(gradients, (step.numpy() for step in steps), strict=True)
         ]
+
+    def mean_score_at_starts(self, block: Block, shares: NDArray) -> Tensor:
+        """(rows,) of a call that is traced as a whole: the score of shared starts (S, ...) for each row's class, by their shares (S,)."""
+        body, rows = _Scores(None, len(block.arguments), shared=True), tf.range(block.count)
+
+        def step(start: Tensor) -> Tensor:
+            chunk = [*block.arguments, block.targets, rows, tf.zeros_like(rows) + start]
+            return self.request.run(body, [*chunk, tf.zeros([block.count, 1])])
+
+        numbers = tf.range(len(shares))
+        scores = tf.map_fn(step, numbers, fn_output_signature=tf.TensorSpec([None], tf.float32))
+        return tf.linalg.matvec(scores, tf.constant(shares, tf.float32), transpose_a=True)
 
     def scores_at(self, block: Block, points: PathPoints, at_starts: bool = False) -> NDArray:
         """Scores (M,) at points, without gradients; or at their starts, as the model gives them by itself."""
@@ -301,7 +311,7 @@ def attribution_along(
     paths: Paths,
     values_of: Callable[[Block], Sequence[Any]],
     complete: bool = False,
-    base_scores_of: Callable[[Block], NDArray] = lambda block: block.base_scores,
+    base_scores_of: Callable[[Block], Any] = lambda block: block.base_scores,
     sensitivities: bool = False,
     remedy: str = "",
 ) -> Attribution:
@@ -316,7 +326,8 @@ def attribution_along(
     request, places = paths.request, paths.network.places
     if request.inside is not None:
         (block,) = paths.blocks()
-        return _inside(block, values_of(block), places, complete, sensitivities)
+        base = base_scores_of(block) if complete else None
+        return _inside(block, values_of(block), places, base, sensitivities)
     explained = [place for place in places if place is not None]
     of_all_rows: list[NDArray] = []
     targets = np.empty(request.rows, np.int64)
@@ -344,13 +355,13 @@ def attribution_along(
 
 
 def _inside(
-    block: Block, values: Sequence[Tensor], places: Sequence[Any], complete: bool, sensitivities: bool
+    block: Block, values: Sequence[Tensor], places: Sequence[Any], base: Tensor | None, sensitivities: bool
 ) -> Attribution:
     """The same of a call that is traced as a whole, in tensors."""
     rest = iter(values)
     in_order = [None if place is None else next(rest) for place in places]
     each = per_token(in_order, places, sensitivities=sensitivities)
-    if not complete:
+    if base is None:
         return Attribution(each, block.targets, block.scores)
-    delta = sum_of_values(in_order) - (block.scores - block.base_scores)
-    return Attribution(each, block.targets, block.scores, delta, block.base_scores)
+    delta = sum_of_values(in_order) - (block.scores - base)
+    return Attribution(each, block.targets, block.scores, delta, base)

@@ -175,6 +175,9 @@ class Request:
 
     def blocks(self) -> Iterator[slice]:
         """Rows in blocks of at most `batch_size`, as even as possible."""
+        if self.inside is not None:
+            yield slice(None)
+            return
         count = -(-self.rows // self.batch_size)
         for start, stop in itertools.pairwise(self.rows * i // count for i in range(count + 1)):
             self.network.at(start // self.targets_each)
@@ -219,18 +222,19 @@ class Request:
         if place is None:
             return self.arrays[which]
         array = self.network.arrays[which]
-        array = array if self.inside is None else array[:1]
         if baseline is None:
             if isinstance(place, Embedded) and self._is_padded(which, place):
                 return self._filled(which, 0, array)
             baseline = 0.0
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
-            return self._filled(which, baseline, np.zeros((len(array), *(1,) * array.ndim), np.float32))
+            rows = len(array) if self.inside is None else 1
+            return self._filled(which, baseline, np.zeros((rows, *(1,) * array.ndim), np.float32))
         viewed = self.network.viewed(which, baseline)
         values = self._filled(which, viewed, array)
-        if self.inside is None or not callable(viewed):
-            told = values if self.inside is None else filled(viewed, array)
-            self.network.check_ids(which, told, "baseline")
+        if self.inside is None:
+            self.network.check_ids(which, values, "baseline")
+        elif not callable(viewed):
+            self.network.check_ids(which, np.asarray(viewed), "baseline")
         return values
 
     def _filled(self, which: int, baseline: Baseline, array: NDArray) -> Any:

@@ -105,7 +105,9 @@ class Statistic(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Sum:
-    """Sum of weight x gradient for every row."""
+    """Sum of weight x gradient for every row. contributions: of gradient x (end - start) instead."""
+
+    contributions: bool = False
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         return zeros
@@ -115,6 +117,8 @@ class Sum:
 
     def parts(self, chunk: Chunk) -> list[Tensor]:
         """What is summed, of each explained input (B, ...)."""
+        if self.contributions:
+            return chunk.contributions
         return [gradient for gradient in chunk.gradients if gradient is not None]
 
 

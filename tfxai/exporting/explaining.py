@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfxai.engines import Attribution, Inside, Method, NotOneGraph, Request
 from tfxai.model import Body, Network, TraceRecord
-from tfxai.scores import Score
 from tfxai.support import Tensor
 
 
@@ -34,7 +33,9 @@ class Predicting(Body):
         found = forward.named
         if not isinstance(found, dict):
             flat = tf.nest.flatten(found)
-            names = self.outputs if len(self.outputs) == len(flat) else [f"output_{i}" for i in range(len(flat))]
+            names = (
+                self.outputs if len(self.outputs) == len(flat) else [f"output_{i}" for i in range(len(flat))]
+            )
             found = dict(zip(names, flat, strict=True))
         record.names = [str(name) for name in found]
         return [forward.kept(each) for each in tf.nest.flatten(list(found.values()))]
@@ -44,31 +45,32 @@ class Predicting(Body):
 class Explaining(Body):
     """A method's explanation of rows: `values`, `target`, `score`, and where there is one `baseline_score` and `delta`.
 
-    names:      of the model's inputs.
-    given:      whether a target comes with each row; else it is the class that the model ranks first.
-    batch_size: points of a path, or perturbed inputs, that the model sees at once.
-    one_size:   whether every pass has that size, so that all shapes are known.
+    request:    the call, of one example. names: of the model's inputs.
+    one_size:   whether every pass has as many rows, so that all shapes are known.
     """
 
     Record: ClassVar[type[TraceRecord]] = NamedRecord
     method: Method
-    score: str | Score
+    request: Request
     names: tuple[str, ...]
-    given: bool
-    batch_size: int
     one_size: bool
 
     def __call__(self, network: Network, record: NamedRecord, *tensors: Tensor) -> list[Tensor]:
         *inputs, codes = tensors
-        name = type(self.method).__name__
-        request = Request.of(network, 0 if self.given else None, self.score, name, batch_size=self.batch_size)
-        inside = Inside(inputs, codes, record)
-        request = dataclasses.replace(request, inside=inside, jit_compile=self.one_size)
+        name, inside = type(self.method).__name__, Inside(inputs, codes, record)
+        request = dataclasses.replace(self.request, inside=inside, jit_compile=self.one_size)
         try:
             found = self.method.attribute(request)
         except (AttributeError, NotImplementedError, TypeError) as error:  # of an array that is a tensor here
+            is_open = any(None in x.shape[1:] for x in inputs)
+            why = (
+                "they need Python while it explains"
+                if not is_open
+                else "they need the sizes of the inputs, which are open"
+            )
+            remedy = " Give inputs of one size." if is_open else ""
             raise NotOneGraph(
-                f"{name} cannot be exported with these settings: they need Python while it explains ({error})."
+                f"{name} cannot be exported with these settings: {why} ({error}).{remedy}"
             ) from error
         results = self._named(network, found)
         record.names = list(results)
@@ -82,6 +84,8 @@ class Explaining(Body):
         for i in explained:
             name = "values" if len(explained) == 1 else f"values_{self.names[i]}"
             named[name] = as_given(network, i, tf.cast(found.values[i], tf.float32))
+            lengths = network.rows[i][: named[name].shape.rank - 2]  # the last axis may be one channel
+            named[name].set_shape([None, *lengths, *named[name].shape[1 + len(lengths) :]])
         named["target"] = tf.cast(found.targets, tf.int32)
         named["score"] = tf.cast(found.scores, tf.float32)
         for name, each in (("baseline_score", found.base_scores), ("delta", found.delta)):

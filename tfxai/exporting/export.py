@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfxai.engines import Method, NotOneGraph
+from tfxai.engines import Method, NotOneGraph, Request
 from tfxai.exporting.explaining import Explaining, Predicting
 from tfxai.exporting.saved_model import write_saved_model
 from tfxai.exporting.signatures import Signature, Taking, signature_of
@@ -58,7 +58,9 @@ def export(
     _check(methods, score, targets)
     place = Path(path)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ValueError(f"{path} is there already. Give a new folder, such as the next version, or remove it.")
+        raise ValueError(
+            f"{path} is there already. Give a new folder, such as the next version, or remove it."
+        )
     taking = Taking.of(model, inputs)
     signatures = [predicting(taking)]
     for name, method in methods.items():
@@ -84,7 +86,9 @@ def explaining(
     if network.adapter.runs_python:
         raise NotOneGraph("The model is a function on arrays, which needs Python. Export a TensorFlow model.")
     asked = method.default_score if score is None else score
-    body = Explaining(method, asked, taking.names, targets != "top", batch_size, one_size=False)
+    explained = None if targets == "top" else 0  # which class that is, is told when it runs
+    request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
+    body = Explaining(method, request, taking.names, one_size=False)
     target = {"top": -1, "given": "given"}.get(targets, targets)
     return signature_of(name, taking, network, body, target=target)
 
@@ -100,12 +104,18 @@ def _check(methods: Mapping[str, Method], score: Any, targets: Any) -> None:
         )
     known = targets in ("top", "given") if isinstance(targets, str) else _is_class(targets)
     if not known:
-        raise ValueError(f'targets is {targets!r}. Give "top", "given", or one class, 0 or more, for all rows.')
+        raise ValueError(
+            f'targets is {targets!r}. Give "top", "given", or one class, 0 or more, for all rows.'
+        )
     for name, method in methods.items():
         if not isinstance(method, Method):
-            raise ValueError(f"methods[{name!r}] is {method!r}. Give a method with its settings, such as tfxai.GradCAM().")
+            raise ValueError(
+                f"methods[{name!r}] is {method!r}. Give a method with its settings, such as tfxai.GradCAM()."
+            )
         if not name.isidentifier() or name == PREDICT:
-            raise ValueError(f"methods has the name {name!r}. Give a word such as \"explain\", which is not {PREDICT!r}.")
+            raise ValueError(
+                f'methods has the name {name!r}. Give a word such as "explain", which is not {PREDICT!r}.'
+            )
         kind = type(method).__name__
         if method.not_one_graph is not None:
             raise NotOneGraph(f"{kind} cannot be exported: {method.not_one_graph}")

@@ -50,7 +50,9 @@ class Taking:
         if network.batch is not None:  # it takes no other number of rows
             specs = [tf.TensorSpec([network.batch.rows, *spec.shape[1:]], spec.dtype) for spec in specs]
         own = [getattr(leaf, "name", None) for leaf in (leaves if not isinstance(given, dict) else [])]
-        names = keys if isinstance(given, dict) else _names(own, [getattr(spec, "name", None) for spec in told])
+        names = (
+            keys if isinstance(given, dict) else _names(own, [getattr(spec, "name", None) for spec in told])
+        )
         return cls(model, sample, tuple(re.sub(r"\W", "_", name) for name in names), tuple(specs))
 
     @property
@@ -62,7 +64,9 @@ class Taking:
         """The model, for a method's needs."""
         if method is None:
             return Network(self.model, self.sample, Needs(gradients=False), "export")
-        return Network(self.model, self.sample, method.needs, type(method).__name__, getattr(method, "seed", 0))
+        return Network(
+            self.model, self.sample, method.needs, type(method).__name__, getattr(method, "seed", 0)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,9 +128,13 @@ def signature_of(
         takes = _with_target(takes, taking.rows)
 
     def signature(**named: Tensor) -> dict[str, Tensor]:
-        *given, chosen = (named[key] for key in takes) if target == "given" else (*map(named.get, takes), target)
+        *given, chosen = (
+            (named[key] for key in takes) if target == "given" else (*map(named.get, takes), target)
+        )
         given = given if front is None else flatten(front.function(*given))[0]
-        given = [tf.ensure_shape(tf.cast(x, spec.dtype), spec.shape) for x, spec in zip(given, specs, strict=True)]
+        given = [
+            tf.ensure_shape(tf.cast(x, spec.dtype), spec.shape) for x, spec in zip(given, specs, strict=True)
+        ]
         rows = tf.shape(given[0])[0]
         if chosen is not None and not tf.is_tensor(chosen):
             chosen = tf.fill([rows], tf.constant(chosen, tf.int32))
@@ -159,7 +167,11 @@ def _checks(codes: Tensor, rows: Tensor, classes: int | None) -> list[Any]:
     checks = [tf.debugging.assert_equal(tf.shape(codes)[0], rows, f"{words}.")]
     if classes is not None:
         inside = tf.reduce_all((codes >= -1) & (codes < classes))
-        checks.append(tf.debugging.Assert(inside, [f"{words}, from 0 to {classes - 1}, or -1 for the predicted one.", codes]))
+        checks.append(
+            tf.debugging.Assert(
+                inside, [f"{words}, from 0 to {classes - 1}, or -1 for the predicted one.", codes]
+            )
+        )
     return checks
 
 
@@ -192,7 +204,9 @@ def _spec_of(leaf: Any) -> tf.TensorSpec:
 
 def _zeros(spec: tf.TensorSpec) -> NDArray:
     shape = [1, *(length or 224 for length in spec.shape[1:])]
-    return np.full(shape, "", object) if spec.dtype == tf.string else np.zeros(shape, spec.dtype.as_numpy_dtype)
+    return (
+        np.full(shape, "", object) if spec.dtype == tf.string else np.zeros(shape, spec.dtype.as_numpy_dtype)
+    )
 
 
 def _names(own: Sequence[str | None], told: Sequence[str | None]) -> list[str]:

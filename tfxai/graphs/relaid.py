@@ -48,7 +48,9 @@ class Relaid:
         return cls(definition, arguments, results, captured, variables)
 
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
-        graph: Any = tf.compat.v1.get_default_graph()  # what lies outside of it comes in as an argument of its own
+        graph: Any = (
+            tf.compat.v1.get_default_graph()
+        )  # what lies outside of it comes in as an argument of its own
         given = dict(zip(self.arguments, tensors, strict=True)) | self.captured
         kept = {node.name for node in self.definition.node}
         fed = {name: graph.capture(each) for name, each in given.items() if op_name(name) in kept}

@@ -61,7 +61,7 @@ class BlurIG(Method):
             lambda block: paths.run(
                 block,
                 PathPoints.of(block.count, parameters, np.ones(self.steps)),
-                _ChangeOfFocus(focus),
+                _ChangeOfFocus(focus=focus),
             ),
             complete=True,
             remedy="Take more steps.",
@@ -90,7 +90,7 @@ class _Focus:
 class _ChangeOfFocus(Sum):
     """Sum of gradient x change of the image over each step."""
 
-    focus: _Focus
+    focus: _Focus = _Focus(1.0)
 
     def parts(self, chunk: Chunk) -> list[Tensor]:
         parts = []
@@ -105,7 +105,9 @@ def _cosines(images: NDArray | Tensor) -> NDArray | Tensor:
     if not tf.is_tensor(images):
         return np.asarray(scipy.fft.dctn(images, axes=(1, 2), norm="ortho"))
     for axis in (1, 2):
-        images = along(images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho"))
+        images = along(
+            images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho")
+        )
     return images
 
 

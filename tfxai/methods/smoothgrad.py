@@ -72,9 +72,7 @@ class NoisyGradients(Method):
         paths = self.paths(request, mirrored)
 
         def values_of(block: Block) -> list[NDArray]:
-            _, means, squares, _ = Moments().read(
-                paths.run(block, self.points(block.count), Moments())
-            )
+            _, means, squares, _ = Moments().read(paths.run(block, self.points(block.count), Moments()))
             return [
                 combined(mean, square / self.samples) for mean, square in zip(means, squares, strict=True)
             ]
