@@ -49,8 +49,10 @@ def main() -> None:
     model = zoo.efficientnet_lite0(weights=False)
     image = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
     bare = passes(model)
-    console = Console(width=110)
-    table = Table("format", "method", "predict, ms", "explain, ms", "explain / predict", "bare passes / predict")
+    console = Console(width=124)
+    table = Table(
+        "format", "method", "predict, ms", "explain, ms", "explain / predict", "bare passes / predict"
+    )
     for name, load in FORMATS.items():
         if options.only not in name:
             continue
