@@ -23,6 +23,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import op_def_registry
 
 import tfxai
 
@@ -137,6 +139,17 @@ def model(folder: Path) -> Any:
 
 def pictures(count: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(size=(count, 64, 64, 3)).round(3).astype("float32")
+
+
+@pytest.mark.parametrize("name", ["cats", "photos", "logs"])
+def test_a_folder_holds_no_operation_that_needs_python(folder: Path, name: str) -> None:
+    graph = saved_model_pb2.SavedModel()
+    graph.ParseFromString((folder / "served" / name / "1" / "saved_model.pb").read_bytes())
+    library = graph.meta_graphs[0].graph_def.library.function
+    found = {node.op for function in library for node in function.node_def}
+    assert len(found) > 5 and not {op for op in found if "Py" in op or "Xla" in op}
+    called = {function.signature.name for function in library}
+    assert all(op in called or op_def_registry.get(op) is not None for op in found)
 
 
 def test_rows_and_columns_give_the_values_of_the_method(server: Server, model: Any) -> None:
