@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import tensorflow as tf
 
 from tfxai.engines import Method, NotOneGraph, Request
 from tfxai.exporting.explaining import Explaining, Predicting
+from tfxai.exporting.photos_in import NAME, PhotosIn
+from tfxai.exporting.rendering import overlays, stretched
 from tfxai.exporting.saved_model import write_saved_model
-from tfxai.exporting.signatures import Signature, Taking, signature_of
+from tfxai.exporting.signatures import After, Front, Signature, Taking, named_specs, signature_of
+from tfxai.photos import Crop
 from tfxai.scores import Referring, Score
-from tfxai.support import Count, File, Model, checked, warn, whole_folder
+from tfxai.support import Count, File, Model, Tensor, checked, warn, whole_folder
 
 PREDICT = "serving_default"
 
@@ -28,6 +33,10 @@ def export(
     inputs: Any = None,
     targets: Any = "top",
     score: str | Score | None = None,
+    preprocess: str | Callable[..., Any] | None = None,
+    crop: Crop = 1.0,
+    labels: Any = None,
+    render: bool = False,
     batch_size: Count = 32,
 ) -> Path:
     """Writes a model that answers `predict` and `explain`, for programs that have no tfxai: returns the folder.
@@ -44,10 +53,16 @@ def export(
 
     methods:    name of the signature -> method. Of those that sample, seed and numbers of samples are what they are here.
     inputs:     what the model takes: a tf.TensorSpec for each, in its structure, or a batch of them; unless given, what it says
-                of itself. A first axis of None takes any number of rows.
+                of itself. A first axis of None takes any number of rows. With a function as `preprocess`, what that takes.
     targets:    "top", the predicted class; "given", one with each row, int32 (B,) by the name `target`, where -1 is the predicted
                 one; or one class for all.
     score:      what is explained, as of a method.
+    preprocess: what stands in front of the model in every signature. A name of `tfxai.photos.scale` ("0..1", "-1..1",
+                "resnet50" ..., "none"): files of photos come in as bytes, `photos` (B,), are decoded, cropped in the centre,
+                resized and scaled. Or a TensorFlow function of what comes -> the model's inputs.
+    crop:       of photos, part of height and width to keep, above 0 and at most 1; 0.875 is usual on ImageNet.
+    labels:     names of the classes: adds `label` (B,), that of the target.
+    render:     adds `overlay` (B,), PNG files of the map over its picture, drawn in the graph.
     batch_size: points of a path, or perturbed inputs, that the model sees at once.
 
     Cost: a trace for each signature, no pass.
@@ -61,10 +76,18 @@ def export(
         raise ValueError(
             f"{path} is there already. Give a new folder, such as the next version, or remove it."
         )
-    taking = Taking.of(model, inputs)
-    signatures = [predicting(taking)]
+    taking = Taking.of(model, inputs if preprocess is None or isinstance(preprocess, str) else None)
+    front = front_of(taking, preprocess, crop, inputs)
+    signatures = [predicting(taking, front)]
+    after = Telling(None if labels is None else tuple(map(str, labels)), render)
+    call = {"front": front, "targets": targets, "score": score, "batch_size": batch_size, "after": after}
     for name, method in methods.items():
-        signatures.append(explaining(taking, name, method, targets, score, batch_size))
+        signatures.append(explaining(taking, name, method, **call))
+        classes = signatures[-1].classes
+        if after.labels is not None and classes is not None and len(after.labels) != classes:
+            raise ValueError(
+                f"labels has {len(after.labels)} names, the model has {classes} classes. Give one per class."
+            )
         for message in signatures[-1].warnings:
             warn(message)
     with whole_folder(place) as part:
@@ -72,14 +95,32 @@ def export(
     return place
 
 
-def predicting(taking: Taking) -> Signature:
+def front_of(taking: Taking, preprocess: Any, crop: float, inputs: Any) -> Front | None:
+    """What stands in front of the model. inputs: what a function of the user's takes."""
+    if preprocess is None:
+        return None
+    if isinstance(preprocess, str):
+        photos = PhotosIn.of(taking, preprocess, crop)
+        return Front({NAME: tf.TensorSpec([taking.rows], tf.string)}, photos.seen)
+    return Front(named_specs(inputs), lambda *given: (preprocess(*given), None))
+
+
+def predicting(taking: Taking, front: Front | None) -> Signature:
     """The model as it was."""
     names = tuple(getattr(taking.model, "output_names", None) or ())
-    return signature_of(PREDICT, taking, taking.network(), Predicting(names))
+    return signature_of(PREDICT, taking, taking.network(), Predicting(names), front=front)
 
 
 def explaining(
-    taking: Taking, name: str, method: Method, targets: Any, score: str | Score | None, batch_size: int
+    taking: Taking,
+    name: str,
+    method: Method,
+    *,
+    targets: Any,
+    score: str | Score | None,
+    batch_size: int,
+    front: Front | None,
+    after: After,
 ) -> Signature:
     """A method's explanation of rows."""
     network = taking.network(method)
@@ -90,7 +131,28 @@ def explaining(
     request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
     body = Explaining(method, request, taking.names, one_size=False)
     target = {"top": -1, "given": "given"}.get(targets, targets)
-    return signature_of(name, taking, network, body, target=target)
+    return signature_of(name, taking, network, body, target=target, front=front, after=after)
+
+
+@dataclasses.dataclass(frozen=True)
+class Telling:
+    """What is added to the results of an explaining signature: names of classes, and pictures."""
+
+    labels: tuple[str, ...] | None
+    render: bool
+
+    def __call__(
+        self, inputs: Sequence[Tensor], pictures: Tensor | None, found: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        if self.labels is not None:
+            found["label"] = tf.gather(tf.constant(self.labels), found["target"])
+        if self.render:
+            values = found.get("values")
+            seen = pictures if pictures is not None or values is None else stretched(inputs[0])
+            if values is None or values.shape.rank != 4 or seen is None or seen.shape.rank != 4:
+                raise ValueError("render=True is for one input that is images, (N, H, W, C). Leave it out.")
+            found["overlay"] = overlays(values, seen)
+        return found
 
 
 def _check(methods: Mapping[str, Method], score: Any, targets: Any) -> None:

@@ -73,13 +73,14 @@ class Taking:
 class Signature:
     """A function with named inputs and outputs.
 
-    concrete: a tf.function of that. variables: that it reads. warnings: for the user.
+    concrete: a tf.function of that. variables: that it reads. warnings: for the user. classes: how many a target may mean; None where nobody knows.
     """
 
     name: str
     concrete: Any
     variables: tuple[Any, ...]
     warnings: tuple[str, ...] = ()
+    classes: int | None = None
 
     @property
     def inputs(self) -> dict[str, tf.TensorSpec]:
@@ -94,10 +95,18 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class Front:
-    """What is done in a signature before the model sees anything: `function` makes its inputs of what comes, by `specs`."""
+    """What is done in a signature before the model sees anything.
 
-    function: Callable[..., Any]
+    specs: of what comes, by name. function: of these tensors -> the model's inputs in its structure, and pictures (B, H, W, C) in 0..1
+    of what it sees; None where nobody knows these.
+    """
+
     specs: dict[str, tf.TensorSpec]
+    function: Callable[..., tuple[Any, Tensor | None]]
+
+
+After = Callable[[Sequence[Tensor], "Tensor | None", dict[str, Tensor]], dict[str, Tensor]]
+"""(the model's inputs, pictures, results by name) -> results by name."""
 
 
 def signature_of(
@@ -109,13 +118,13 @@ def signature_of(
     target: int | str | None = None,
     front: Front | None = None,
     strict: bool = True,
-    after: Callable[[Sequence[Tensor], dict[str, Tensor]], dict[str, Tensor]] | None = None,
+    after: After | None = None,
 ) -> Signature:
     """A body as a function of named tensors.
 
     target: "given" for one with each row, or the code of all; None for bodies that explain nothing.
     strict: a target that is no class fails, where TensorFlow runs; else its rows are NaN.
-    after:  (inputs, results by name) -> results by name: what is drawn of them.
+    after:  what is drawn and told of the results.
     """
     types = [array.dtype if array.dtype != object else tf.string for array in network.arrays]
     specs = [tf.TensorSpec(spec.shape, kind) for spec, kind in zip(taking.specs, types, strict=True)]
@@ -131,7 +140,10 @@ def signature_of(
         *given, chosen = (
             (named[key] for key in takes) if target == "given" else (*map(named.get, takes), target)
         )
-        given = given if front is None else flatten(front.function(*given))[0]
+        pictures = None
+        if front is not None:
+            made, pictures = front.function(*given)
+            given = flatten(made)[0]
         given = [
             tf.ensure_shape(tf.cast(x, spec.dtype), spec.shape) for x, spec in zip(given, specs, strict=True)
         ]
@@ -144,12 +156,12 @@ def signature_of(
             checked = [tf.identity(each) for each in given]
         results = run(tf.constant(dials), *checked)
         found = dict(zip(record.names, results, strict=True))
-        found = found if after is None else after(checked, found)
+        found = found if after is None else after(checked, pictures, found)
         return {key: tf.identity(each, name=key) for key, each in found.items()}
 
     wanted = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in takes.items()}
     concrete = tf.function(signature, autograph=False).get_concrete_function(**wanted)
-    return Signature(name, concrete, run.variables, tuple(record.warnings))
+    return Signature(name, concrete, run.variables, tuple(record.warnings), record.classes)
 
 
 def _with_target(takes: dict[str, tf.TensorSpec], rows: int | None) -> dict[str, tf.TensorSpec]:
@@ -189,6 +201,18 @@ def _told(model: Model, specs: Sequence[Any]) -> Any:
     else:
         told = [tf.TensorSpec([None, *np.shape(leaf)[1:]], np.asarray(leaf).dtype) for leaf in leaves]
     return pack(sample, told)
+
+
+def named_specs(given: Any) -> dict[str, tf.TensorSpec]:
+    """What a function in front of the model takes, by name. Raises ValueError if nobody says."""
+    if given is None:
+        raise ValueError(
+            "inputs is not given. Say what preprocess takes: a tf.TensorSpec for each of its arguments."
+        )
+    leaves, keys = flatten(given)
+    own = [getattr(leaf, "name", None) for leaf in leaves]
+    names = keys if isinstance(given, dict) else _names(own, [])
+    return {re.sub(r"\W", "_", name): _spec_of(leaf) for name, leaf in zip(names, leaves, strict=True)}
 
 
 def _spec_of(leaf: Any) -> tf.TensorSpec:
