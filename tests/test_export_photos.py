@@ -56,7 +56,9 @@ def test_photos_come_in_as_files_and_are_prepared_as_here(
     # One pixel in some thousand is a level of 255 apart.
     np.testing.assert_allclose(found["score"], want.scores, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found["values"], want.values, atol=5e-3 * want.values.max())
-    np.testing.assert_allclose(run("serving_default", photos=np.array(files))["class"], eyes(fed), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        run("serving_default", photos=np.array(files))["class"], eyes(fed), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_what_is_no_photo_fails(eyes: Any, tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_classes_are_named_and_maps_are_drawn_as_matplotlib_would(eyes: Any, tmp
         found = run(name, photos=np.array(files))
         assert [label.decode() for label in found["label"].numpy()] == [labels[i] for i in found["target"]]
         for file, values, photo in zip(
-            found["overlay"].numpy(), found["values"].numpy(), pixels, strict=True
+            found["overlay_bytes"].numpy(), found["values"].numpy(), pixels, strict=True
         ):
             drawn = np.asarray(Image.open(io.BytesIO(file))).astype(float)
             heat = values.sum(-1)

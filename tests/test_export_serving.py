@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import io
 import json
 import os
 import re
@@ -56,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.Sequential([keras.Input((64, 64, 3)), *layers]).save(root / "model.keras")
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(photo).save(root / "cat.jpg")
-    (root / "export.py").write_text(block("python", "tfxai.export(") + block("python", "class Photos"))
+    (root / "export.py").write_text(block("python", "served/cats/1") + block("python", "served/photos/1"))
     (root / "server.py").write_text(block("python", "class Served"))
     subprocess.run([sys.executable, "export.py"], cwd=root, check=True, timeout=120)
     logs = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(tf.math.log), keras.layers.Dense(2)])
@@ -188,10 +190,13 @@ def test_the_page_asks_by_curl_with_a_photo_in_base64(server: Server, folder: Pa
     command = block("bash", "curl -s").replace("8501", str(server.port))
     done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, timeout=60, check=True)
     (found,) = json.loads(done.stdout)["predictions"]
-    image = tf.io.decode_jpeg((folder / "cat.jpg").read_bytes(), channels=3).numpy()[None] / 255
+    image = np.asarray(Image.open(folder / "cat.jpg"))[None] / 255
     direct = tfxai.GradCAM()(model, image.astype("float32"))
     np.testing.assert_allclose(found["values"], direct.values[0], rtol=1e-4, atol=1e-6)
     assert found["target"] == direct.targets[0]
+    assert found["label"] == ["cat", "cup", "moon"][found["target"]]
+    overlay = Image.open(io.BytesIO(base64.b64decode(found["overlay_bytes"]["b64"])))
+    assert (overlay.format, overlay.size) == ("PNG", (64, 64))
 
 
 IMAGE = pictures(1)[0].astype(float).round(3).tolist()
@@ -242,12 +247,12 @@ REFUSED: dict[str, tuple[str, int, Callable[[], bytes], str]] = {
     "bytes that are no photo": (
         PHOTOS,
         400,
-        lambda: explain(photo={"b64": "AAAA"}, target=0),
+        lambda: explain(photos={"b64": "AAAA"}, target=0),
         "cannot answer",
     ),
-    "no base64": (PHOTOS, 400, lambda: explain(photo={"b64": "?"}, target=0), "no Base64"),
-    "a number as base64": (PHOTOS, 400, lambda: explain(photo={"b64": 1}, target=0), "no Base64"),
-    "a number as photo": (PHOTOS, 400, lambda: explain(photo=1, target=0), "no text"),
+    "no base64": (PHOTOS, 400, lambda: explain(photos={"b64": "?"}, target=0), "no Base64"),
+    "a number as base64": (PHOTOS, 400, lambda: explain(photos={"b64": 1}, target=0), "no Base64"),
+    "a number as photo": (PHOTOS, 400, lambda: explain(photos=1, target=0), "no text"),
     "no such model": ("/v1/models/dogs:predict", 404, lambda: b"{}", "no model 'dogs'"),
     "no such version": (
         "/v1/models/cats/versions/9:predict",

@@ -62,7 +62,7 @@ def export(
                 resized and scaled. Or a TensorFlow function of what comes -> the model's inputs.
     crop:       of photos, part of height and width to keep, above 0 and at most 1; 0.875 is usual on ImageNet.
     labels:     names of the classes: adds `label` (B,), that of the target.
-    render:     adds `overlay` (B,), PNG files of the map over its picture, drawn in the graph.
+    render:     adds `overlay_bytes` (B,), PNG files of the map over its picture, drawn in the graph (TensorFlow Serving sends what ends in `_bytes` as Base64).
     batch_size: points of a path, or perturbed inputs, that the model sees at once.
 
     Cost: a trace for each signature, no pass.
@@ -154,7 +154,7 @@ class Telling:
                 or len(inputs) != 1 + (len(inputs) > 1 and inputs[1].shape.rank == 1)
             ):
                 raise ValueError("render=True is for one input that is images, (N, H, W, C). Leave it out.")
-            found["overlay"] = overlays(values, stretched(inputs[0]) if pictures is None else pictures)
+            found["overlay_bytes"] = overlays(values, stretched(inputs[0]) if pictures is None else pictures)
         return found
 
 
