@@ -33,12 +33,15 @@ class Call:
     inputs:  what it reads, in the new graph.
     values:  of each input the array, where it is a constant; else None.
     lengths: of each input how it follows from the number of rows, where it does and differs with it; else None.
+    result:  the shape of the first output, None for the axis of rows where that is open; None where that is not known
+             before it is written.
     """
 
     op: Operation
     inputs: Sequence[Tensor]
     values: Sequence[NDArray | None]
     lengths: Sequence[Lengths | None]
+    result: list[int | None] | None = None
 
     def attr(self, name: str) -> Any:
         """An attribute; text as str."""

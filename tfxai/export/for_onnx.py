@@ -55,10 +55,7 @@ def _scattered(call: Call) -> Tensor:
 def _resize(call: Call) -> Tensor | None:
     """The converter keeps the factor, not the size, and 9 * 13/9 may be 12: there it is a product with a matrix."""
     sizes = zip(call.shape(0)[1:3], call.constant(1).tolist(), strict=True)
-    exact = all(
-        old and int(np.floor(np.float32(old) * (np.float32(new) / np.float32(old)))) == new
-        for old, new in sizes
-    )
+    exact = all(old and int(float(np.float32(new) / np.float32(old)) * old) == new for old, new in sizes)
     return None if exact else resized(call)
 
 

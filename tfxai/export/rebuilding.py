@@ -109,7 +109,13 @@ class Rebuilder:
             return self._branches(op, inputs, f"{prefix}{op.name}/")
         if op.type.startswith(DRAWS):
             raise Refused(f"{op.type} ('{op.name}'), which draws numbers anew in each engine in another way")
-        call = Call(op, inputs, values, [self._lengths(name) for name in names])
+        call = Call(
+            op,
+            inputs,
+            values,
+            [self._lengths(name) for name in names],
+            self._shape(prefix + op.outputs[0].name),
+        )
         scope = op.name.rpartition("/")[0]
         with tf.name_scope(f"{scope}/" if scope else ""):
             written = self.rules[op.type](call) if op.type in self.rules else None

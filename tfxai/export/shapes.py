@@ -62,14 +62,13 @@ def _same(call: Call) -> list[Tensor]:
     return list(call.inputs[: len(call.op.outputs)])
 
 
-def _reshape(call: Call) -> Tensor | None:
+def _reshape(call: Call) -> Tensor:
     """With the open axis as -1, and none at all where nothing changes."""
-    if call.values[1] is None and call.lengths[1] is None:
-        return None
-    shape, old = call.numbers(1), call.shape(0)
-    if None not in old and None not in shape and old == shape:
-        return call.inputs[0]
-    return tf.reshape(call.inputs[0], lengths(shape, call.inputs[0])) if shape.count(None) == 1 else None
+    tensor, shape = call.inputs[0], call.result
+    written = tf.reshape(
+        tensor, call.inputs[1] if shape is None or shape.count(None) > 1 else lengths(shape, tensor)
+    )
+    return tensor if written.shape.is_fully_defined() and written.shape == tensor.shape else written
 
 
 def _sum(call: Call) -> Tensor | None:
@@ -87,14 +86,6 @@ def _bias_add(call: Call) -> Tensor:
 def _broadcast_gradient(call: Call) -> list[Tensor]:
     """Only where shapes are no constants: their axes then are."""
     raise Refused(f"{call.op.type} ('{call.op.name}') with shapes that depend on data")
-
-
-def _slice(call: Call) -> Tensor | None:
-    """To the end, where the end is that of the rows."""
-    if call.values[2] is not None or call.lengths[2] is None or call.values[1] is None:
-        return None
-    size = [-1 if each is None else each for each in call.numbers(2)]
-    return tf.slice(call.inputs[0], call.numbers(1), size)
 
 
 def _strided_slice_gradient(call: Call) -> Tensor:
@@ -265,7 +256,6 @@ RULES: Rules = {
     "Sum": _sum,
     "BiasAddGrad": _bias_add,
     "BroadcastGradientArgs": _broadcast_gradient,
-    "Slice": _slice,
     "StridedSliceGrad": _strided_slice_gradient,
     "MirrorPadGrad": _mirror_pad_gradient,
     "DynamicStitch": _stitch,
