@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from tfxai.export.calls import Call, Refused, Rules
 from tfxai.export.gates import zero_where
 from tfxai.support import Tensor
+
+# A gate as min(STEEP * x, 1): LiteRT's quick kernels (XNNPACK) know products and minima, comparisons and casts they leave to slow
+# ones. It is exact for all numbers above 1e-37, and not read as open below.
+STEEP = 1e37
+
+
+def _relu(call: Call) -> Tensor:
+    gradient, features = call.inputs
+    return gradient * _gate(features, features)
+
+
+def _relu6(call: Call) -> Tensor:
+    gradient, features = call.inputs
+    return gradient * _gate((6 - features) * features, features)
+
+
+def _added(call: Call) -> Tensor:
+    """One by one, for the same reason."""
+    return functools.reduce(tf.add, call.inputs)
+
+
+def _gate(height: Tensor, features: Tensor) -> Tensor:
+    """1 where a height is above zero, else 0; of what a ReLU has put out no height is below."""
+    if features.op.type not in ("Relu", "Relu6"):
+        height = tf.nn.relu(height)
+    return tf.minimum(height * STEEP, 1)
+
 
 # Abramowitz, Stegun: Handbook of Mathematical Functions, 1964, formula 7.1.26; |error| <= 1.5e-7, as much as float32 has
 P = 0.3275911
@@ -62,6 +91,9 @@ def _pool3d(call: Call) -> Tensor:
 
 
 RULES: Rules = {
+    "ReluGrad": _relu,
+    "Relu6Grad": _relu6,
+    "AddN": _added,
     "Erf": _erf,
     "Erfc": _erfc,
     "Xlog1py": _x_log1p_y,

@@ -26,8 +26,8 @@ def write_onnx(function: Any, path: Path, *, rows: int | None = None) -> None:
               returns.
     rows:     fixes an open first axis to this many rows; None leaves it open.
 
-    Raises ValueError if the function holds an operation that ONNX has not, naming it, or open axes beside the first, and
-    ImportError without the packages onnx and tf2onnx.
+    Raises ValueError if the function holds an operation that ONNX has not, naming it, if other axes than the first are open, and if
+    an input and an output share a name; ImportError without the packages onnx and tf2onnx.
     """
     onnx, tf2onnx = needs("onnx", "onnx"), needs("tf2onnx", "tf2onnx")
     try:
@@ -35,6 +35,11 @@ def write_onnx(function: Any, path: Path, *, rows: int | None = None) -> None:
     except Refused as refused:
         raise refusal(str(refused), "ONNX") from refused
     outputs = primitives.output_names(written)
+    if twice := {*outputs} & {tensor.op.name for tensor in written.inputs}:
+        raise ValueError(
+            f"An input and an output are both named {sorted(twice)[0]!r}; in an ONNX file each name is there once. Give the output "
+            "another key."
+        )
     with _quiet(), _named():
         model, _ = tf2onnx.convert.from_graph_def(
             written.graph.as_graph_def(),

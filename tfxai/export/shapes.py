@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -34,28 +34,31 @@ def lengths(shape: Sequence[int | None], like: Tensor) -> Sequence[int] | Tensor
 
 def padded(tensor: Tensor, axis: int, before: int, after: int, value: float = 0) -> Tensor:
     """An axis with so much more in front and behind; less than nothing cuts."""
-    if min(before, after) < 0:
+    return padded_all(tensor, {axis: (before, after)}, value)
+
+
+def padded_all(tensor: Tensor, amounts: Mapping[int, tuple[int, int]], value: float = 0) -> Tensor:
+    """The same for several axes at once: {axis: (before, after)}."""
+    if any(min(pair) < 0 for pair in amounts.values()):
         begin, size = [0] * tensor.shape.rank, [-1] * tensor.shape.rank
-        begin[axis] = max(-before, 0)
-        size[axis] = tensor.shape[axis] - max(-before, 0) - max(-after, 0)
+        for axis, (before, after) in amounts.items():
+            begin[axis] = max(-before, 0)
+            size[axis] = tensor.shape[axis] - max(-before, 0) - max(-after, 0)
         tensor = tf.slice(tensor, begin, size)
-        before, after = max(before, 0), max(after, 0)
-    if before == after == 0:
+    if all(max(pair) <= 0 for pair in amounts.values()):
         return tensor
-    paddings = [[0, 0]] * tensor.shape.rank
-    paddings[axis] = [before, after]
+    paddings = [[max(each, 0) for each in amounts.get(axis, (0, 0))] for axis in range(tensor.shape.rank)]
     return tf.pad(tensor, paddings, constant_values=value)
 
 
 def dilated(tensor: Tensor, axis: int, step: int) -> Tensor:
-    """(..., n, ...) -> (..., (n - 1) * step + 1, ...): zeros between what was neighbours. The axis is not that of rows."""
+    """(..., n, ...) -> (..., n * step, ...): zeros behind each of what was neighbours. The axis is not that of rows."""
     if step == 1:
         return tensor
     shape = tensor.shape.as_list()
     after = int(np.prod(shape[axis + 1 :]))
     flat = tf.pad(tf.reshape(tensor, [-1, 1, after]), [[0, 0], [0, step - 1], [0, 0]])
-    long = tf.reshape(flat, lengths([*shape[:axis], shape[axis] * step, *shape[axis + 1 :]], tensor))
-    return padded(long, axis, 0, 1 - step)
+    return tf.reshape(flat, lengths([*shape[:axis], shape[axis] * step, *shape[axis + 1 :]], tensor))
 
 
 def _same(call: Call) -> list[Tensor]:

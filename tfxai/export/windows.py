@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.export.calls import Call, Refused, Rules
-from tfxai.export.shapes import along, dilated, lengths, padded
+from tfxai.export.shapes import along, dilated, lengths, padded, padded_all
 from tfxai.support import Tensor
 
 
@@ -67,15 +67,15 @@ def _convolution(call: Call) -> Tensor | None:
     in_steps = any(window.step > 1 for window in windows) and all(window.rate == 1 for window in windows)
     if in_steps and not is_point and groups == 1:
         return _transposed_convolution(call, windows)
-    gradient = call.inputs[2] if is_point else _spread_all(call.inputs[2], windows)
+    gradient, padding = (call.inputs[2], "VALID") if is_point else _spread(call.inputs[2], windows)
     parts = tf.split(gradient, groups, 3) if groups > 1 else [gradient]
     rates = [window.rate for window in windows]
     results = [
-        tf.nn.conv2d(part, turned, 1, "VALID", dilations=rates)
+        tf.nn.conv2d(part, turned, 1, padding, dilations=rates)
         for part, turned in zip(parts, _turned(call, groups), strict=True)
     ]
     result = tf.concat(results, 3) if groups > 1 else results[0]
-    return _spread_all(result, windows) if is_point else result
+    return _spread(result, windows)[0] if is_point else result
 
 
 def _transposed_convolution(call: Call, windows: Sequence[Window]) -> Tensor | None:
@@ -107,14 +107,21 @@ def _turned(call: Call, groups: int) -> list[NDArray | Tensor]:
     return tf.split(turned, groups, 2)
 
 
-def _spread_all(gradient: Tensor, windows: Sequence[Window]) -> Tensor:
-    """Gradients of windows where the windows begin; then each place sees those of all windows that it lies in."""
+def _spread(gradient: Tensor, windows: Sequence[Window]) -> tuple[Tensor, str]:
+    """Gradients of windows where the windows begin, so that each place sees those of all windows that it lies in.
+
+    The second is the padding that a convolution of step 1 has to do.
+    """
+    amounts = {}
     for axis, window in enumerate(windows, start=1):
-        long = (window.count - 1) * window.step + 1
+        gradient = dilated(gradient, axis, window.step)
         before = window.size - 1 - window.before
-        after = window.length + window.size - 1 - long - before
-        gradient = padded(dilated(gradient, axis, window.step), axis, before, after)
-    return gradient
+        amounts[axis] = before, window.length + window.size - 1 - window.count * window.step - before
+    usual = {
+        axis: ((window.size - 1) // 2, window.size - 1 - (window.size - 1) // 2)
+        for axis, window in enumerate(windows, start=1)
+    }
+    return (gradient, "SAME") if amounts == usual else (padded_all(gradient, amounts), "VALID")
 
 
 def _depthwise(call: Call) -> Tensor:
@@ -123,12 +130,12 @@ def _depthwise(call: Call) -> Tensor:
     height, width, channels, each = kernel.shape.as_list()
     sizes = call.numbers(0)
     windows = _windows(call, sizes[1:3], [height, width])
-    gradient = _spread_all(gradient, windows)
+    gradient, padding = _spread(gradient, windows)
     value = call.values[1]
     turned = tf.reverse(kernel, [0, 1]) if value is None else tf.constant(value[::-1, ::-1])
     turned = tf.reshape(turned, [height, width, channels * each, 1])
     rates = [window.rate for window in windows]
-    result = tf.nn.depthwise_conv2d(gradient, turned, [1, 1, 1, 1], "VALID", dilations=rates)
+    result = tf.nn.depthwise_conv2d(gradient, turned, [1, 1, 1, 1], padding, dilations=rates)
     if each == 1:
         return result
     apart = tf.reshape(result, lengths([*result.shape.as_list()[:3], channels, each], result))
