@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxai.model.tracing import cache_of
 from tfxai.support import Tensor
 
 raw = tf.raw_ops
@@ -95,6 +100,7 @@ CASES: dict[str, Callable[[Of], Tensor]] = {
     "EluGrad": elementwise(tf.nn.elu),
     "SeluGrad": elementwise(tf.nn.selu),
     "SoftplusGrad": elementwise(tf.nn.softplus),
+    "SoftplusGrad itself": lambda of: raw.SoftplusGrad(gradients=of["above"], features=of["row"]),
     "SoftsignGrad": elementwise(tf.nn.softsign),
     "SigmoidGrad": elementwise(tf.sigmoid),
     "TanhGrad": elementwise(tf.tanh),
@@ -114,7 +120,7 @@ CASES: dict[str, Callable[[Of], Tensor]] = {
     "sin and cos": elementwise(lambda x: tf.sin(x) * tf.cos(x)),
     "the largest": elementwise(lambda x: tf.reduce_max(x, 1)),
     "the larger and the smaller": elementwise(lambda x: tf.maximum(x, 0.5) * tf.minimum(x, [1.0, 2, 3, 0, 0, 0])),
-    "a product of rows": elementwise(lambda x: tf.reduce_prod(x, 1)),
+    "a product of rows": elementwise(lambda x: tf.reduce_prod(x, 1), "above"),
     "a length": elementwise(lambda x: tf.norm(x, axis=1)),
     "MulNoNan": lambda of: raw.MulNoNan(x=of["row"] / of["row"], y=of["row"]),
     "DivNoNan": lambda of: raw.DivNoNan(x=of["above"], y=of["row"]),
@@ -212,3 +218,93 @@ CASES: dict[str, Callable[[Of], Tensor]] = {
     "the best columns": lambda of: slope(lambda x: tf.math.top_k(x, 2).values, of["row"]),
     "a clip": lambda of: slope(lambda x: tf.clip_by_value(x, -1, 1), of["row"]),
 }  # fmt: skip
+
+
+FIXED = ("SoftmaxCrossEntropyWithLogits", "a convolution's transpose")  # cases that are written for two rows
+
+
+def function_of(names: Iterable[str], rows: int | None) -> Any:
+    """One function of some cases, an output for each: a tf.ConcreteFunction. rows: two, or None for any number."""
+    given = inputs()
+    specs = [tf.TensorSpec([rows, *array.shape[1:]], array.dtype, name) for name, array in given.items()]
+
+    def function(*tensors: Tensor) -> dict[str, Tensor]:
+        of = dict(zip(given, tensors, strict=True))
+        return {key(name): CASES[name](of) for name in names if rows or name not in FIXED}
+
+    return tf.function(function, autograph=False, input_signature=specs).get_concrete_function()
+
+
+def key(name: str) -> str:
+    """A case's name as that of an output."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def traced(method: Any, model: Any, arrays: Any, *, rows: int | None = None) -> Any:
+    """What a method traces for a model, as a tf.ConcreteFunction of inputs by name and `target`, with a dict of outputs.
+
+    rows: how many, or None for any number.
+    """
+    method(model, arrays)
+    kept = [*cache_of(model).functions.values()][-1].function
+    flat = tf.nest.flatten(arrays)
+    specs = [
+        tf.TensorSpec([rows, *array.shape[1:]], array.dtype, f"input_{i}") for i, array in enumerate(flat)
+    ]
+
+    @tf.function(autograph=False, input_signature=[*specs, tf.TensorSpec([rows], tf.int32, "target")])
+    def function(*tensors: Tensor) -> dict[str, Tensor]:
+        values, classes, scores = kept(tf.constant([0, 0]), *tensors)
+        named = {f"values_{i}": each for i, each in enumerate(tf.nest.flatten(values)) if each is not None}
+        return {**named, "explained": classes, "score": scores}
+
+    return function.get_concrete_function()
+
+
+def without_tensorflow(folder: Path, engine: str) -> dict[str, float]:
+    """Runs all files of a folder in a process that never sees TensorFlow: {file: the largest error, of the largest number}.
+
+    Beside each file lies what goes in (.in.npz) and what came out here (.out.npz). engine: "onnx" or "litert".
+    """
+    command = [sys.executable, "-c", RUNNER, engine, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+RUNNER = """
+import json, pathlib, sys
+import numpy as np
+
+engine, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+
+def outputs(file, given):
+    if engine == "onnx":
+        import onnxruntime
+        session = onnxruntime.InferenceSession(str(file))
+        given = {each.name: given[each.name] for each in session.get_inputs()}
+        return dict(zip([each.name for each in session.get_outputs()], session.run(None, given)))
+    from ai_edge_litert.interpreter import Interpreter
+    return Interpreter(str(file), num_threads=1).get_signature_runner("serving_default")(**given)
+
+errors = {}
+for file in sorted(folder.glob("*." + engine)):
+    found = outputs(file, dict(np.load(file.with_suffix(".in.npz"))))
+    wanted = dict(np.load(file.with_suffix(".out.npz")))
+    assert sorted(found) == sorted(wanted), (sorted(found), sorted(wanted))
+    errors[file.stem] = 0.0
+    for name, want in wanted.items():
+        got = found[name]
+        assert got.shape == want.shape and np.array_equal(np.isnan(got), np.isnan(want)), name
+        error = np.nanmax(np.abs(got - want)) / max(np.nanmax(np.abs(want)), 1e-6)
+        errors[file.stem] = max(errors[file.stem], float(error))
+assert "tensorflow" not in sys.modules
+print(json.dumps(errors))
+"""
+
+
+def put(folder: Path, name: str, function: Any, given: Mapping[str, NDArray]) -> None:
+    """What goes into a function and what comes out, for `without_tensorflow`."""
+    results = function(*map(tf.constant, given.values()))
+    np.savez(folder / f"{name}.in.npz", **given)
+    np.savez(folder / f"{name}.out.npz", **{name: result.numpy() for name, result in results.items()})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfxai.export import windows
 from tfxai.export.calls import Call, Refused, Rules
 from tfxai.export.gates import zero_where
-from tfxai.export.windows import resized
 from tfxai.support import Tensor
 
 
@@ -46,6 +46,11 @@ def _half_square(call: Call) -> Tensor:
     return tf.reduce_sum(tf.square(call.inputs[0])) / 2
 
 
+def _convolution(call: Call) -> Tensor | None:
+    """The converter looks at the size of one row only, and takes a number of rows for a reason not to."""
+    return windows.convolution(call, rows=-1)
+
+
 def _scattered(call: Call) -> Tensor:
     """What lands on one place is added; the converter would keep the last."""
     places, updates, shape = call.inputs
@@ -56,7 +61,7 @@ def _resize(call: Call) -> Tensor | None:
     """The converter keeps the factor, not the size, and 9 * 13/9 may be 12: there it is a product with a matrix."""
     sizes = zip(call.shape(0)[1:3], call.constant(1).tolist(), strict=True)
     exact = all(old and int(float(np.float32(new) / np.float32(old)) * old) == new for old, new in sizes)
-    return None if exact else resized(call)
+    return None if exact else windows.resized(call)
 
 
 def _refused(call: Call) -> Tensor:
@@ -74,6 +79,7 @@ RULES: Rules = {
     "Expm1": _expm1,
     "Erfc": _erfc,
     "Inv": _inverse,
+    "Conv2DBackpropInput": _convolution,
     "L2Loss": _half_square,
     "ScatterNd": _scattered,
     "ResizeBilinear": _resize,

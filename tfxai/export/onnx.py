@@ -55,7 +55,8 @@ def write_onnx(function: Any, path: Path, *, rows: int | None = None) -> None:
         )
     if unknown := _unknown(onnx, model.graph):
         raise refusal(", ".join(unknown), "ONNX")
-    onnx.checker.check_model(model)
+    with _named():
+        onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.python.eager import context
 from tensorflow.python.framework import function_def_to_graph
 
 from tfxai.export.calls import OTHER, Call, Lengths, Refused, Rules, run, single
@@ -58,6 +61,7 @@ class Rebuilder:
         samples: Sequence[tuple[int, Notes]] = (),
         rows: Tensor | None = None,
     ):
+        self.library: dict[str, FunctionDef] = {}
         self.rules, self.notes, self.samples, self.rows = rules, notes, samples, rows
 
     def rebuilt(
@@ -72,6 +76,8 @@ class Rebuilder:
 
         given: the tensors that stand for its placeholders, by the names of the old ones. known: of these those that are constants.
         """
+        for function in graph.as_graph_def().library.function:
+            self._add_function(function)
         made: dict[str, Tensor] = dict(given)
         for name, value in (known or {}).items():
             self.notes.values[prefix + name] = value
@@ -107,8 +113,7 @@ class Rebuilder:
             return self._loop(op, inputs, f"{prefix}{op.name}/")
         if op.type in BRANCHES:
             return self._branches(op, inputs, f"{prefix}{op.name}/")
-        if op.type.startswith(DRAWS):
-            raise Refused(f"{op.type} ('{op.name}'), which draws numbers anew in each engine in another way")
+        _refuse_draws(op.type, op.name)
         call = Call(
             op,
             inputs,
@@ -125,17 +130,35 @@ class Rebuilder:
 
     # Calls and loops
 
+    def _add_function(self, function: FunctionDef) -> None:
+        name = function.signature.name
+        if name not in self.library:
+            self.library[name] = function
+            eager: Any = context.context()  # where TensorFlow looks for what the bodies call
+            if not eager.has_function(name):
+                eager.add_function_def(function)
+
+    def _body(self, op: Operation, attribute: str, inputs: Sequence[Tensor]) -> tf.Graph:
+        """A function that an operation runs, as a graph of its own."""
+        function = self.library[op.get_attr(attribute).name]
+        for node in function.node_def:
+            _refuse_draws(node.op, node.name)
+        try:
+            return function_def_to_graph.function_def_to_graph(function, [tensor.shape for tensor in inputs])
+        except ValueError as error:
+            raise Refused(f"{op.type} ('{op.name}') with loops inside") from error
+
     def _called(
         self, op: Operation, inputs: Sequence[Tensor], values: Sequence[NDArray | None], prefix: str
     ) -> Sequence[Tensor]:
         """The body of a called function, in place of the call."""
-        body = _body(op, "f", inputs)
+        body = self._body(op, "f", inputs)
         names = [argument.name for argument in body.inputs]
         known = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         return self.rebuilt(body, body.outputs, dict(zip(names, inputs, strict=True)), prefix, known)
 
     def _loop(self, op: Operation, inputs: Sequence[Tensor], prefix: str) -> Sequence[Tensor]:
-        bodies = {part: _body(op, part, inputs) for part in ("cond", "body")}
+        bodies = {part: self._body(op, part, inputs) for part in ("cond", "body")}
 
         def of(part: str, state: Sequence[Tensor]) -> list[Tensor]:
             given = dict(zip((each.name for each in bodies[part].inputs), state, strict=True))
@@ -149,7 +172,7 @@ class Rebuilder:
 
     def _branches(self, op: Operation, inputs: Sequence[Tensor], prefix: str) -> Sequence[Tensor]:
         def of(part: str) -> list[Tensor]:
-            body = _body(op, part, inputs[1:])
+            body = self._body(op, part, inputs[1:])
             given = dict(zip((each.name for each in body.inputs), inputs[1:], strict=True))
             return self.rebuilt(body, body.outputs, given, f"{prefix}{part}/")
 
@@ -253,6 +276,11 @@ class Rebuilder:
         return new
 
 
+def _refuse_draws(kind: str, name: str) -> None:
+    if kind.startswith(DRAWS):
+        raise Refused(f"{kind} ('{name}'), which would draw other numbers than here")
+
+
 def _lengths_of(rows: Tensor, lengths: Lengths) -> Tensor:
     if lengths.slope.ndim != 1:
         return rows * lengths.slope + lengths.offset
@@ -276,11 +304,3 @@ def _behind(outputs: Sequence[Tensor], given: Mapping[str, Tensor]) -> set[str]:
             found.add(tensor.op.name)
             waiting += tensor.op.inputs
     return found
-
-
-def _body(op: Operation, attribute: str, inputs: Sequence[Tensor]) -> tf.Graph:
-    """A function that an operation runs, as a graph of its own."""
-    name = op.get_attr(attribute).name
-    library = op.graph.as_graph_def().library
-    function = next(each for each in library.function if each.signature.name == name)
-    return function_def_to_graph.function_def_to_graph(function, [tensor.shape for tensor in inputs])

@@ -233,7 +233,10 @@ def _diagonal_matrix(call: Call) -> Tensor | None:
 
 def _running_product(call: Call) -> Tensor:
     axis = int(call.constant(1))
-    parts = tf.unstack(call.inputs[0], axis=axis)
+    count = call.shape(0)[axis]
+    if count is None:
+        raise Refused(f"{call.op.type} ('{call.op.name}') over an open number of rows")
+    parts = [tf.gather(call.inputs[0], i, axis=axis) for i in range(count)]
     if call.attr("reverse"):
         parts = parts[::-1]
     if call.attr("exclusive"):

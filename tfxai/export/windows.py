@@ -57,8 +57,14 @@ def _windows(call: Call, lengths_of: Sequence[int | None], sizes: Sequence[int])
 # Convolutions
 
 
-def _convolution(call: Call) -> Tensor | None:
-    """Of step 1 a convolution with the kernel turned round, and so where the kernel is a point, dilated or in groups."""
+def convolution(call: Call, rows: int | None = None) -> Tensor | None:
+    """The gradient of a convolution with respect to its input.
+
+    Of step 1 it is a convolution with the kernel turned round, and so where the kernel is a point, dilated or in groups; else one
+    that is transposed.
+
+    rows: what to write for an open number of rows; None: the number is computed.
+    """
     kernel, sizes = call.inputs[1], call.numbers(0)
     height, width, within, _ = kernel.shape.as_list()
     windows = _windows(call, sizes[1:3], [height, width])
@@ -66,7 +72,7 @@ def _convolution(call: Call) -> Tensor | None:
     is_point = height == width == 1
     in_steps = any(window.step > 1 for window in windows) and all(window.rate == 1 for window in windows)
     if in_steps and not is_point and groups == 1:
-        return _transposed_convolution(call, windows)
+        return _transposed(call, windows, rows)
     gradient, padding = (call.inputs[2], "VALID") if is_point else _spread(call.inputs[2], windows)
     parts = tf.split(gradient, groups, 3) if groups > 1 else [gradient]
     rates = [window.rate for window in windows]
@@ -78,24 +84,28 @@ def _convolution(call: Call) -> Tensor | None:
     return _spread(result, windows)[0] if is_point else result
 
 
-def _transposed_convolution(call: Call, windows: Sequence[Window]) -> Tensor | None:
-    """As it is, where the windows fill the input. Converters misplace what is left over, so that it is padded here."""
+def _transposed(call: Call, windows: Sequence[Window], rows: int | None) -> Tensor:
+    """Where windows do not fill the input, converters misplace what is left over: it is padded and cut here."""
     reaches = [(window.count - 1) * window.step + window.size for window in windows]
-    if (
-        all(
-            reach == window.before + window.length + window.after
-            for reach, window in zip(reaches, windows, strict=True)
-        )
-        and call.attr("padding") != "EXPLICIT"
-    ):
-        return None
+    around = [
+        (window.before, reach - window.length - window.before)
+        for window, reach in zip(windows, reaches, strict=True)
+    ]
+    usual = all(pair == (window.before, window.after) for pair, window in zip(around, windows, strict=True))
+    padding = call.attr("padding")
+    if not usual or padding == "EXPLICIT":
+        padding = "VALID"
+    sizes = reaches if padding == "VALID" else [window.length for window in windows]
     kernel, gradient = call.inputs[1:3]
-    size = [call.inputs[0][0], *reaches, kernel.shape[2]]
-    result = tf.nn.conv2d_transpose(gradient, kernel, size, [window.step for window in windows], "VALID")
-    result.set_shape([gradient.shape[0], *reaches, kernel.shape[2]])
-    for axis, (window, reach) in enumerate(zip(windows, reaches, strict=True), start=1):
-        result = padded(result, axis, -window.before, window.length + window.before - reach)
-    return result
+    count = gradient.shape[0] or rows or call.inputs[0][0]
+    steps = [window.step for window in windows]
+    result = tf.nn.conv2d_transpose(gradient, kernel, [count, *sizes, kernel.shape[2]], steps, padding)
+    result.set_shape([gradient.shape[0], *sizes, kernel.shape[2]])
+    if padding == "SAME":
+        return result
+    return padded_all(
+        result, {axis: (-before, -after) for axis, (before, after) in enumerate(around, start=1)}
+    )
 
 
 def _turned(call: Call, groups: int) -> list[NDArray | Tensor]:
@@ -255,7 +265,7 @@ def _resizing(call: Call, old: int, new: int) -> NDArray:
 
 
 RULES: Rules = {
-    "Conv2DBackpropInput": _convolution,
+    "Conv2DBackpropInput": convolution,
     "DepthwiseConv2dNativeBackpropInput": _depthwise,
     "MaxPoolGrad": _max_pool,
     "MaxPool3DGrad": _max_pool,
