@@ -147,7 +147,13 @@ CASES: dict[str, Callable[[Of], Tensor]] = {
     ),
     "a convolution in groups": conv(kernel=(3, 3, 2, 6), strides=2),
     "a convolution's transpose": lambda of: slope(
-        lambda x: tf.nn.conv2d_transpose(x, constant(3, 3, 5, 4), [2, 18, 16, 5], 2), of["image"]
+        lambda x: tf.nn.conv2d_transpose(x, constant(3, 3, 5, 4), np.array([2, 18, 16, 5]), 2), of["image"]
+    ),
+    "a convolution of volumes": lambda of: slope(
+        lambda x: tf.nn.conv3d(x[:, :, :7, :, None], constant(3, 2, 2, 1, 3), [1, 2, 2, 1, 1], "VALID"), of["image"]
+    ),
+    "a convolution of volumes with padding": lambda of: slope(
+        lambda x: tf.nn.conv3d(x[..., None], constant(3, 2, 2, 1, 3), [1, 2, 1, 2, 1], "SAME"), of["image"]
     ),
     "a depthwise convolution": depthwise(1, "SAME", (3, 3, 4, 1)),
     "a depthwise convolution in steps": depthwise(2, "SAME", (3, 3, 4, 1)),
@@ -252,13 +258,13 @@ def traced(method: Any, model: Any, arrays: Any, *, rows: int | None = None) -> 
         tf.TensorSpec([rows, *array.shape[1:]], array.dtype, f"input_{i}") for i, array in enumerate(flat)
     ]
 
-    @tf.function(autograph=False, input_signature=[*specs, tf.TensorSpec([rows], tf.int32, "target")])
     def function(*tensors: Tensor) -> dict[str, Tensor]:
-        values, classes, scores = kept(tf.constant([0, 0]), *tensors)
-        named = {f"values_{i}": each for i, each in enumerate(tf.nest.flatten(values)) if each is not None}
+        *values, classes, scores = kept(tf.constant([0, 0]), *tensors)
+        named = {f"values_{i}": each for i, each in enumerate(values)}
         return {**named, "explained": classes, "score": scores}
 
-    return function.get_concrete_function()
+    signature = [*specs, tf.TensorSpec([rows], tf.int32, "target")]
+    return tf.function(function, autograph=False, input_signature=signature).get_concrete_function()
 
 
 def without_tensorflow(folder: Path, engine: str) -> dict[str, float]:
@@ -306,5 +312,6 @@ print(json.dumps(errors))
 def put(folder: Path, name: str, function: Any, given: Mapping[str, NDArray]) -> None:
     """What goes into a function and what comes out, for `without_tensorflow`."""
     results = function(*map(tf.constant, given.values()))
-    np.savez(folder / f"{name}.in.npz", **given)
-    np.savez(folder / f"{name}.out.npz", **{name: result.numpy() for name, result in results.items()})
+    np.savez(folder / f"{name}.in.npz", allow_pickle=False, **given)
+    arrays = {name: result.numpy() for name, result in results.items()}
+    np.savez(folder / f"{name}.out.npz", allow_pickle=False, **arrays)

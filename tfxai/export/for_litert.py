@@ -86,13 +86,21 @@ def _pool3d(call: Call) -> Tensor:
         raise Refused(f"{call.op.type} ('{call.op.name}') with channels first, or of open sizes")
     flat = pool(tf.reshape(x, [-1, height, width, channels]), size[2:4], steps[2:4], padding)
     high, wide = flat.shape[1:3]
+    assert isinstance(high, int) and isinstance(wide, int)  # as their input is
     deep = pool(tf.reshape(flat, [-1, depth, high * wide, channels]), [size[1], 1], [steps[1], 1], padding)
     return tf.reshape(deep, [-1, deep.shape[1], high, wide, channels])
+
+
+def _product(call: Call) -> Tensor | None:
+    if call.inputs[0].dtype.is_integer:
+        raise Refused(f"{call.op.type} ('{call.op.name}') of whole numbers")
+    return None
 
 
 RULES: Rules = {
     "ReluGrad": _relu,
     "Relu6Grad": _relu6,
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _product),
     "AddN": _added,
     "Erf": _erf,
     "Erfc": _erfc,

@@ -51,6 +51,10 @@ def _convolution(call: Call) -> Tensor | None:
     return windows.convolution(call, rows=-1)
 
 
+def _convolution_of_volumes(call: Call) -> Tensor | None:
+    return windows.convolution_of_volumes(call, rows=-1)
+
+
 def _scattered(call: Call) -> Tensor:
     """What lands on one place is added; the converter would keep the last."""
     places, updates, shape = call.inputs
@@ -80,6 +84,7 @@ RULES: Rules = {
     "Erfc": _erfc,
     "Inv": _inverse,
     "Conv2DBackpropInput": _convolution,
+    "Conv3DBackpropInputV2": _convolution_of_volumes,
     "L2Loss": _half_square,
     "ScatterNd": _scattered,
     "ResizeBilinear": _resize,

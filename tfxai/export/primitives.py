@@ -69,7 +69,6 @@ def _written(
     """The function written anew, and what was found out about its tensors."""
     notes = Notes()
 
-    @tf.function(autograph=False, input_signature=specs)
     def written(*inputs: Tensor) -> Mapping[str, Tensor]:
         counted = [tensor for tensor in inputs if tensor.shape.rank and tensor.shape[0] is None]
         rebuilder = Rebuilder(rules, notes, samples, tf.shape(counted[0])[0] if counted else None)
@@ -77,7 +76,8 @@ def _written(
         results = rebuilder.rebuilt(frozen.graph, frozen.outputs, given)
         return {name: tf.identity(result, name) for name, result in zip(names, results, strict=True)}
 
-    return written.get_concrete_function(), notes
+    function = tf.function(written, autograph=False, input_signature=specs)
+    return function.get_concrete_function(), notes
 
 
 def input_names(function: Any) -> list[str]:

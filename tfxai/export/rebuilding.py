@@ -138,7 +138,7 @@ class Rebuilder:
             if not eager.has_function(name):
                 eager.add_function_def(function)
 
-    def _body(self, op: Operation, attribute: str, inputs: Sequence[Tensor]) -> tf.Graph:
+    def _body(self, op: Operation, attribute: str, inputs: Sequence[Tensor]) -> Any:
         """A function that an operation runs, as a graph of its own."""
         function = self.library[op.get_attr(attribute).name]
         for node in function.node_def:
@@ -205,7 +205,7 @@ class Rebuilder:
         if any(value.size > LARGEST for value in inputs if value is not None) and op.type != "Identity":
             return None
         with tf.init_scope(), tf.device("CPU"):
-            found = run(op, [tf.constant(value) for value in inputs])
+            found = run(op, [tf.constant(value) for value in inputs if value is not None])
             arrays = [each.numpy() for each in found]
         return arrays if all(np.size(each) <= LARGEST for each in arrays) or op.type == "Identity" else None
 

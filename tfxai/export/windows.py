@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +74,9 @@ def convolution(call: Call, rows: int | None = None) -> Tensor | None:
     in_steps = any(window.step > 1 for window in windows) and all(window.rate == 1 for window in windows)
     if in_steps and not is_point and groups == 1:
         return _transposed(call, windows, rows)
-    gradient, padding = (call.inputs[2], "VALID") if is_point else _spread(call.inputs[2], windows)
+    gradient, padding = call.inputs[2], "VALID"
+    if not is_point:
+        gradient, padding = _spread(gradient, windows)
     parts = tf.split(gradient, groups, 3) if groups > 1 else [gradient]
     rates = [window.rate for window in windows]
     results = [
@@ -92,20 +95,27 @@ def _transposed(call: Call, windows: Sequence[Window], rows: int | None) -> Tens
         for window, reach in zip(windows, reaches, strict=True)
     ]
     usual = all(pair == (window.before, window.after) for pair, window in zip(around, windows, strict=True))
-    padding = call.attr("padding")
-    if not usual or padding == "EXPLICIT":
-        padding = "VALID"
+    padding = "SAME" if usual and call.attr("padding") == "SAME" else "VALID"
     sizes = reaches if padding == "VALID" else [window.length for window in windows]
     kernel, gradient = call.inputs[1:3]
+    transpose = tf.nn.conv2d_transpose if len(windows) == 2 else tf.nn.conv3d_transpose
     count = gradient.shape[0] or rows or call.inputs[0][0]
     steps = [window.step for window in windows]
-    result = tf.nn.conv2d_transpose(gradient, kernel, [count, *sizes, kernel.shape[2]], steps, padding)
-    result.set_shape([gradient.shape[0], *sizes, kernel.shape[2]])
+    result = transpose(gradient, kernel, tf.stack([count, *sizes, kernel.shape[-2]]), steps, padding)
+    result.set_shape([gradient.shape[0], *sizes, kernel.shape[-2]])
     if padding == "SAME":
         return result
     return padded_all(
         result, {axis: (-before, -after) for axis, (before, after) in enumerate(around, start=1)}
     )
+
+
+def convolution_of_volumes(call: Call, rows: int | None = None) -> Tensor | None:
+    """The same of three axes; with holes or in groups it stays as it is."""
+    sizes, shape = call.numbers(0), call.inputs[1].shape.as_list()
+    windows = _windows(call, sizes[1:4], shape[:3])
+    is_plain = all(window.rate == 1 for window in windows) and sizes[4] == shape[3]
+    return _transposed(call, windows, rows) if is_plain else None
 
 
 def _turned(call: Call, groups: int) -> list[NDArray | Tensor]:
@@ -117,7 +127,7 @@ def _turned(call: Call, groups: int) -> list[NDArray | Tensor]:
     return tf.split(turned, groups, 2)
 
 
-def _spread(gradient: Tensor, windows: Sequence[Window]) -> tuple[Tensor, str]:
+def _spread(gradient: Tensor, windows: Sequence[Window]) -> tuple[Tensor, Literal["SAME", "VALID"]]:
     """Gradients of windows where the windows begin, so that each place sees those of all windows that it lies in.
 
     The second is the padding that a convolution of step 1 has to do.
@@ -266,6 +276,7 @@ def _resizing(call: Call, old: int, new: int) -> NDArray:
 
 RULES: Rules = {
     "Conv2DBackpropInput": convolution,
+    "Conv3DBackpropInputV2": convolution_of_volumes,
     "DepthwiseConv2dNativeBackpropInput": _depthwise,
     "MaxPoolGrad": _max_pool,
     "MaxPool3DGrad": _max_pool,
