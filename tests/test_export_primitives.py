@@ -24,6 +24,7 @@ FEW = (
     "a depthwise convolution of two",
     "gelu",
 )
+CASES = pytest.mark.parametrize("names", [FEW, pytest.param(exported.CASES, marks=pytest.mark.slow)])
 
 
 def function_of(body: Any, *shapes: list[int | None], dtype: Any = tf.float32) -> Any:
@@ -56,7 +57,7 @@ def test_every_rule_is_tried() -> None:
     assert {*primitives.RULES} - tried <= rare
 
 
-@pytest.mark.parametrize("names", [FEW, pytest.param(exported.CASES, marks=pytest.mark.slow)])
+@CASES
 def test_any_number_of_rows_runs_through_the_rules(names: Any) -> None:
     function = exported.function_of(names, None)
     written = in_primitives(function)
@@ -118,22 +119,17 @@ def test_an_open_axis_beside_the_first_is_refused() -> None:
         in_primitives(function_of(lambda x: x * 2, [None, None, 3]))
 
 
-def every(*values: Any) -> list[Any]:
-    """The first in the quick suite, the others in the slow one: each operation becomes a file."""
-    return [values[0], *(pytest.param(*value, marks=pytest.mark.slow) for value in values[1:])]
-
-
-@pytest.mark.parametrize(("rows", "names"), every((2, FEW), (None, exported.CASES)))
-def test_onnx_runtime_computes_what_tensorflow_does(rows: int | None, names: Any, tmp_path: Path) -> None:
+@CASES
+def test_onnx_runtime_computes_what_tensorflow_does(names: Any, tmp_path: Path) -> None:
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    assert wrong(write_onnx, "onnx", rows, names, tmp_path) == {}
+    assert wrong(write_onnx, "onnx", None, names, tmp_path) == {}
 
 
-@pytest.mark.parametrize(("rows", "names"), every((2, FEW), (2, exported.CASES)))
-def test_litert_computes_what_tensorflow_does(rows: int | None, names: Any, tmp_path: Path) -> None:
+@CASES
+def test_litert_computes_what_tensorflow_does(names: Any, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
-    assert wrong(write_litert, "litert", rows, names, tmp_path) == {}
+    assert wrong(write_litert, "litert", 2, names, tmp_path) == {}
 
 
 def wrong(write: Any, engine: str, rows: int | None, names: Any, folder: Path) -> dict[str, float]:

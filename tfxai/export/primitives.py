@@ -15,7 +15,12 @@ from tfxai.export.rebuilding import Notes, Rebuilder
 from tfxai.support import Tensor
 
 RULES: Rules = {**gates.RULES, **norms.RULES, **shapes.RULES, **windows.RULES}
-ROWS = (3, 5, 8)  # numbers of rows at which shapes are looked at, to see how they grow
+ROWS = (
+    2,
+    3,
+    7,
+    1009,
+)  # numbers of rows at which shapes are looked at, to see how they grow; small and large, for minima
 
 
 def in_primitives(function: Any, rules: Rules = RULES, *, rows: int | None = None) -> Any:
