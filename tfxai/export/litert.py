@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfxai.export import for_litert, primitives
 from tfxai.export.calls import Refused
 from tfxai.export.refusing import refusal
-from tfxai.support import first_line
+from tfxai.support import first_line, whole_file
 
 
 def write_litert(
@@ -29,7 +29,8 @@ def write_litert(
               are. Numbers between stay float32.
     rows:     of every input whose first axis is open.
 
-    Raises ValueError if the function holds an operation that LiteRT has not, naming it, or open axes beside the first.
+    Raises ValueError if the function holds an operation that LiteRT has not, naming it, or open axes beside the first;
+    OSError if the file cannot be written.
     """
     try:
         written = primitives.in_primitives(function, {**primitives.RULES, **for_litert.RULES}, rows=rows)
@@ -46,4 +47,5 @@ def write_litert(
     except Exception as error:  # the converter's own kind, which has no public name
         missing = sorted({*re.findall(r"'tf\.(\w+)'", str(error))})
         raise refusal(", ".join(missing) or first_line(error), "LiteRT") from error
-    path.write_bytes(file)
+    with whole_file(path) as part:
+        part.write_bytes(file)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfxai.export import for_onnx, primitives
 from tfxai.export.calls import Refused
 from tfxai.export.refusing import needs, refusal
-from tfxai.support import first_line
+from tfxai.support import first_line, whole_file
 
 OPSET = 17  # of 2022: what ONNX Runtime knows since 1.12
 
@@ -27,7 +27,8 @@ def write_onnx(function: Any, path: Path, *, rows: int | None = None) -> None:
     rows:     fixes an open first axis to this many rows; None leaves it open.
 
     Raises ValueError if the function holds an operation that ONNX has not, naming it, if other axes than the first are open, and if
-    an input and an output share a name; ImportError without the packages onnx and tf2onnx.
+    an input and an output share a name; ImportError without the packages onnx and tf2onnx; OSError if it cannot be
+    written.
     """
     onnx, tf2onnx = needs("onnx", "onnx"), needs("tf2onnx", "tf2onnx")
     try:
@@ -57,7 +58,8 @@ def write_onnx(function: Any, path: Path, *, rows: int | None = None) -> None:
         raise refusal(", ".join(unknown), "ONNX")
     with _named():
         onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    with whole_file(path) as part:
+        onnx.save(model, str(part))
 
 
 def _choose(context: Any, node: Any, name: str, arguments: Any) -> None:

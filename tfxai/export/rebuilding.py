@@ -16,7 +16,9 @@ from tensorflow.python.framework import function_def_to_graph
 from tfxai.export.calls import OTHER, Call, Lengths, Refused, Rules, run, single
 from tfxai.support import Operation, Tensor
 
-LARGEST = 2**16  # numbers of a constant that is computed here; larger ones stay operations
+LARGEST = (
+    2**16
+)  # numbers of a constant that is computed here, unless it is made of one as large; larger ones stay operations
 KEPT = ("Const", "Placeholder", "NoOp")
 CALLED = ("PartitionedCall", "StatefulPartitionedCall")
 LOOPS = ("While", "StatelessWhile")
@@ -202,12 +204,11 @@ class Rebuilder:
         inputs = [self._value(prefix + tensor.name) for tensor in op.inputs]
         if not _all(inputs) or any(tensor.dtype in (tf.resource, tf.variant) for tensor in op.outputs):
             return None
-        if any(value.size > LARGEST for value in inputs if value is not None) and op.type != "Identity":
-            return None
         with tf.init_scope(), tf.device("CPU"):
             found = run(op, [tf.constant(value) for value in inputs if value is not None])
             arrays = [each.numpy() for each in found]
-        return arrays if all(np.size(each) <= LARGEST for each in arrays) or op.type == "Identity" else None
+        largest = max([LARGEST, *(value.size for value in inputs if value is not None)])
+        return arrays if all(np.size(each) <= largest for each in arrays) else None
 
     def _measured(self, op: Operation, made: dict[str, Tensor], prefix: str) -> list[NDArray] | None:
         kind = op.outputs[0].dtype.as_numpy_dtype
