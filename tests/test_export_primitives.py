@@ -114,6 +114,16 @@ def test_what_draws_numbers_is_refused_by_name() -> None:
         in_primitives(function)
 
 
+def test_a_loop_that_grows_a_list_is_refused_by_name(tmp_path: Path) -> None:
+    def body(x: Any) -> Any:
+        return tf.gradients(tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y * y + x), [0, x])[1], x)[
+            0
+        ]
+
+    with pytest.raises(Refused, match=r"^LiteRT has nothing for TensorList"):
+        write_litert(function_of(body, [2, 3]), tmp_path / "it.litert")
+
+
 def test_an_open_axis_beside_the_first_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(None, None, 3\) has an open axis"):
         in_primitives(function_of(lambda x: x * 2, [None, None, 3]))

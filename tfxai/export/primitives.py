@@ -10,17 +10,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfxai.export import gates, norms, shapes, windows
-from tfxai.export.calls import Rules, single
+from tfxai.export.calls import Refused, Rules, single
 from tfxai.export.rebuilding import Notes, Rebuilder
 from tfxai.support import Tensor
 
 RULES: Rules = {**gates.RULES, **norms.RULES, **shapes.RULES, **windows.RULES}
-ROWS = (
-    2,
-    3,
-    7,
-    1009,
-)  # numbers of rows at which shapes are looked at, to see how they grow; small and large, for minima
+ROWS = (2, 3, 7, 1009)
+"""Numbers of rows at which shapes are looked at, to see how they grow: small ones, and a large one for what has a limit."""
 
 
 def in_primitives(function: Any, rules: Rules = RULES, *, rows: int | None = None) -> Any:
@@ -30,12 +26,16 @@ def in_primitives(function: Any, rules: Rules = RULES, *, rows: int | None = Non
     rules:    what is written in place of an operation, by its type. Others stay as they are.
     rows:     fixes an open first axis of the inputs to this many rows.
 
-    Raises ValueError if an axis of an input other than the first is open, and if a rule does not know what to write.
+    Raises ValueError if an axis of an input other than the first is open, and Refused, which is one, where a rule does not know what
+    to write.
     """
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    frozen = _frozen(function)
+    given = [
+        tensor for tensor in frozen.inputs if tensor.dtype != tf.resource
+    ]  # a variable that nothing reads may stay
     specs = [
         tf.TensorSpec(_with_rows(tensor, rows), single(tensor.dtype), name)
-        for tensor, name in zip(frozen.inputs, input_names(function), strict=True)
+        for tensor, name in zip(given, input_names(function), strict=True)
     ]
     is_open = any(spec.shape.rank and spec.shape[0] is None for spec in specs)
     if any(None in spec.shape.as_list()[1:] for spec in specs):
@@ -48,6 +48,14 @@ def in_primitives(function: Any, rules: Rules = RULES, *, rows: int | None = Non
         [(count, _written(frozen, names, _of(specs, count), rules)[1]) for count in ROWS] if is_open else []
     )
     return _written(frozen, names, specs, rules, samples)[0]
+
+
+def _frozen(function: Any) -> Any:
+    """With its variables as constants, and what it calls laid out in it."""
+    try:
+        return convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    except ValueError as error:  # gradients of loops ask variables for their shapes
+        raise Refused("a gradient through a loop that reads variables") from error
 
 
 def _with_rows(tensor: Tensor, rows: int | None) -> list[int | None]:
@@ -77,7 +85,8 @@ def _written(
     def written(*inputs: Tensor) -> Mapping[str, Tensor]:
         counted = [tensor for tensor in inputs if tensor.shape.rank and tensor.shape[0] is None]
         rebuilder = Rebuilder(rules, notes, samples, tf.shape(counted[0])[0] if counted else None)
-        given = {old.name: new for old, new in zip(frozen.inputs, inputs, strict=True)}
+        old = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+        given = {tensor.name: new for tensor, new in zip(old, inputs, strict=True)}
         results = rebuilder.rebuilt(frozen.graph, frozen.outputs, given)
         return {name: tf.identity(result, name) for name, result in zip(names, results, strict=True)}
 

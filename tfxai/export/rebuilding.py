@@ -166,11 +166,16 @@ class Rebuilder:
             given = dict(zip((each.name for each in bodies[part].inputs), state, strict=True))
             return self.rebuilt(bodies[part], bodies[part].outputs, given, f"{prefix}{part}/")
 
-        return tf.while_loop(
-            lambda *state: tf.reshape(of("cond", state)[0], []),
-            lambda *state: of("body", state),
-            list(inputs),
-        )
+        try:
+            return tf.while_loop(
+                lambda *state: tf.reshape(of("cond", state)[0], []),
+                lambda *state: of("body", state),
+                list(inputs),
+            )
+        except Refused:
+            raise
+        except ValueError as error:
+            raise Refused(f"{op.type} ('{op.name}'), a loop whose tensors change their sizes") from error
 
     def _branches(self, op: Operation, inputs: Sequence[Tensor], prefix: str) -> Sequence[Tensor]:
         def of(part: str) -> list[Tensor]:
