@@ -9,8 +9,6 @@ from tfxai.cli.options import add_batch_size, add_model, add_settings, names
 from tfxai.cli.output import print_files
 from tfxai.cli.startup import start_quietly
 
-FORMATS = ("saved_model",)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `tfxai export` takes."""

@@ -119,6 +119,8 @@ class Paths:
         state = statistic.start(block.zeros, points)
         # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
         padded = request.batch_size if request.jit_compile else None
+        if padded is not None and request.inside is not None:
+            padded = -(-points.count // count)  # there is one number of points for all calls
         body = _Loop(self.path, statistic, len(block.arguments), padded, self.shared)
         if request.inside is not None:
             return request.run(body, [*fixed, np.int32(0), fixed[-1], *state])

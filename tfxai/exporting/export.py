@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tfxai.engines import Method, NotOneGraph, Request
 from tfxai.exporting.explaining import Explaining, Predicting
+from tfxai.exporting.file_kinds import FileKind
 from tfxai.exporting.photos_in import NAME, PhotosIn
 from tfxai.exporting.rendering import overlays, stretched
-from tfxai.exporting.saved_model import write_saved_model
 from tfxai.exporting.signatures import After, Front, Signature, Taking, named_specs, signature_of
 from tfxai.photos import Crop
 from tfxai.scores import Referring, Score
@@ -29,7 +29,7 @@ def export(
     path: File,
     methods: Mapping[str, Method],
     *,
-    format: Literal["saved_model"] = "saved_model",
+    format: Literal["saved_model", "onnx", "litert"] = "saved_model",
     inputs: Any = None,
     targets: Any = "top",
     score: str | Score | None = None,
@@ -38,6 +38,7 @@ def export(
     labels: Any = None,
     render: bool = False,
     batch_size: Count = 32,
+    quantize: Literal["float16", "int8"] | None = None,
 ) -> Path:
     """Writes a model that answers `predict` and `explain`, for programs that have no tfxai: returns the folder.
 
@@ -47,13 +48,18 @@ def export(
         tfxai.export(model, "served/1", {"explain": tfxai.GradCAM()})
         tf.saved_model.load("served/1").signatures["explain"](inputs=photos)["values"]
 
+    With "onnx" or "litert" the folder has a file for each, NAME.onnx or NAME.tflite, and `serving_default` beside them, for ONNX Runtime,
+    or LiteRT with builtin operations (phones, boards, browsers): pip install "tfxai[export]". They take and give the same by the same names;
+    but where a target is given, the class that was explained is `explained`, and one that is no class gives NaN. Gradients,
+    paths, backward rules and class activation maps can be written so; an operation that has no counterpart there is refused by name.
+
     An explaining signature takes the inputs of the model by name (their own names, the keys of a dict, or `inputs`), and gives
     `values` (B, ...) as the method would, `target` (B,), `score` (B,), and of methods that promise a sum `baseline_score` and
     `delta`; where several inputs are explained, `values_NAME` for each. No row depends on the others.
 
     methods:    name of the signature -> method. Of those that sample, seed and numbers of samples are what they are here.
     inputs:     what the model takes: a tf.TensorSpec for each, in its structure, or a batch of them; unless given, what it says
-                of itself. A first axis of None takes any number of rows. With a function as `preprocess`, what that takes.
+                of itself. A first axis of None takes any number of rows (LiteRT: one). With a function as `preprocess`, what that takes.
     targets:    "top", the predicted class; "given", one with each row, int32 (B,) by the name `target`, where -1 is the predicted
                 one; or one class for all.
     score:      what is explained, as of a method.
@@ -64,6 +70,8 @@ def export(
     labels:     names of the classes: adds `label` (B,), that of the target.
     render:     adds `overlay_bytes` (B,), PNG files of the map over its picture, drawn in the graph (TensorFlow Serving sends what ends in `_bytes` as Base64).
     batch_size: points of a path, or perturbed inputs, that the model sees at once.
+    quantize:   of LiteRT files, how weights are kept: "float16", half the size, or "int8", a quarter; maps move by it, see
+                docs/serving.md.
 
     Cost: a trace for each signature, no pass.
 
@@ -76,22 +84,33 @@ def export(
         raise ValueError(
             f"{path} is there already. Give a new folder, such as the next version, or remove it."
         )
-    taking = Taking.of(model, inputs if preprocess is None or isinstance(preprocess, str) else None)
+    kind = FileKind(format, quantize)
+    kind.check(preprocess, render, methods)
+    taking = kind.taking(
+        Taking.of(model, inputs if preprocess is None or isinstance(preprocess, str) else None)
+    )
     front = front_of(taking, preprocess, crop, inputs)
+    after = Telling(None if labels is None or kind.apart else tuple(map(str, labels)), render)
+    call = {
+        "targets": targets,
+        "score": score,
+        "batch_size": batch_size,
+        "front": front,
+        "after": after,
+        "apart": kind.apart,
+    }
     signatures = [predicting(taking, front)]
-    after = Telling(None if labels is None else tuple(map(str, labels)), render)
-    call = {"front": front, "targets": targets, "score": score, "batch_size": batch_size, "after": after}
     for name, method in methods.items():
         signatures.append(explaining(taking, name, method, **call))
         classes = signatures[-1].classes
-        if after.labels is not None and classes is not None and len(after.labels) != classes:
+        if labels is not None and classes is not None and len(labels) != classes:
             raise ValueError(
-                f"labels has {len(after.labels)} names, the model has {classes} classes. Give one per class."
+                f"labels has {len(labels)} names, the model has {classes} classes. Give one per class."
             )
         for message in signatures[-1].warnings:
             warn(message)
     with whole_folder(place) as part:
-        write_saved_model(part, signatures, model)
+        kind.write(part, signatures, model, labels)
     return place
 
 
@@ -121,17 +140,18 @@ def explaining(
     batch_size: int,
     front: Front | None,
     after: After,
+    apart: bool,
 ) -> Signature:
-    """A method's explanation of rows."""
+    """A method's explanation of rows. apart: for another engine than TensorFlow."""
     network = taking.network(method)
     if network.adapter.runs_python:
         raise NotOneGraph("The model is a function on arrays, which needs Python. Export a TensorFlow model.")
     asked = method.default_score if score is None else score
     explained = None if targets == "top" else 0  # which class that is, is told when it runs
     request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
-    body = Explaining(method, request, taking.names, one_size=False)
+    body = Explaining(method, request, taking.names, one_size=apart and taking.rows is not None)
     target = {"top": -1, "given": "given"}.get(targets, targets)
-    return signature_of(name, taking, network, body, target=target, front=front, after=after)
+    return signature_of(name, taking, network, body, target=target, front=front, after=after, apart=apart)
 
 
 @dataclasses.dataclass(frozen=True)

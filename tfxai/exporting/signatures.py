@@ -117,13 +117,13 @@ def signature_of(
     *,
     target: int | str | None = None,
     front: Front | None = None,
-    strict: bool = True,
+    apart: bool = False,
     after: After | None = None,
 ) -> Signature:
     """A body as a function of named tensors.
 
     target: "given" for one with each row, or the code of all; None for bodies that explain nothing.
-    strict: a target that is no class fails, where TensorFlow runs; else its rows are NaN.
+    apart:  another engine runs it: a target that is no class gives NaN, where TensorFlow fails, and no output bears an input's name.
     after:  what is drawn and told of the results.
     """
     types = [array.dtype if array.dtype != object else tf.string for array in network.arrays]
@@ -154,7 +154,7 @@ def signature_of(
         rows = tf.shape(given[0])[0]
         if chosen is not None and not tf.is_tensor(chosen):
             chosen = tf.fill([rows], tf.constant(chosen, tf.int32))
-        checks = [] if target != "given" or not strict else _checks(chosen, rows, record.classes)
+        checks = [] if target != "given" or apart else _checks(chosen, rows, record.classes)
         given += [] if chosen is None else [chosen]
         with tf.control_dependencies(checks):
             checked = [tf.identity(each) for each in given]
@@ -163,6 +163,8 @@ def signature_of(
             result.set_shape(known)
         found = dict(zip(record.names, results, strict=True))
         found = found if after is None else after(checked, pictures, found)
+        if apart and TARGET in takes and TARGET in found:
+            found["explained"] = found.pop(TARGET)
         return {key: tf.identity(each, name=key) for key, each in found.items()}
 
     wanted = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in takes.items()}
