@@ -52,6 +52,8 @@ class Relaid:
             tf.compat.v1.get_default_graph()
         )  # what lies outside of it comes in as an argument of its own
         given = {**dict(zip(self.arguments, tensors, strict=True)), **self.captured}
+        for variable in self.variables:
+            graph.watch_variable(variable)  # so that whoever freezes the graph finds it
         kept = {node.name for node in self.definition.node}
         fed = {name: graph.capture(each) for name, each in given.items() if op_name(name) in kept}
         return tf.graph_util.import_graph_def(
