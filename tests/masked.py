@@ -169,7 +169,8 @@ def score_cam(kind: Kind, channels: int | None = None) -> list[Any]:
             scaled = [(m - m.min()) / (m.max() - m.min()) if m.max() > m.min() else 0 * m for m in large]
             nothing, *gains = probabilities([0 * scaled[0], *scaled])
             weights = scipy.special.softmax(np.array(gains) - nothing)
-            heats.append(np.maximum(sum(w * m for w, m in zip(weights, scaled, strict=True)), 0))
+            varied = [m * (m.max() > m.min()) for m in large]
+            heats.append(np.maximum(sum(w * m for w, m in zip(weights, varied, strict=True)), 0))
         values = truth.with_channel(np.stack(heats), kind, piece.image)
         totals[piece.image] = values + (0 if totals[piece.image] is None else totals[piece.image])
     return totals

@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.ndimage
 import tensorflow as tf
+from beside import INNER, SEGMENTS, K, alike, apart, change, convolutional, images
+from beside import table as table_and_rows
+from scipy.special import softmax
 
 import tfxai
 
 pytestmark = pytest.mark.slow
-L = keras.layers
-K, INNER = (
-    1,
-    slice(2, 22),
-)  # the class; where the 20 x 20 cells of a layer without padding lie in 24 x 24 pixels
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((24, 24, 3))
-    maps = L.Conv2D(8, 3, activation="relu", name="deeper")(L.Conv2D(6, 3, activation="relu")(inputs))
-    return keras.Model(inputs, L.Dense(4)(L.GlobalAveragePooling2D()(maps)))
+    return convolutional()
 
 
 @pytest.fixture(scope="module")
 def x() -> np.ndarray:
-    return np.random.default_rng(0).uniform(size=(2, 24, 24, 3)).astype("float32")
+    return images()
 
 
 @pytest.fixture(scope="module")
 def table() -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """A model, its background, and rows."""
-    keras.utils.set_random_seed(1)
-    model = keras.Sequential([keras.Input((8,)), L.Dense(12, activation="tanh"), L.Dense(3)])
-    draw = np.random.default_rng(1).normal
-    return model, draw(size=(30, 8)).astype("float32"), draw(size=(3, 8)).astype("float32")
-
-
-def apart(one: Any, other: Any) -> float:
-    """Largest difference, of the largest value of the other."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    return float(np.abs(one - other).max() / np.abs(other).max())
+    return table_and_rows()
 
 
 def test_tf_keras_vis(model: keras.Model, x: np.ndarray) -> None:
@@ -75,6 +63,37 @@ def test_tf_keras_vis(model: keras.Model, x: np.ndarray) -> None:
         assert apart(found, cells) < room, ours
 
 
+def test_tf_keras_vis_weighs_score_cam_by_probabilities_and_we_by_their_softmax_over_channels(
+    x: np.ndarray,
+) -> None:
+    pytest.importorskip("tf_keras_vis")
+    from tf_keras_vis.scorecam import Scorecam
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    model = convolutional()
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 100)  # so that channels differ
+    maps = keras.Model(model.inputs, model.get_layer("deeper").output)(x).numpy()
+
+    def probability(image: np.ndarray) -> float:
+        return float(softmax(model(image[None].astype("float32")).numpy().astype(float))[0, K])
+
+    def cam(row: int, enlarged: Any, weights_of: Any) -> np.ndarray:
+        masks = [enlarged(maps[row, ..., k]) for k in range(8)]
+        masks = [(m - m.min()) / (m.max() - m.min()) for m in masks]
+        weights = np.array([probability(x[row] * m[..., None]) for m in masks])
+        return np.maximum(maps[row] @ weights_of(weights - probability(0 * x[row]), weights), 0)
+
+    theirs = Scorecam(model, clone=False)(
+        CategoricalScore([K, K]), x, penultimate_layer="deeper", expand_cam=False, normalize_cam=False
+    )
+    ours = tfxai.ScoreCAM(layer="deeper")(model, x, K).heatmap()[:, INNER, INNER]
+    for row in range(2):
+        plain = cam(row, lambda m: scipy.ndimage.zoom(m, 24 / 20, order=1, mode="nearest"), lambda _, w: w)
+        papers = cam(row, lambda m: np.pad(m, 2, mode="edge"), lambda gains, _: softmax(gains))
+        assert apart(theirs[row], plain) < 1e-5 and apart(ours[row], papers) < 1e-5
+        assert 0.9 < alike(theirs[row], ours[row]) < 1 - 1e-6
+
+
 def test_tf_explain(model: keras.Model, x: np.ndarray) -> None:
     pytest.importorskip("tf_explain")
     from tf_explain.core.grad_cam import GradCAM
@@ -96,33 +115,124 @@ def test_tf_explain(model: keras.Model, x: np.ndarray) -> None:
     assert np.abs(ours.delta).max() < 1e-2 * np.abs(ours.values).sum()  # ours adds up
 
 
-def test_pair_saliency(model: keras.Model, x: np.ndarray) -> None:
-    saliency = pytest.importorskip("saliency.core")
+def answers(model: keras.Model) -> Any:
+    """The function that gives PAIR's methods their gradients."""
+    from saliency.core import INPUT_OUTPUT_GRADIENTS
 
-    def call(images: Any, *_: Any, **__: Any) -> dict[str, Any]:
-        tensor = tf.convert_to_tensor(np.asarray(images), tf.float32)
+    @tf.function
+    def gradients(tensor: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(tensor)
             scores = model(tensor)[:, K]
-        return {saliency.INPUT_OUTPUT_GRADIENTS: tape.gradient(scores, tensor).numpy()}
+        return tape.gradient(scores, tensor)
 
-    one = x[0]
+    def call(images: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return {INPUT_OUTPUT_GRADIENTS: gradients(tf.constant(np.asarray(images), tf.float32)).numpy()}
+
+    return call
+
+
+def test_pair_saliency(model: keras.Model, x: np.ndarray) -> None:
+    saliency = pytest.importorskip("saliency.core")
+    call, one = answers(model), x[0]
     gradient = tfxai.Gradient()(model, x[:1], K).values[0]
-    assert apart(saliency.GradientSaliency().GetMask(one, call), gradient) == 0
+    assert apart(saliency.GradientSaliency().GetMask(one, call), gradient) < 1e-6
     exact = tfxai.IntegratedGradients(tolerance="0.1%")(model, x[:1], K)
-    change = float((model(x[:1]) - model(np.zeros_like(x[:1])))[0, K])
-    assert exact.values.sum() == pytest.approx(change, rel=1e-3)
+    assert exact.values.sum() == pytest.approx(change(model, one), rel=1e-3)
     for steps in (25, 100):
         found = saliency.IntegratedGradients().GetMask(
             one, call, x_steps=steps, x_baseline=np.zeros_like(one), batch_size=25
         )
-        assert 0.5 / steps < abs(found.sum() / change - 1) < 2 / steps  # one part in n is missing
+        assert 0.5 / steps < abs(found.sum() / change(model, one) - 1) < 2 / steps  # one part in n is missing
     for magnitude, ours in ((False, tfxai.SmoothGrad), (True, tfxai.SquareGrad)):
         found = saliency.GradientSaliency().GetSmoothedMask(
             one, call, stdev_spread=0.15, nsamples=400, magnitude=magnitude
         )
         expected = ours(samples=2000, noise=0.15)(model, x[:1], K).values[0]
         assert apart(found, expected) < 0.15, ours
+
+
+def test_blur_ig_of_pair_has_dark_borders_and_counts_nothing_of_its_first_step(
+    model: keras.Model, x: np.ndarray
+) -> None:
+    saliency = pytest.importorskip("saliency.core")
+    call, one, widest = answers(model), x[0].astype(float), 20.0
+
+    def slope(image: np.ndarray) -> np.ndarray:
+        return next(iter(call(image[None]).values()))[0]
+
+    def along(blurred: Any, sigmas: np.ndarray) -> np.ndarray:
+        """The integral of the paper's equation 7: slopes half way, times the change of the image."""
+        ends = [blurred(sigma) for sigma in sigmas]
+        middles = [slope(blurred((a + b) / 2)) for a, b in itertools.pairwise(sigmas)]
+        return -np.sum(middles * np.diff(ends, axis=0), 0)
+
+    def exactly(sigma: float) -> np.ndarray:
+        """Borders reflect; a Gaussian is exp(-sigma^2 w^2 / 2) in frequencies."""
+        squared = (np.pi * np.arange(24) / 24) ** 2
+        damping = np.exp(-0.5 * sigma**2 * (squared[:, None, None] + squared[None, :, None]))
+        waves = scipy.fft.dctn(one, axes=(0, 1), norm="ortho")
+        return scipy.fft.idctn(waves * damping, axes=(0, 1), norm="ortho")
+
+    def darkly(sigma: float) -> np.ndarray:
+        """Black outside, and a Gaussian that is read at whole pixels."""
+        return scipy.ndimage.gaussian_filter(one, [sigma, sigma, 0], mode="constant") if sigma else one
+
+    fine = (1 + widest) ** np.linspace(0, 1, 801) - 1
+    ours = tfxai.BlurIG(max_sigma=widest, steps=400)(model, x[:1], K)
+    assert apart(ours.values[0], along(exactly, fine)) < 0.02
+    assert ours.values.sum() == pytest.approx(change(model, one, exactly(widest)), rel=5e-3)
+
+    def theirs(steps: int) -> np.ndarray:
+        return saliency.BlurIG().GetMask(one, call, max_sigma=widest, steps=steps)
+
+    width = widest / 100
+    written = [
+        slope(darkly(i * width)) * (darkly(i * width) - darkly(i * width + 0.01)) * width / 0.01
+        for i in range(100)
+    ]
+    assert apart(theirs(100), sum(written)) < 1e-6 and not written[0].any()  # 0.01 pixels blur nothing
+    dark = along(darkly, fine)
+    assert apart(theirs(100), dark) > 0.3 and apart(theirs(1600), dark) < 0.05
+    assert apart(dark, along(exactly, fine)) > 0.15  # what no number of steps mends
+
+
+def test_guided_ig_and_xrai_of_pair(
+    model: keras.Model, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saliency = pytest.importorskip("saliency.core")
+    call, quantile = answers(model), np.quantile
+
+    def older(values: Any, share: float, interpolation: str) -> Any:
+        """NumPy 2 calls it method."""
+        return quantile(values, share, method=interpolation)
+
+    with monkeypatch.context() as numpy1:
+        numpy1.setattr(np, "quantile", older)
+        found = saliency.GuidedIG().GetMask(x[0], call, x_steps=20, fraction=0.25, max_dist=0.2)
+    ours = tfxai.GuidedIG(steps=20, fraction=0.25, max_distance=0.2)(model, x[:1], K)
+    assert apart(found, ours.values[0]) < 1e-5
+
+    blocks = np.random.default_rng(3).uniform(size=(6, 6, 3)).repeat(4, 0).repeat(4, 1)
+    image = (blocks + 0.05 * x[0]).astype("float32")
+    method = tfxai.XRAI(min_size=20, smallest_gain=10)
+    regions = method._regions(image).toarray().astype(bool).reshape(-1, 24, 24)
+    ends = [tfxai.IntegratedGradients(baseline=float(f(image))) for f in (np.min, np.max)]
+    paths = np.mean([end(model, image[None], K).values[0] for end in ends], 0)
+    settings = saliency.XRAIParameters()
+    settings.experimental_params = {"min_pixel_diff": 10}
+
+    def theirs(of_paths: np.ndarray) -> np.ndarray:
+        return saliency.XRAI().GetMask(
+            image, call, segments=[*regions], base_attribution=of_paths, extra_parameters=settings
+        )
+
+    maps = method(model, image[None], K)
+    summed = np.repeat(paths.sum(-1, keepdims=True), 3, -1)  # their maximum over colours is then our sum
+    assert apart(theirs(summed), maps.values[0, ..., 0]) < 1e-5
+    assert apart(theirs(paths), maps.values[0, ..., 0]) > 0.3
+    assert maps.values.sum() == pytest.approx(paths.sum(), rel=1e-4)
+    assert theirs(paths).sum() > 1.5 * paths.sum()
 
 
 def test_shap(table: Any) -> None:
@@ -167,3 +277,21 @@ def test_lime() -> None:
     listed = [theirs[i] for i in range(len(words))]
     assert np.corrcoef(listed, ours.weights[0])[0, 1] > 0.98  # pyright: ignore[reportAttributeAccessIssue]
     assert found.score == pytest.approx(float(ours.r2[0]), abs=0.02)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_lime_of_images(model: keras.Model, x: np.ndarray) -> None:
+    lime_image = pytest.importorskip("lime.lime_image")
+
+    def score(pictures: Any) -> np.ndarray:
+        return model(np.asarray(pictures, "float32")).numpy()
+
+    for theirs, ours, room in ((0, 0.0, 0.1), (None, "mean", 0.02)):
+        found = lime_image.LimeImageExplainer(random_state=0).explain_instance(
+            x[0].astype(float), score, labels=(K,), top_labels=None, hide_color=theirs, num_features=100,
+            num_samples=20000, batch_size=500, segmentation_fn=lambda _: SEGMENTS,
+        )  # fmt: skip
+        listed = dict(found.local_exp[K])
+        weights = [listed[i] for i in range(16)]
+        expected = tfxai.LIME(samples=20000, segmenter=SEGMENTS, hide=ours)(model, x[:1], K)
+        assert apart(weights, expected.weights[0]) < room  # pyright: ignore[reportAttributeAccessIssue]
+        assert found.score == pytest.approx(float(expected.r2[0]), abs=0.01)  # pyright: ignore[reportAttributeAccessIssue]

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfxai
 
@@ -37,7 +38,7 @@ RECIPES = {
 }
 # Names of real models, and what the small ones of this file have in their place.
 SMALL = {
-    "block5c_add": "maps", "340": "1", "inception_v3/classification": "module", "model.keras": "model.keras", "InceptionV3/Mixed_7c": "maps", "341": "1",
+    "block5c_add": "maps", "340": "1", "served/1": "served", "inception_v3/classification": "module", "model.keras": "model.keras", "InceptionV3/Mixed_7c": "maps", "341": "1",
 }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_sessions_give_what_they_say(name):
 
 def test_there_are_sessions_and_recipes():
     assert len(SESSIONS) >= 10
-    assert len(RECIPES) == 10
+    assert len(RECIPES) == 11
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def names(tmp_path_factory) -> dict:
     detector = {"boxes": layers.Reshape((16, 4))(placed) + corners}
     detector["scores"] = layers.Reshape((16, 2))(layers.Dense(32, activation="sigmoid")(flat))
     images = np.random.default_rng(0).random((2, 16, 16, 3), "float32")
-    written = {"module": str(folder / "module"), "model.keras": str(folder / "model.keras")}
+    written = {name: str(folder / name) for name in ("module", "model.keras", "served")}
     return {
         "scores.__init__:": {
             "model": model,
@@ -86,6 +87,7 @@ def names(tmp_path_factory) -> dict:
             "rows": np.ones((2, 784), "float32"),
         },
         "written": written,
+        "exporting.export:export": {"tf": tf, "photos": images},
         "": {
             "model": plain,
             "old": plain,

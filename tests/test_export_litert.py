@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.export import Refused, write_litert
+from tfxai.exporting import Refused, write_litert
 
 pytest.importorskip("ai_edge_litert")
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfxai
-from tfxai.export import Refused, write_onnx
+from tfxai.exporting import Refused, write_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("tf2onnx")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxai.export import Refused, in_primitives, write_litert, write_onnx
+from tfxai.exporting import Refused, in_primitives, write_litert, write_onnx
 
 
 def close(found: Any, expected: Any, which: str = "") -> None:
@@ -46,7 +46,7 @@ def test_a_rule_computes_what_tensorflow_does(name: str) -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    from tfxai.export import primitives
+    from tfxai.exporting import primitives
 
     tried = {op.type for op in exported.function_of(exported.CASES, 2).graph.get_operations()}
     rare = {  # of volumes, and other spellings of what is tried

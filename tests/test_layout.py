@@ -26,7 +26,7 @@ FLOORS = [  # from the ground up; what stands on one floor does not import each 
     "engines",
     "methods concepts predictions generation",
     "metrics receipts sanity",
-    "comparing data export",
+    "comparing data exporting",
     "batch testing training",
     "reporting",
     "cli",

@@ -45,7 +45,7 @@ def test_the_code_runs_without_a_warning_and_writes_what_it_names(names):
     assert names["written"] == {
         "explanation.png", "explanation.npz", "audited.npz", "methods.png", "boxes.png", "segments.png", "bars.png", "words.png", "exported", "sanity.png",
         "tcav.png", "leaderboard.png", "written.png", "together.png", "logs", "maps", "run", "today", "classes.png", "compared.png", "importance.png", "beeswarm.png",
-        "page.html",
+        "page.html", "served",
     }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_the_commands_run(names, capsys):
         ):
             Image.fromarray(image.astype(np.uint8)).save(f"{folder}/{i}.png")
     commands = blocks("bash")[0].splitlines()
-    assert len(commands) == 15
+    assert len(commands) == 16
     for command in commands:
         program, *words = command.split()
         assert program == "tfxai"
@@ -109,6 +109,7 @@ def test_the_commands_run(names, capsys):
         "concepts",
         "shapes",
         "exported",
+        "served_photos",
     }
     assert files >= expected and files - expected <= names["written"]
     assert tfxai.Explanation.load("cam.npz").values.shape == (1, 2, 32, 32, 1)

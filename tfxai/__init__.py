@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfxai.comparing import compare_models
     from tfxai.concepts import TCAV, TCAVResult
     from tfxai.data import explain_dataset, open_results
+    from tfxai.exporting import export
     from tfxai.generation import explain_generation
     from tfxai.methods import *  # noqa: F403
     from tfxai.metrics import compare_methods, stability
@@ -68,6 +69,7 @@ _HOMES = {
     "GenerationExplanation": "results",
     "explain_dataset": "data",
     "explain_generation": "generation",
+    "export": "exporting",
     "open_results": "data",
     "layers": "model",
     "stability": "metrics",

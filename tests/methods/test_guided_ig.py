@@ -55,3 +55,20 @@ def test_the_path_ends_at_the_input_so_delta_falls_with_steps() -> None:
     gaps = [np.abs(tfxai.GuidedIG(steps=n, max_distance=0.1)(model, X).delta).max() for n in (10, 100, 1000)]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 2e-3
+
+
+def test_values_that_are_equally_steep_move_together() -> None:
+    # At the start no unit of the first layer is on: all slopes are zero, and only the input's order could tell values apart.
+    def rectified(x: tf.Tensor) -> tf.Tensor:
+        return tf.linalg.matvec(tf.nn.relu(tf.matmul(x, A) - 0.3), tf.abs(B))
+
+    method = tfxai.GuidedIG(steps=6, fraction=0.25, max_distance=0.3)
+    order = np.random.default_rng(1).permutation(12)
+    back = np.argsort(order)
+
+    def shuffled(x: tf.Tensor) -> tf.Tensor:
+        return rectified(tf.gather(x, back, axis=1))
+
+    values = method(rectified, X).values
+    assert np.abs(values).max() > 0.1
+    np.testing.assert_allclose(method(shuffled, X[:, order]).values, values[:, order], rtol=1e-5, atol=1e-6)

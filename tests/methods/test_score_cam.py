@@ -18,7 +18,7 @@ def small() -> keras.Model:
     return model
 
 
-def test_constant_maps_cost_no_pass_and_stay_in_the_softmax() -> None:
+def test_maps_are_weighed_as_they_are_and_constant_ones_only_stay_in_the_softmax() -> None:
     model, x = small(), np.random.default_rng(0).random((1, 10, 12, 3)).astype(np.float32)
     heat = tfxai.ScoreCAM()(model, x, targets=1).values[0, ..., 0]
     maps = keras.Model(model.inputs, model.get_layer("maps").output)(x).numpy()[0]
@@ -34,9 +34,9 @@ def test_constant_maps_cost_no_pass_and_stay_in_the_softmax() -> None:
         tall = np.stack([np.interp(rows, np.arange(8), maps[:, j, k]) for j in range(10)], 1)
         wide = np.stack([np.interp(columns, np.arange(10), line) for line in tall])
         varies = np.ptp(maps[..., k]) > 0
-        wide = (wide - wide.min()) / (wide.max() - wide.min()) if varies else 0 * wide
-        large.append(wide)
-        gains.append(probability(x[0] * wide[..., None]) - probability(0 * x[0]))
+        large.append(wide * varies)
+        mask = (wide - wide.min()) / (wide.max() - wide.min()) if varies else 0 * wide
+        gains.append(probability(x[0] * mask[..., None]) - probability(0 * x[0]))
     weights = np.exp(gains) / np.exp(gains).sum()
     np.testing.assert_allclose(heat, np.maximum(np.tensordot(weights, large, 1), 0), atol=1e-5)
     assert gains[2] == gains[4] == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfxai.cli.method_list import listed_methods
@@ -70,10 +71,28 @@ def hub(arguments: argparse.Namespace) -> None:
         print(f"Does more than compute: {each}")
     signatures = [f"{name} (chosen)" if name == module.signature else name for name in module.signatures]
     print(f"Signatures: {', '.join(signatures) or 'none, a frozen graph'}")
+    if len(signatures) > 1 and Path(arguments.path).is_dir():
+        print()
+        print_signatures(arguments.path, arguments.tags)
     _print_specs("input", module.inputs)
     _print_specs("output", module.outputs)
     _print_specs("endpoint", module.endpoints)
     _print_specs("variable", module.variables)
+
+
+def print_signatures(path: str | Path, tags: Sequence[str] | None = None) -> None:
+    """A row for each signature of a SavedModel: what it takes and gives."""
+    from tfxai.hub import signatures_of
+
+    rows = [
+        (name, *(_specs_text(specs) for specs in (each.inputs, each.outputs)))
+        for name, each in signatures_of(path, tags).items()
+    ]
+    print_table(None, ("signature", "takes", "gives"), rows)
+
+
+def _specs_text(specs: Mapping[str, tf.TensorSpec]) -> str:
+    return "\n".join(f"{name} {_shape_text(spec.shape)} {spec.dtype.name}" for name, spec in specs.items())
 
 
 def _print_specs(what: str, specs: Mapping[str, tf.TensorSpec | Variable]) -> None:

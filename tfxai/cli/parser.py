@@ -5,7 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from tfxai.cli import demo, evaluate, explain, gate, inspect, predict, report, run, sanity, tcav, verify
+from tfxai.cli import (
+    demo,
+    evaluate,
+    explain,
+    export,
+    gate,
+    inspect,
+    predict,
+    report,
+    run,
+    sanity,
+    tcav,
+    verify,
+)
 from tfxai.version import __version__
 
 # Name, what it tells, the function that declares its arguments, the function that runs it.
@@ -61,6 +74,12 @@ COMMANDS = (
         "and 2 where nothing can be compared.",
         gate.add_arguments,
         gate.run,
+    ),
+    (
+        "export",
+        "Write a model that explains by itself, for TensorFlow Serving and other programs that have no tfxai.",
+        export.add_arguments,
+        export.run,
     ),
     (
         "layers",

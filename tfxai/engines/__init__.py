@@ -16,6 +16,7 @@ from tfxai.engines.cams import (
     lined_up,
     spatial_axes,
     weighed_maps,
+    weighed_sum,
 )
 from tfxai.engines.coalitions import Coalitions
 from tfxai.engines.directions import layer_activations, layer_paths, slopes
@@ -34,8 +35,11 @@ from tfxai.engines.hiding import (
     visible,
 )
 from tfxai.engines.inpainting import inpainted
+from tfxai.engines.inside import Inside, NotOneGraph, along
+from tfxai.engines.linear_games import LinearGame
+from tfxai.engines.linear_parts import linear_in_graph
 from tfxai.engines.method import Method
-from tfxai.engines.parts import Parts
+from tfxai.engines.parts import Parts, averaged_in_graph
 from tfxai.engines.paths import Block, Paths, attribution_along
 from tfxai.engines.perturb import (
     Example,
@@ -72,7 +76,10 @@ __all__ = [
     "HiddenInput",
     "Known",
     "LayerMaps",
+    "LinearGame",
+    "Inside",
     "Method",
+    "NotOneGraph",
     "Moments",
     "OTHER_BASELINE",
     "Parts",
@@ -99,9 +106,11 @@ __all__ = [
     "activation_map",
     "added",
     "aligned",
+    "along",
     "attribution_along",
     "at_inputs",
     "attribution_of",
+    "averaged_in_graph",
     "both_ends",
     "derivative",
     "enlarged",
@@ -117,6 +126,7 @@ __all__ = [
     "layer_activations",
     "layer_maps",
     "layer_paths",
+    "linear_in_graph",
     "lined_up",
     "mean_of_heads",
     "mirrored_half",
@@ -134,6 +144,7 @@ __all__ = [
     "space_of",
     "spatial_axes",
     "weighed_maps",
+    "weighed_sum",
     "starts_and_ends",
     "sum_of_values",
     "through_attention",

@@ -29,6 +29,9 @@ def run_in_batches(
     constants: arrays that every batch sees whole.
     body returns any structure of tensors with first axis B, and of None. It is traced once.
     """
+    if (inside := request.inside) is not None:
+        rest = [tf.convert_to_tensor(array) for array in (*extras, *constants)]
+        return inside.called(request.network, request.scoring, body, inside.inputs, inside.codes, *rest)
     joined: Any = None
     for block, parts in batches_of(request, body, extras, constants):
         if block == slice(0, request.rows):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tfxai.engines.batches import run_in_batches
+from tfxai.engines.inside import along
 from tfxai.engines.perturb import Example
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -106,17 +107,29 @@ def _moves(slope: Tensor) -> Tensor:
 
 def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[LayerMaps]:
     """One example's maps of a layer, of each call that has some and that the score reads. Cost: a forward pass."""
-    arguments = [*example.inputs, example.targets[None].astype(np.int32)]
-    function = request.traced(_ReadMaps(layer, request.method), arguments)
-    record: _ReadMapsRecord = function.record
+    arguments = [*example.inputs, tf.cast(example.targets[None], tf.int32)]
+    body, layers = _ReadMaps(layer, request.method), request.network.layers
+    maps = []
+    if request.inside is not None:
+        record: Any = body.new_record()
+        found = request.inside.called(request.network, request.scoring, body, *arguments, record=record)
+        for (raw, spread, is_read), (position, call), grid in zip(
+            found, record.calls, record.grids, strict=True
+        ):
+            channels_first = tf.transpose(spread[0], [spread.shape.rank - 2, *range(spread.shape.rank - 2)])
+            # A level that the score does not read says nothing.
+            channels_first *= tf.cast(tf.reduce_any(is_read), spread.dtype)
+            maps.append(LayerMaps(grid, layers[position][1], call, raw, channels_first))
+        return maps
+    function = request.traced(body, arguments)
+    record = function.record
     for message in record.warnings if example.number == 0 else ():
         warn(message)
-    maps = []
     for (raw, spread, is_read), (position, call), grid in zip(
         function(*arguments), record.calls, record.grids, strict=True
     ):
         if is_read.numpy().any():
-            called = request.network.layers[position][1]
+            called = layers[position][1]
             maps.append(LayerMaps(grid, called, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
     return maps
 
@@ -166,30 +179,34 @@ class LayerMaps:
     grid: Grid
     layer: Layer
     call: int
-    raw: NDArray
-    maps: NDArray
+    raw: Any
+    maps: Any
 
     @property
     def which(self) -> int:
         """Number of the input that the maps line up with."""
         return self.grid.which
 
-    def enlarged(self, request: Request, weighed: NDArray) -> list[NDArray | None]:
+    def enlarged(self, request: Request, weighed: Any) -> list[Any]:
         """For each input None, but for one the maps (K, h, w ...), enlarged to it; what is below zero then is set to it."""
-        values: list[NDArray | None] = [None] * len(request.network.arrays)
-        source = tf.constant(request.network.arrays[self.which][:1])
-        large = lined_up(self.grid, source, tf.constant(weighed, tf.float32))
-        values[self.which] = np.maximum(large.numpy(), 0)
+        values: list[Any] = [None] * len(request.arrays)
+        source = tf.convert_to_tensor(request.arrays[self.which][:1])
+        large = lined_up(self.grid, source, tf.cast(weighed, tf.float32))
+        values[self.which] = request.read(tf.nn.relu(large))
         return values
 
 
-def added(parts: Sequence[Sequence[NDArray | None]]) -> list[NDArray | None]:
+def weighed_sum(weights: Any, maps: Any) -> Any:
+    """(K, h, w ...) the sum of maps (channels, h, w ...) with weights (channels, K), what is below zero set to it."""
+    if tf.is_tensor(weights):
+        return tf.nn.relu(tf.tensordot(weights, tf.cast(maps, weights.dtype), ([0], [0])))
+    return np.maximum(np.tensordot(weights, maps, (0, 0)), 0)
+
+
+def added(parts: Sequence[Sequence[Any]]) -> list[Any]:
     """The sum of what several calls of a layer say of each input; None where none says anything."""
-    sums: list[NDArray | None] = []
-    for each in zip(*parts, strict=True):
-        given = [values for values in each if values is not None]
-        sums.append(np.sum(given, axis=0) if given else None)
-    return sums
+    given = ([values for values in each if values is not None] for each in zip(*parts, strict=True))
+    return [functools.reduce(operator.add, each) if each else None for each in given]
 
 
 def lined_up(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
@@ -204,7 +221,7 @@ def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
     sizes = [dynamic[i + 1] if n is None else n for i, n in enumerate(grid.space)]
     for axis, cells in enumerate(grid.cells, start=1):
         count = heat.shape[axis] or tf.shape(heat)[axis]
-        heat = _along(heat, axis, _placing(cells, count, sizes[cells.axis]))
+        heat = along(heat, axis, _placing(cells, count, sizes[cells.axis]))
     for axis, place in sorted(grid.fixed):
         row = tf.one_hot(place, sizes[axis])
         heat = tf.expand_dims(heat, axis + 1) * tf.reshape(row, [-1, *[1] * (heat.shape.rank - axis - 1)])
@@ -214,15 +231,8 @@ def spread_out(grid: Grid, source: Tensor, heat: Tensor) -> Tensor:
 def enlarged(heat: Tensor, size: Sequence[int | Tensor]) -> Tensor:
     """Maps (B, h, w ...) resized to (B, *size) by linear interpolation along each axis, with any number of axes."""
     for axis, length in enumerate(size, start=1):
-        heat = _along(heat, axis, _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length))
+        heat = along(heat, axis, _interpolation(heat.shape[axis] or tf.shape(heat)[axis], length))
     return heat
-
-
-def _along(heat: Tensor, axis: int, matrix: Tensor) -> Tensor:
-    """One axis of maps multiplied by a matrix (large, small)."""
-    rest = [i for i in range(heat.shape.rank) if i != axis]
-    moved = tf.tensordot(heat, matrix, [[axis], [1]])  # the axis goes to the end ...
-    return tf.transpose(moved, np.argsort([*rest, axis]))  # ... and back
 
 
 def _placing(cells: Cells, small: int | Tensor, large: int | Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.engines.backgrounds import Background, background_rows
@@ -23,6 +24,8 @@ from tfxai.engines.hiding import (
     space_of,
     visible,
 )
+from tfxai.engines.inside import NotOneGraph
+from tfxai.engines.linear_games import LinearGame
 from tfxai.engines.parts import Fill, HiddenParts, HiddenWords, Parts
 from tfxai.engines.perturb import Example, Perturb, attribution_of, joined_values
 from tfxai.engines.request import Attribution, Request
@@ -57,6 +60,8 @@ class Coalitions:
         if more:
             return cls(request, (which, *more))
         array, text = network.arrays[which], None
+        if array.dtype == object and request.inside is not None:
+            raise NotOneGraph("Texts are cut into words in Python. Export a model of token ids.")
         if array.dtype == object and array.size == len(array):
             if (lacking := missing_values(array)).any():
                 raise ValueError(f"{method}: there is no text in number {lacking.argmax()}. Leave it out.")
@@ -96,6 +101,11 @@ class Coalitions:
             return Parts(np.arange(len(words)), len(words), words)
         if self.several:
             return self._side_by_side()
+        if self.request.inside is not None and not cuts.is_fixed(self.array, segmenter):
+            raise NotOneGraph(
+                f'{self.request.method}: segments are found in Python. Give segmenter="grid", or one label map of shape '
+                f"{space_of(self.array)}."
+            )
         labels = cuts.parts(self.array, number, segmenter, segments)
         return Parts(labels, int(labels.max()) + 1)
 
@@ -133,7 +143,7 @@ class Coalitions:
             return isinstance(columns, (list, tuple)) and all(np.ndim(column) > 0 for column in columns)
         return self.text is None and not callable(rows) and np.ndim(rows) == self.array.ndim  # pyright: ignore[reportArgumentType]
 
-    def behind(self, given: Background, seed: int, method: str) -> Callable[[int], list[NDArray]]:
+    def behind(self, given: Background, seed: int, method: str) -> Callable[[Any], list[Any]]:
         """What stands for hidden parts: number of an example -> for each hidden input (R, ...); nothing for texts.
 
         given: training rows, a number, an array of one example, or a function; see `tfxai.engines.backgrounds` and `hidden`.
@@ -145,11 +155,13 @@ class Coalitions:
             return lambda number: rows
         return self.own(given, method)
 
-    def own(self, hide: Background, method: str) -> Callable[[int], list[NDArray]]:
+    def own(self, hide: Background, method: str) -> Callable[[Any], list[Any]]:
         """The same for what each example is hidden by alone: a number, an array like the inputs, a function."""
         if self.text is not None:
             return lambda number: []
         fixed = self.hidden(hide, method)
+        if self.request.inside is not None:
+            return lambda number: [tf.gather(array, [number]) for array in fixed]
         return lambda number: [array[number : number + 1] for array in fixed]
 
     def hidden(self, hide: Background, method: str) -> list[NDArray]:
@@ -164,12 +176,12 @@ class Coalitions:
         return [self._hidden_in(which, of_each[which], own, method) for which in self.which]
 
     def _hidden_in(self, which: int, hide: Background, own: bool, method: str) -> NDArray:
-        network = self.request.network
+        network, inside = self.request.network, self.request.inside
         words, number = network.arrays[which].dtype == object, hide is not None and not isinstance(hide, str)
         if (own and isinstance(hide, str)) if words else number:
-            return hidden_behind(network, which, hide, f"{method}: what hides")
+            return hidden_behind(network, which, hide, f"{method}: what hides", inside)
         if is_token_ids(network, which):
-            return hidden_behind(network, which, PADDING, f"{method}: what hides")
+            return hidden_behind(network, which, PADDING, f"{method}: what hides", inside)
         alone = [flatten(network.structure)[1][i] for i in self.which if is_token_ids(network, i)]
         raise ValueError(
             f"{method} on a table hides columns behind training rows. Give about 100 of them, (R, F) like the inputs or the "
@@ -191,7 +203,7 @@ class Coalitions:
         hidden: Sequence[NDArray],
         drawn: NDArray | None = None,
         share: float = 1.0,
-    ) -> NDArray:
+    ) -> Any:
         """(M, K) scores of coalitions, each the mean over what hides the rest.
 
         visible: bool (M, parts).
@@ -201,7 +213,7 @@ class Coalitions:
         if self.text is not None:
             texts = self.text.without(parts.words or [], visible)
             return engine.run(HiddenWords(self.which[0]), example, [texts], share=share).scores
-        many = len(hidden[0])
+        many = hidden[0].shape[0]
         if drawn is None:
             coalitions, rows = np.divmod(np.arange(len(visible) * many, dtype=np.int32), np.int32(many))
             engine = dataclasses.replace(engine, passes=engine.passes * many)
@@ -220,17 +232,45 @@ class Coalitions:
             [bits, *labels, *hidden],
             share=share,
         )
-        scores = perturbed.scores.reshape(len(visible), -1, perturbed.scores.shape[1])
-        return scores.mean(1, dtype=np.float64)
+        shape = (len(visible), -1, perturbed.scores.shape[1])
+        if tf.is_tensor(perturbed.scores):
+            return tf.reduce_mean(tf.reshape(perturbed.scores, shape), 1)
+        return perturbed.scores.reshape(shape).mean(1, dtype=np.float64)
 
-    def spread(self, parts: Parts, weights: NDArray, evenly: bool = False) -> list[NDArray | None]:
+    def linear(
+        self,
+        engine: Perturb,
+        parts: Parts,
+        game: LinearGame,
+        hidden_of: Callable[[Example], Sequence[Any]],
+        *,
+        drawn: NDArray | None = None,
+        evenly: bool = False,
+        complete: bool = True,
+    ) -> Attribution:
+        """Of a call that is traced as a whole: a method whose values are sums of the coalitions' scores with fixed weights.
+
+        hidden_of: what stands for hidden parts of an example. complete: the values add up from the score of nobody.
+        """
+        nobody = int(np.argmin(game.visible.sum(1)))
+
+        def explain(example: Example) -> list[Any]:
+            scores = self.scores(engine, example, parts, game.visible, hidden_of(example), drawn)
+            weights = tf.matmul(game.weights, scores)
+            values = self.spread(parts, tf.transpose(weights), evenly)
+            ends = (scores[nobody], tf.reduce_sum(weights, 0) - (example.scores - scores[nobody]))
+            return [*values, *(ends if complete else ())]
+
+        return engine.explained(explain, ends=complete)
+
+    def spread(self, parts: Parts, weights: Any, evenly: bool = False) -> list[Any]:
         """For each input the weights (K, parts), repeated on the places of each part; None where not explained.
 
         evenly: shared out among the places instead, where a part is a whole input.
         """
-        found: list[NDArray | None] = [None] * len(self.request.network.arrays)
+        found: list[Any] = [None] * len(self.request.network.arrays)
         for which, labels in zip(self.which, parts.by_input or (parts.labels,), strict=True):
-            values = weights[:, labels]
+            values = tf.gather(weights, labels, axis=1) if tf.is_tensor(weights) else weights[:, labels]
             if evenly and self.several:
                 values = values / np.bincount(labels.reshape(-1))[labels]
             found[which] = values[..., None] if self.request.network.arrays[which].ndim > 2 else values

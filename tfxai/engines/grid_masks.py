@@ -37,10 +37,11 @@ class GridMasks:
     @functools.cached_property
     def _sides(self) -> list[NDArray]:
         """For both sides (shifts, side, cells)."""
-        return [
-            enlarging(self.cells, step, side, tf.range(step)).numpy().astype(np.float64)
-            for step, side in zip(self.steps, self.sides, strict=True)
-        ]
+        with tf.init_scope():  # numbers also while a graph is made
+            return [
+                enlarging(self.cells, step, side, tf.range(step)).numpy().astype(np.float64)
+                for step, side in zip(self.steps, self.sides, strict=True)
+            ]
 
     @functools.cached_property
     def _neighbours(self) -> tuple[NDArray, NDArray]:
@@ -100,12 +101,34 @@ class GridMasks:
 
         A covariance, in units of the variance of one bit: over all shifts, and bits that are independent.
         """
-        down, across = (
-            np.einsum("shc,snc->hn", side, side[:, nodes]) / len(side)
-            for side, nodes in zip(self._sides, self._nodes, strict=True)
-        )
+        down, across = self._with_nodes
         grids = weights.T.reshape(-1, down.shape[1], across.shape[1])
         return down @ grids @ across.T
+
+    @functools.cached_property
+    def _with_nodes(self) -> list[NDArray]:
+        """Along both sides (side, nodes) how places go with the nodes."""
+        return [
+            np.einsum("shc,snc->hn", side, side[:, nodes]) / len(side)
+            for side, nodes in zip(self._sides, self._nodes, strict=True)
+        ]
+
+    # Of a call that is traced as a whole
+
+    def sums_in_graph(self, bits: NDArray, shifts: NDArray, weights: Tensor) -> Tensor:
+        """(H, W) float64, what `sums` finds of one weight (N,) for each mask."""
+        down, across = self._sides
+        shift = shifts[:, 0] * len(across) + shifts[:, 1]
+        grids = weights[:, None, None] * bits.astype(np.float64)
+        of_shift = tf.math.unsorted_segment_sum(grids, shift, len(down) * len(across))
+        of_shift = tf.reshape(of_shift, (len(down), len(across), *bits.shape[1:]))
+        return tf.einsum("yhs,yxst,xwt->hw", down, of_shift, across)
+
+    def covariances_in_graph(self, weights: Tensor) -> Tensor:
+        """(H, W) float64, what `covariances` finds of one sum, of (nodes,) weights."""
+        down, across = self._with_nodes
+        grid = tf.reshape(weights, (down.shape[1], across.shape[1]))
+        return tf.matmul(tf.matmul(down, grid), across, transpose_b=True)
 
 
 def enlarging(cells: int, step: int, side: int, shifts: Tensor) -> Tensor:

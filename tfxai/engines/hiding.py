@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
+from tfxai.engines.inside import Inside, NotOneGraph
 from tfxai.engines.request import Request
 from tfxai.inputs import missing_words, words_of
 from tfxai.model import Embedded, Network
@@ -24,11 +25,13 @@ PADDING = 0
 class HiddenInput:
     """The input that is hidden in parts, of the inputs of a model.
 
-    which: its number.
+    which:  its number.
+    inside: of a call that is traced as a whole.
     """
 
     network: Network
     which: int
+    inside: Inside | None = None
 
     @property
     def array(self) -> NDArray:
@@ -46,15 +49,18 @@ class HiddenInput:
         values[self.which] = maps[..., None] if self.array.ndim > 2 else maps
         return values
 
-    def hidden(self, baseline: Baseline) -> NDArray:
+    def hidden(self, baseline: Baseline) -> Any:
         """What hidden parts look like, of the input's shape.
 
         Raises ValueError for token ids that are not whole numbers, or outside of the vocabulary.
         """
-        return hidden_behind(self.network, self.which, self.network.in_order(baseline), "baseline")
+        given = self.network.in_order(baseline)
+        return hidden_behind(self.network, self.which, given, "baseline", self.inside)
 
 
-def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -> NDArray:
+def hidden_behind(
+    network: Network, which: int, baseline: Baseline, name: str, inside: Inside | None = None
+) -> Any:
     """What stands for hidden parts of an input, of its shape (N, ...).
 
     baseline: None is 0; of words a word for all, or one for each; a number there is the empty word, and NaN one that is missing.
@@ -64,6 +70,8 @@ def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -
     """
     array = network.arrays[which]
     baseline = 0.0 if baseline is None else baseline
+    if inside is not None and array.dtype == object:
+        raise NotOneGraph("Texts are cut into words in Python. Export a model of token ids.")
     is_number = not callable(baseline) and np.ndim(baseline) == 0 and not isinstance(baseline, str)
     if array.dtype == object:
         missing = is_number and network.takes_missing and bool(np.isnan(float(np.asarray(baseline))))
@@ -76,7 +84,10 @@ def hidden_behind(network: Network, which: int, baseline: Baseline, name: str) -
     whole = array.dtype.kind == "i" or isinstance(network.places[which], Embedded)
     if is_number and whole and float(np.asarray(baseline)) % 1:
         raise ValueError(f"{name} is {baseline}; this input is token ids. Give the id that stands for none.")
-    values = filled(network.viewed(which, baseline), array, network.takes_missing)
+    viewed = network.viewed(which, baseline)
+    if inside is not None:
+        return inside.filled(viewed, array, which)
+    values = filled(viewed, array, network.takes_missing)
     network.check_ids(which, values, name)
     return values
 
@@ -97,7 +108,7 @@ def hidden_input(request: Request, input: str | int | None, method: str) -> Hidd
             f"{method} hides parts of arrays (N, ...) of numbers; this input has shape {array.shape} and type text. Use LIME, "
             "KernelSHAP or PartitionSHAP for texts."
         )
-    return HiddenInput(request.network, which)
+    return HiddenInput(request.network, which, request.inside)
 
 
 def hidden_inputs(request: Request, input: str | int | None) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ class Method(abc.ABC):
                 embeddings of words and positions, gives {path: values}.
 
     A subclass is a frozen dataclass of settings, whose annotations say what fits (see tfxai.support.settings). It declares what it needs of a model (`needs`), what it explains unless
-    it is told otherwise (`default_score`), whether other inputs than images get None without a word (`only_images`), and whether a
+    it is told otherwise (`default_score`), why its work is not one graph that can be exported (`not_one_graph`), whether other inputs than images get None without a word (`only_images`), and whether a
     layer can stand in the place of the inputs (`inside`), if it needs gradients and no layers or images.
 
     Warns where an input gets no values (None) that a user would expect.
@@ -52,6 +52,7 @@ class Method(abc.ABC):
     needs: ClassVar[Needs] = Needs()
     default_score: ClassVar[str] = "logit"
     only_images: ClassVar[bool] = False
+    not_one_graph: ClassVar[str | None] = None
     inside: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

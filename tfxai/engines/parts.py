@@ -83,3 +83,10 @@ class HiddenWords:
         tensors = repeated(inputs, tf.shape(plan[0])[0])
         tensors[self.which] = tf.reshape(plan[0], [-1, *[1] * (inputs[self.which].shape.rank - 1)])
         return Perturbed(tensors)
+
+
+def averaged_in_graph(x: Tensor, labels: NDArray) -> Tensor:
+    """An example (1, *space, C) in which every part has its mean colour; see `tfxai.inputs.segments.averaged`."""
+    flat = tf.cast(tf.reshape(x, (labels.size, -1)), tf.float64)
+    means = tf.math.unsorted_segment_mean(flat, labels.reshape(-1), int(labels.max()) + 1)
+    return tf.reshape(tf.cast(tf.gather(means, labels.reshape(-1)), x.dtype), tf.shape(x))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.batches import chunk_of
+from tfxai.engines.batches import chunk_of, per_token, sum_of_values, times
 from tfxai.engines.ends import Ends, at_starts, both_ends, starts_and_ends
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -38,6 +39,8 @@ def straight(start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tens
 class Block:
     """Rows that are worked on together.
 
+    Where the whole call is traced, tensors stand for arrays, and one block is all rows.
+
     rows:        which rows of the request.
     arguments:   the input arrays of these rows, then the starts.
     targets:     (rows,) resolved classes.
@@ -54,6 +57,11 @@ class Block:
     base_scores: NDArray
     zeros: list[Tensor]
     advance: Callable[[float], None]
+
+    @property
+    def count(self) -> int | Tensor:
+        """How many rows there are; a tensor only where nobody knows while the call is traced."""
+        return self.targets.shape[0] or tf.shape(self.targets)[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,24 +92,21 @@ class Paths:
         body = _Ends(self.path if self.starts is not None and not self.shared else None, self.plain)
         with request.bar(request.rows) as advance:
             for rows in request.blocks():
-                arguments = request.rows_of(self.network.arrays, rows)
+                arguments = request.rows_of(request.arrays, rows)
                 if self.starts is not None:
                     arguments += self.starts if self.shared else request.rows_of(self.starts, rows)
                 given = [*arguments, request.target_codes_of(rows)]
-                targets, scores, base_scores, *zeros = request.traced(body, given)(*given)
-                yield Block(
-                    rows, arguments, targets.numpy(), scores.numpy(), base_scores.numpy(), zeros, advance
-                )
+                targets, scores, base_scores, *zeros = request.run(body, given)
+                targets, scores, base_scores = map(request.read, (targets, scores, base_scores))
+                yield Block(rows, arguments, targets, scores, base_scores, zeros, advance)
 
-    def run(
-        self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0
-    ) -> list[NDArray]:
+    def run(self, block: Block, points: PathPoints, statistic: Statistic, share: float = 1.0) -> list[Any]:
         """Evaluates points for a block and returns the statistic's state.
 
         share: of the block's work, for the progress bar.
         """
         request = self.request
-        count = -(-len(points.rows) // request.batch_size)
+        count = -(-points.count // request.batch_size)
         fixed = [
             *block.arguments,
             block.targets,
@@ -109,12 +114,16 @@ class Paths:
             points.rows if points.starts is None else points.starts,
             points.parameters,
             points.weights,
-            np.int32(count),
+            count if tf.is_tensor(count) else np.int32(count),
         ]
         state = statistic.start(block.zeros, points)
         # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
         padded = request.batch_size if request.jit_compile else None
+        if padded is not None and request.inside is not None:
+            padded = -(-points.count // count)  # there is one number of points for all calls
         body = _Loop(self.path, statistic, len(block.arguments), padded, self.shared)
+        if request.inside is not None:
+            return request.run(body, [*fixed, np.int32(0), fixed[-1], *state])
         # A bar moves chunk by chunk; without one the whole loop is a single call.
         bounds = range(count + 1) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
@@ -123,14 +132,28 @@ class Paths:
             block.advance(share * len(block.targets) * (last - first) / count)
         return [tensor.numpy() for tensor in state]
 
-    def contributions(self, block: Block, gradients: Sequence[NDArray]) -> list[NDArray]:
+    def contributions(self, block: Block, gradients: Sequence[Any]) -> list[Any]:
         """Integrated gradients of each row x (end - start), of the inputs that are explained."""
-        steps = self.request.traced(_Steps(), block.arguments)(*block.arguments)
+        steps = self.request.run(_Steps(), block.arguments)
+        if self.request.inside is not None:
+            return times(gradients, steps)
         # What does not change contributes nothing, also where its gradient is infinite.
         return [
             np.multiply(gradient, step, out=np.zeros_like(gradient), where=np.asarray(step) != 0)
             for gradient, step in zip(gradients, (step.numpy() for step in steps), strict=True)
         ]
+
+    def mean_score_at_starts(self, block: Block, shares: NDArray) -> Tensor:
+        """(rows,) of a call that is traced as a whole: the score of shared starts (S, ...) for each row's class, by their shares (S,)."""
+        body, rows = _Scores(None, len(block.arguments), shared=True), tf.range(block.count)
+
+        def step(start: Tensor) -> Tensor:
+            chunk = [*block.arguments, block.targets, rows, tf.zeros_like(rows) + start]
+            return self.request.run(body, [*chunk, tf.zeros([block.count, 1])])
+
+        numbers = tf.range(len(shares))
+        scores = tf.map_fn(step, numbers, fn_output_signature=tf.TensorSpec([None], tf.float32))
+        return tf.linalg.matvec(scores, tf.constant(shares, tf.float32), transpose_a=True)
 
     def scores_at(self, block: Block, points: PathPoints, at_starts: bool = False) -> NDArray:
         """Scores (M,) at points, without gradients; or at their starts, as the model gives them by itself."""
@@ -288,9 +311,9 @@ def _per_token(values: NDArray, sensitivities: bool) -> NDArray:
 
 def attribution_along(
     paths: Paths,
-    values_of: Callable[[Block], Sequence[NDArray]],
+    values_of: Callable[[Block], Sequence[Any]],
     complete: bool = False,
-    base_scores_of: Callable[[Block], NDArray] = lambda block: block.base_scores,
+    base_scores_of: Callable[[Block], Any] = lambda block: block.base_scores,
     sensitivities: bool = False,
     remedy: str = "",
 ) -> Attribution:
@@ -303,6 +326,10 @@ def attribution_along(
     remedy: what the user can do where they are far from adding up.
     """
     request, places = paths.request, paths.network.places
+    if request.inside is not None:
+        (block,) = paths.blocks()
+        base = base_scores_of(block) if complete else None
+        return _inside(block, values_of(block), places, base, sensitivities)
     explained = [place for place in places if place is not None]
     of_all_rows: list[NDArray] = []
     targets = np.empty(request.rows, np.int64)
@@ -327,3 +354,16 @@ def attribution_along(
         return Attribution(in_order, targets, scores)
     delta = sums - (scores - base_scores)
     return Attribution(in_order, targets, scores, delta, base_scores, remedy)
+
+
+def _inside(
+    block: Block, values: Sequence[Tensor], places: Sequence[Any], base: Tensor | None, sensitivities: bool
+) -> Attribution:
+    """The same of a call that is traced as a whole, in tensors."""
+    rest = iter(values)
+    in_order = [None if place is None else next(rest) for place in places]
+    each = per_token(in_order, places, sensitivities=sensitivities)
+    if base is None:
+        return Attribution(each, block.targets, block.scores)
+    delta = sum_of_values(in_order) - (block.scores - base)
+    return Attribution(each, block.targets, block.scores, delta, base)

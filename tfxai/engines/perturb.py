@@ -57,18 +57,18 @@ class PerturbedScores:
     notes:  (M, n).
     """
 
-    scores: NDArray
-    notes: NDArray
+    scores: Any
+    notes: Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
     """One input with its classes (K,) and their scores (K,), and the function that moves the progress bar on."""
 
-    number: int
-    inputs: list[NDArray]
-    targets: NDArray
-    scores: NDArray
+    number: Any
+    inputs: list[Any]
+    targets: Any
+    scores: Any
     advance: Callable[[float], None]
 
 
@@ -95,6 +95,40 @@ class Perturb:
                 inputs = [array[number : number + 1] for array in request.network.arrays]
                 yield Example(number, inputs, targets[number], scores[number], advance)
 
+    def explained(self, explain: Callable[[Example], Sequence[Any]], ends: bool = False) -> Attribution:
+        """The attribution of values that are made for one example at a time: for each input (K, ...), or None.
+
+        Where the whole call is traced, an example's number is a tensor, too, and so are scores and values; with `ends`, the score
+        of the baseline and delta come behind these, (K,) each.
+        """
+        if self.request.inside is not None:
+            return self._explained_inside(explain, ends)
+        examples, values = [], []
+        for example in self.examples():
+            values.append(explain(example))
+            examples.append(example)
+        return attribution_of(examples, joined_values(values))
+
+    def _explained_inside(self, explain: Callable[[Example], Sequence[Any]], ends: bool) -> Attribution:
+        request = self.request
+        targets, scores = at_inputs(request)
+        is_given: list[bool] = []
+
+        def explained(number: Tensor) -> list[Tensor]:
+            inputs = [tf.gather(array, [number]) for array in request.arrays]
+            target, score = tf.gather(targets, number), tf.cast(tf.gather(scores, number), tf.float64)
+            values = explain(Example(number, inputs, target, score, lambda share: None))
+            is_given[:] = [value is not None for value in values]
+            return [tf.cast(value, tf.float32) for value in values if value is not None]
+
+        # Traced by itself first, to know what comes of one row.
+        one = tf.function(explained, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int32))
+        specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in one.outputs]
+        found = iter(tf.map_fn(one, tf.range(tf.shape(targets)[0]), fn_output_signature=specs))
+        values = [next(found)[:, 0] if given else None for given in is_given]  # one class for each row
+        base, delta = (values.pop(-2), values.pop()) if ends else (None, None)
+        return Attribution(values, targets[:, 0], scores[:, 0], delta, base)
+
     def run(
         self,
         perturbation: Perturbation,
@@ -115,7 +149,7 @@ class Perturb:
 
         Raises ValueError if a score is not a number.
         """
-        request, classes = self.request, len(example.targets)
+        request, classes = self.request, example.targets.shape[0]
         count = -(-len(plan[0]) // request.batch_size)
         body = _Loop(
             perturbation,
@@ -131,10 +165,14 @@ class Perturb:
             *example.inputs,
             *fixed,
             *plan,
-            example.targets[None].astype(np.int32),
+            tf.cast(example.targets[None], tf.int32),
             np.int32(count),
         ]
         given = [tf.convert_to_tensor(array) for array in given]
+        if request.inside is not None:
+            rows = request.run(body, [*given, np.int32(0), given[-1]])[: len(plan[0])]
+            rows = tf.cast(tf.ensure_shape(rows, [len(plan[0]), body.columns]), tf.float64)
+            return PerturbedScores(rows[:, :classes], rows[:, classes:])
         parts: list[NDArray] = []
         bounds = np.unique(np.linspace(0, count, STEPS + 1).astype(int)) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):
@@ -210,6 +248,11 @@ class _Loop(ScoredBody):
 
 def at_inputs(request: Request) -> tuple[NDArray, NDArray]:
     """Classes and scores (N, K) of the inputs as they are. Cost: one forward pass per input, whatever K is."""
+    if (inside := request.inside) is not None:
+        request = dataclasses.replace(
+            request, inside=dataclasses.replace(inside, codes=inside.codes[:, None])
+        )
+        return run_in_batches(request, _AtInputs())
     codes = request.target_codes.reshape(len(request.network), -1)
     return run_in_batches(dataclasses.replace(request, target_codes=codes, progress=False), _AtInputs())
 

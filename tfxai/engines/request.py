@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxai.baselines import Baseline, filled
+from tfxai.engines.inside import Inside
 from tfxai.engines.scoring import ScoredBody, Scoring, WithScore
 from tfxai.engines.targets import LARGEST, check_targets, target_codes
 from tfxai.engines.uncertainty import Uncertainty
@@ -61,6 +62,7 @@ class Request:
     scoring:      what is explained.
     method:       what warnings and errors call the method; no trace depends on it, so that methods share traces.
     references:   of a score that compares rows with something of their own; target codes are then numbers of rows.
+    inside:       of a call that is traced as a whole: its rows are tensors, and the network's arrays an example of them.
     """
 
     network: Network
@@ -72,6 +74,7 @@ class Request:
     progress: bool = False
     jit_compile: bool = False
     references: References | None = None
+    inside: Inside | None = None
 
     @classmethod
     @checked
@@ -126,6 +129,22 @@ class Request:
         check_targets(classes, function.record.classes)
         return function
 
+    def run(self, body: ScoredBody, arguments: Sequence[Any]) -> Any:
+        """What a body returns for tensors or arrays, as tensors: from its trace, or as a part of the graph of the whole call."""
+        if self.inside is None:
+            return self.traced(body, arguments)(*arguments)
+        given = [tf.convert_to_tensor(argument) for argument in arguments]
+        return self.inside.called(self.network, self.scoring, body, *given)
+
+    def read(self, tensor: Tensor) -> Any:
+        """What came of `run`, as an array; a tensor where the whole call is traced."""
+        return tensor.numpy() if self.inside is None else tensor
+
+    @property
+    def arrays(self) -> Sequence[Any]:
+        """The inputs (N, ...)."""
+        return self.network.arrays if self.inside is None else self.inside.inputs
+
     @functools.cached_property
     def _details(self) -> list[Tensor]:
         """The classes of all rows, and what else the score compares them with; nothing where it has no references."""
@@ -139,12 +158,16 @@ class Request:
         ]
         return [tf.constant(array) for array in arrays]
 
-    def target_codes_of(self, block: slice) -> NDArray[np.int32]:
+    def target_codes_of(self, block: slice) -> Any:
         """The codes of some rows as the traced functions take them; too large ones are refused before they run."""
+        if self.inside is not None:
+            return self.inside.codes
         return np.minimum(self.target_codes[block], LARGEST).astype(np.int32)
 
-    def rows_of(self, arrays: Sequence[NDArray], block: slice) -> list[NDArray]:
+    def rows_of(self, arrays: Sequence[Any], block: slice) -> list[Any]:
         """What belongs to some rows, of arrays with one entry per example."""
+        if self.inside is not None:
+            return list(arrays)
         if self.targets_each == 1:
             return [array[block] for array in arrays]
         examples = np.arange(block.start, block.stop) // self.targets_each
@@ -152,6 +175,9 @@ class Request:
 
     def blocks(self) -> Iterator[slice]:
         """Rows in blocks of at most `batch_size`, as even as possible."""
+        if self.inside is not None:
+            yield slice(None)
+            return
         count = -(-self.rows // self.batch_size)
         for start, stop in itertools.pairwise(self.rows * i // count for i in range(count + 1)):
             self.network.at(start // self.targets_each)
@@ -161,7 +187,7 @@ class Request:
         """A progress bar if the user asked for one; gives the function that moves it on."""
         return progress_bar(self.progress, self.method, total)
 
-    def baselines_of(self, baseline: Baseline) -> list[NDArray]:
+    def baselines_of(self, baseline: Baseline) -> list[Any]:
         """The baseline for each input array, of its shape; (N, 1, 1 ...), of one axis more, where a number is meant at an embedding.
 
         None: zeros; token ids of a model with a padding id are that id.
@@ -191,20 +217,29 @@ class Request:
             return list(baseline)
         return [baseline] * len(network.arrays)
 
-    def _baseline_at(self, which: int, baseline: Baseline) -> NDArray:
-        array, place = self.network.arrays[which], self.network.own_places[which]
+    def _baseline_at(self, which: int, baseline: Baseline) -> Any:
+        place = self.network.own_places[which]
         if place is None:
-            return array
+            return self.arrays[which]
+        array = self.network.arrays[which]
         if baseline is None:
             if isinstance(place, Embedded) and self._is_padded(which, place):
-                return np.zeros_like(array)
+                return self._filled(which, 0, array)
             baseline = 0.0
         if isinstance(place, Embedded) and not callable(baseline) and np.ndim(baseline) == 0:
-            axes = (1,) * array.ndim
-            return np.broadcast_to(filled(baseline, np.zeros((1, *axes), np.float32)), (len(array), *axes))
-        values = filled(self.network.viewed(which, baseline), array)
-        self.network.check_ids(which, values, "baseline")
+            rows = len(array) if self.inside is None else 1
+            return self._filled(which, baseline, np.zeros((rows, *(1,) * array.ndim), np.float32))
+        viewed = self.network.viewed(which, baseline)
+        values = self._filled(which, viewed, array)
+        if self.inside is None:
+            self.network.check_ids(which, values, "baseline")
+        elif not callable(viewed):
+            self.network.check_ids(which, np.asarray(viewed), "baseline")
         return values
+
+    def _filled(self, which: int, baseline: Baseline, array: NDArray) -> Any:
+        inside = self.inside
+        return filled(baseline, array) if inside is None else inside.filled(baseline, array, which)
 
     def _is_padded(self, which: int, place: Embedded) -> bool:
         """Whether 0 is padding among an input's token ids, as its table says (`mask_zero`)."""

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxai.engines.coalitions import Coalitions
+from tfxai.engines.linear_games import LinearGame, Worth
 from tfxai.engines.parts import Parts
 from tfxai.engines.perturb import Example
+from tfxai.engines.request import Attribution
 from tfxai.engines.uncertainty import Known
 from tfxai.games import Estimate, Pairs, Sample, Surrogate
 from tfxai.inputs import segments as cuts
@@ -75,6 +77,27 @@ class Shares:
             )
             known, gain = self.settled(game, len(hidden[0]) if hidden else 1)
             yield Played(example, parts, gain, known)
+
+    def in_graph(self, segmenter: cuts.Segmenter, segments: int) -> Attribution:
+        """The first estimate's values, of a call that is traced as a whole: where all coalitions are seen, sums with fixed weights."""
+        parts = self.coalitions.parts(0, segmenter, segments)
+
+        def play(worth: Worth) -> NDArray:
+            def scores(visible: NDArray, share: float) -> NDArray:
+                return worth(visible)
+
+            learn = functools.lru_cache(maxsize=4)(_surrogate)
+            kinds = (False, True) if self.sums else (False,)
+            game = Game(Pairs(parts.count, self.seed, self.singles), scores, learn, kinds)
+            return self.settled(game, 1)[0][0][0]
+
+        remedy = (
+            f"Where all coalitions of the {parts.count} parts are seen, their weights are fixed: take fewer segments, and 2 to "
+            f'the power of their number of samples. LIME(segmenter="grid") has fixed weights with any number.'
+        )
+        engine = self.coalitions.engine(self.samples)
+        game = LinearGame.of(play, self.coalitions.request.method, remedy)
+        return self.coalitions.linear(engine, parts, game, lambda example: self.behind(example.number))
 
     def settled(self, game: Game, rows: int) -> tuple[Sequence[tuple[NDArray, Known]], NDArray]:
         """What is known of each estimate, and the gain. rows: of the background, each a pass of every coalition."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -17,23 +18,40 @@ from tfxai.support import PerInput, Tensor
 class PathPoints:
     """The points of one block of rows.
 
+    Arrays, or tensors while a call is traced as a whole.
+
     rows:       (M,) which row of the block each point belongs to.
     parameters: (M, P) what the path makes of it: position, number of the noise ...
     weights:    (M,) of its gradient.
     starts:     (M,) which of the path's starts it belongs to, where these are not one for each row.
     """
 
-    rows: NDArray
-    parameters: NDArray
-    weights: NDArray
-    starts: NDArray | None = None
+    rows: Any
+    parameters: Any
+    weights: Any
+    starts: Any = None
+
+    @property
+    def count(self) -> int | Tensor:
+        """How many there are."""
+        return self.rows.shape[0] or tf.shape(self.rows)[0]
 
     @classmethod
     def of(
-        cls, rows: int, parameters: NDArray, weights: NDArray, starts: NDArray | None = None
+        cls, rows: int | Tensor, parameters: NDArray, weights: NDArray, starts: NDArray | None = None
     ) -> PathPoints:
         """The same points for every row. Points are the outer loop: rows that share one lie in the same chunk."""
         points = len(parameters)
+        if tf.is_tensor(rows):  # while a call is traced as a whole
+            repeat = functools.partial(tf.repeat, repeats=rows, axis=0)
+            wide = np.asarray(parameters, np.float32).reshape(points, -1)
+            numbers = tf.tile(tf.range(rows), [points])
+            return cls(
+                numbers,
+                repeat(wide),
+                repeat(np.asarray(weights, np.float32)),
+                None if starts is None else repeat(np.asarray(starts, np.int32)),
+            )
         return cls(
             np.tile(np.arange(rows, dtype=np.int32), points),
             np.repeat(np.asarray(parameters, np.float32).reshape(points, -1), rows, axis=0),
@@ -87,7 +105,9 @@ class Statistic(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Sum:
-    """Sum of weight x gradient for every row."""
+    """Sum of weight x gradient for every row. contributions: of gradient x (end - start) instead."""
+
+    contributions: bool = False
 
     def start(self, zeros: list[Tensor], points: PathPoints) -> list[Tensor]:
         return zeros
@@ -97,6 +117,8 @@ class Sum:
 
     def parts(self, chunk: Chunk) -> list[Tensor]:
         """What is summed, of each explained input (B, ...)."""
+        if self.contributions:
+            return chunk.contributions
         return [gradient for gradient in chunk.gradients if gradient is not None]
 
 

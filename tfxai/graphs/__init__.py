@@ -14,6 +14,7 @@ from tfxai.graphs.gradients import (
 )
 from tfxai.graphs.inlining import inlined
 from tfxai.graphs.library import carry_library, fresh, functions_of
+from tfxai.graphs.relaid import Relaid
 from tfxai.graphs.saved_gradients import registered_gradients
 from tfxai.graphs.sizes import bytes_of_a_row
 from tfxai.graphs.stripping import strip, wait_for_nothing
@@ -27,6 +28,7 @@ __all__ = [
     "OWN",
     "SAVED",
     "Called",
+    "Relaid",
     "apart",
     "carry_library",
     "changes_the_derivative",

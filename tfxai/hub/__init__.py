@@ -13,12 +13,15 @@ from __future__ import annotations
 from tfxai.hub.layer import ModuleLayer, as_layer
 from tfxai.hub.loading import load
 from tfxai.hub.module import Endpoint, Module, is_endpoint
+from tfxai.hub.saved_model import Declared, signatures_of
 
 __all__ = [
+    "Declared",
     "Endpoint",
     "Module",
     "ModuleLayer",
     "as_layer",
     "is_endpoint",
     "load",
+    "signatures_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -57,6 +58,34 @@ def saved_module(
 
     store.open = opened
     return opened(_chosen(path, signature, functions))
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """What a signature takes and gives, by name, as its file says."""
+
+    inputs: dict[str, tf.TensorSpec]
+    outputs: dict[str, tf.TensorSpec]
+
+
+def signatures_of(path: Path | str, tags: Sequence[str] | str | None = None) -> dict[str, Declared]:
+    """Every signature of the SavedModel in a folder, by name; nothing of it is loaded.
+
+    Raises ValueError if there is no SavedModel, or no such variant.
+    """
+    declared = _variant(Path(path), tags).signature_def
+    return {
+        name: Declared(_specs(each.inputs), _specs(each.outputs))
+        for name, each in sorted(declared.items())
+        if not name.startswith("__")
+    }
+
+
+def _specs(infos: Mapping[str, Any]) -> dict[str, tf.TensorSpec]:
+    return {
+        name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype))
+        for name, info in sorted(infos.items())
+    }
 
 
 def _variant(path: Path, tags: Sequence[str] | str | None) -> MetaGraphDef:

@@ -47,6 +47,15 @@ def parts(array: NDArray, number: int, segmenter: Segmenter, segments: int) -> N
     return labels
 
 
+def is_fixed(array: NDArray, segmenter: Segmenter) -> bool:
+    """Whether every example of an array (N, ...) is cut alike."""
+    if isinstance(segmenter, str):
+        return segmenter == "grid" or array.ndim != 4
+    return not callable(segmenter) and np.ndim(segmenter) == len(
+        array.shape[1:-1] if array.ndim > 2 else array.shape[1:]
+    )  # pyright: ignore[reportArgumentType]
+
+
 def _given_labels(
     array: NDArray,
     number: int,

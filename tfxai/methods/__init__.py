@@ -7,6 +7,7 @@ from tfxai.methods.registry import (
     Explainers,
     called,
     configured,
+    configured_all,
     described_settings,
     method_class,
     named_methods,

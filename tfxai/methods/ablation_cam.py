@@ -10,19 +10,19 @@ import tensorflow as tf
 
 from tfxai.engines import (
     Attribution,
+    Example,
     Method,
     Perturb,
     Perturbed,
     Request,
     Tracer,
     added,
-    attribution_of,
-    joined_values,
     layer_maps,
     repeated,
+    weighed_sum,
 )
 from tfxai.model import LayerChoice, Needs
-from tfxai.support import Layer, Tensor
+from tfxai.support import Layer, PerInput, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +45,17 @@ class AblationCAM(Method):
 
     def attribute(self, request: Request) -> Attribution:
         engine = Perturb(request, passes=0)  # weights are never frozen: most of the model does not run
-        examples, values = [], []
-        for example in engine.examples():
+
+        def explain(example: Example) -> PerInput:
             parts = []
             for layer in layer_maps(request, self.layer, example):
                 silenced = _Silenced(layer.layer, layer.call)
                 channels = np.arange(layer.raw.shape[-1], dtype=np.int32)
                 scores = engine.run(silenced, example, [channels], [layer.raw]).scores
-                heat = np.maximum(np.tensordot(example.scores - scores, layer.maps, (0, 0)), 0)
-                parts.append(layer.enlarged(request, heat))
-            values.append(added(parts))
-            examples.append(example)
-        return attribution_of(examples, joined_values(values))
+                parts.append(layer.enlarged(request, weighed_sum(example.scores - scores, layer.maps)))
+            return added(parts)
+
+        return engine.explained(explain)
 
 
 @dataclasses.dataclass(frozen=True)

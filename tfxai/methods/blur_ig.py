@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import scipy.fft
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxai.engines import (
     Attribution,
@@ -18,6 +19,7 @@ from tfxai.engines import (
     Request,
     Sum,
     aligned,
+    along,
     attribution_along,
 )
 from tfxai.model import Needs
@@ -47,8 +49,8 @@ class BlurIG(Method):
         network = request.network
         # In the cosine basis a blur with reflecting borders is a product, exact for any width.
         starts = [
-            array if place is None else np.asarray(scipy.fft.dctn(array, axes=(1, 2), norm="ortho"))
-            for array, place in zip(network.arrays, network.places, strict=True)
+            array if place is None else _cosines(array)
+            for array, place in zip(request.arrays, network.places, strict=True)
         ]
         focus = _Focus(self.max_sigma)
         paths = Paths(request, focus, starts)
@@ -58,8 +60,8 @@ class BlurIG(Method):
             paths,
             lambda block: paths.run(
                 block,
-                PathPoints.of(len(block.targets), parameters, np.ones(self.steps)),
-                _ChangeOfFocus(focus),
+                PathPoints.of(block.count, parameters, np.ones(self.steps)),
+                _ChangeOfFocus(focus=focus),
             ),
             complete=True,
             remedy="Take more steps.",
@@ -88,7 +90,7 @@ class _Focus:
 class _ChangeOfFocus(Sum):
     """Sum of gradient x change of the image over each step."""
 
-    focus: _Focus
+    focus: _Focus = _Focus(1.0)
 
     def parts(self, chunk: Chunk) -> list[Tensor]:
         parts = []
@@ -97,6 +99,16 @@ class _ChangeOfFocus(Sum):
                 after, before = (self.focus.damping(image, chunk.parameters[:, i]) for i in (2, 1))
                 parts.append(gradient * _from_cosines(spectrum * (after - before)))
         return parts
+
+
+def _cosines(images: NDArray | Tensor) -> NDArray | Tensor:
+    if not tf.is_tensor(images):
+        return np.asarray(scipy.fft.dctn(images, axes=(1, 2), norm="ortho"))
+    for axis in (1, 2):
+        images = along(
+            images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho")
+        )
+    return images
 
 
 def _from_cosines(spectrum: Tensor) -> Tensor:

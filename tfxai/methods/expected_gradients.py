@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tfxai.engines import (
     Request,
     Rounds,
     Sampled,
+    Sum,
     attribution_along,
     of_tokens,
     uncertainty_of,
@@ -65,6 +67,8 @@ class ExpectedGradients(Method):
         examples, positions = self._draws(len(background), pairs)
         drawn, number = np.unique(examples, return_inverse=True)
         paths = Paths(request, starts=[array[drawn] for array in background.arrays], shared=True)
+        if request.inside is not None:
+            return self._in_graph(paths, number, positions)
         rounds = Rounds(
             paths,
             lambda numbers: (positions[numbers], number[numbers]),
@@ -88,6 +92,22 @@ class ExpectedGradients(Method):
             remedy="Take more samples.",
         )
         return dataclasses.replace(attribution, uncertainty=uncertainty_of(paths, sampled))
+
+    def _in_graph(self, paths: Paths, number: NDArray, positions: NDArray) -> Attribution:
+        """The means alone, of a call that is traced as a whole."""
+        count = len(positions)
+        shares = np.bincount(number) / count
+
+        def values_of(block: Block) -> Sequence[Any]:
+            points = PathPoints.of(block.count, positions, np.full(count, 1 / count), number)
+            return paths.run(block, points, Sum(contributions=True))
+
+        return attribution_along(
+            paths,
+            values_of,
+            complete=True,
+            base_scores_of=lambda block: paths.mean_score_at_starts(block, shares),
+        )
 
     def _draws(self, background: int, pairs: bool) -> tuple[NDArray, NDArray]:
         """Which example and which position each draw has. The background is gone through again and again, in a new order."""

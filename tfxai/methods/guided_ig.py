@@ -30,10 +30,10 @@ from tfxai.support import Count, PerInput, Tensor, number
 class GuidedIG(Method):
     """How much does each value contribute, on a way that avoids the model's noisy regions?
 
-    Signed. At every step the values with the smallest gradients move towards the input first, as far as the step's
-    share of the whole way; so no value is more than `max_distance` of the way off the straight path. `delta` is the
-    true gap to score(input) - score(baseline). Cost: `steps` forward and backward passes per input and target, and
-    two forward passes; the steps follow one another, so only inputs are batched.
+    Signed. At every step the values with the smallest gradients move towards the input first, those with equal ones
+    together, as far as the step's share of the whole way; so no value is more than `max_distance` of the way off the
+    straight path. `delta` is the true gap to score(input) - score(baseline). Cost: `steps` forward and backward passes per
+    input and target, and two forward passes; the steps follow one another, so only inputs are batched.
 
     steps:        points on the path.
     fraction:     of the values that move together, those with the smallest gradients first, between 0 and 1.
@@ -109,17 +109,34 @@ class _AlongTheFlattest(ScoredBody):
         )  # who lags too far catches up
         needed = tf.reduce_sum(tf.abs(end - point), 1) - (1 - share) * tf.reduce_sum(way, 1)
         free = tf.abs(upper - point)
-        order = tf.argsort(tf.where(free > 0, tf.abs(slope), np.inf), axis=1, stable=True)
-        reach = tf.gather(free, order, axis=1, batch_dims=1)
-        # Values move in groups: whole groups while the step allows it, then a part of the next one.
+        steepness = tf.where(free > 0, tf.abs(slope), np.inf)
         size = max(int(self.fraction * (width - 1)) + 1, 1)
-        padded = tf.pad(reach, [[0, 0], [0, -width % size]])
-        groups = tf.reduce_sum(tf.reshape(padded, (shape[0], -(-width // size), size)), 2)
-        before = tf.cumsum(groups, axis=1, exclusive=True)
-        part = tf.clip_by_value(tf.math.divide_no_nan(tf.nn.relu(needed)[:, None] - before, groups), 0.0, 1.0)
-        part = tf.repeat(part, size, axis=1)[:, :width]
-        part = tf.gather(part, tf.argsort(order, axis=1), axis=1, batch_dims=1)
+        part = _shares(steepness, free, tf.nn.relu(needed), size)
         return tf.reshape(point + part * (upper - point), shape)
+
+
+def _shares(steepness: Tensor, free: Tensor, needed: Tensor, size: int) -> Tensor:
+    """(B, width): which part of its `free` way each value goes, until all ways together are as `needed` (B,).
+
+    Values move in groups of at least `size`, the flattest first, and those that are equally steep always together:
+    whole groups while the step allows it, then a part of the next one.
+    """
+    levels = tf.sort(steepness, axis=1)
+
+    def unfinished(level: Tensor, gone: Tensor, part: Tensor) -> Tensor:
+        return tf.reduce_any((gone < needed) & (level < levels[:, -1]))
+
+    def group(level: Tensor, gone: Tensor, part: Tensor) -> tuple[Tensor, ...]:
+        before = tf.reduce_sum(tf.cast(steepness <= level[:, None], tf.int32), 1)
+        last = tf.minimum(before + size, tf.shape(levels)[1]) - 1
+        upto = tf.gather(levels, last, batch_dims=1)
+        inside = (steepness > level[:, None]) & (steepness <= upto[:, None])
+        way = tf.reduce_sum(tf.where(inside, free, 0.0), 1)
+        share = tf.clip_by_value(tf.math.divide_no_nan(needed - gone, way), 0.0, 1.0)
+        return upto, gone + way, tf.where(inside, share[:, None], part)
+
+    state = (tf.fill(tf.shape(needed), -1.0), tf.zeros_like(needed), tf.zeros_like(free))
+    return tf.while_loop(unfinished, group, state, parallel_iterations=1)[2]
 
 
 def _placed(tensors: Sequence[Tensor], where: Sequence[int], count: int) -> PerInput:

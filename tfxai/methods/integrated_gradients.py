@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -82,15 +84,10 @@ class IntegratedGradients(Method):
         ]
         if len(attributions) == 1:
             return attributions[0]
-        values = [
-            None
-            if parts[0] is None
-            else np.mean(np.stack([part for part in parts if part is not None]), axis=0)
-            for parts in zip(*(attribution.values for attribution in attributions), strict=True)
-        ]
+        parts = zip(*(attribution.values for attribution in attributions), strict=True)
+        values = [None if each[0] is None else _mean(each) for each in parts]
         delta, base = (
-            np.mean([getattr(each, name) for each in attributions], axis=0)
-            for name in ("delta", "base_scores")
+            _mean([getattr(each, name) for each in attributions]) for name in ("delta", "base_scores")
         )
         return dataclasses.replace(attributions[0], values=values, delta=delta, base_scores=base)
 
@@ -103,7 +100,7 @@ class IntegratedGradients(Method):
 
         def values_of(block: Block) -> list[NDArray]:
             return paths.contributions(
-                block, paths.run(block, PathPoints.of(len(block.targets), positions, weights), Sum())
+                block, paths.run(block, PathPoints.of(block.count, positions, weights), Sum())
             )
 
         remedy = f'Take more steps, or give tolerance="1%". {OTHER_BASELINE}'
@@ -221,6 +218,10 @@ class SumAndSlopes(Sum):
         *sums, along = state
         along = tf.tensor_scatter_nd_update(along, chunk.numbers[:, None], sum_of_values(chunk.contributions))
         return [*super().update(sums, chunk), along]
+
+
+def _mean(parts: Sequence[Any]) -> Any:
+    return functools.reduce(operator.add, parts) / len(parts)
 
 
 def nodes(rule: str, steps: int) -> tuple[NDArray, NDArray]:

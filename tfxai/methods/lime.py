@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
-from tfxai.engines import Attribution, Coalitions, Example, Known, Method, Parts, Perturb, Request
+from tfxai.engines import (
+    Attribution,
+    Coalitions,
+    Example,
+    Known,
+    LinearGame,
+    Method,
+    Parts,
+    Perturb,
+    Request,
+    averaged_in_graph,
+)
 from tfxai.inputs import segments as cuts
 from tfxai.model import Needs
 from tfxai.results import SurrogateExplanation
@@ -92,12 +103,12 @@ class LIME(Method):
         else:
             behind = coalitions.own(0.0 if by_segment else self.hide, "LIME")
         engine = coalitions.engine(self.samples * len(request.network))
+        if request.inside is not None:
+            return self._in_graph(coalitions, engine, behind, by_segment)
         examples, cut, fits, known = [], [], [], []
         for example in engine.examples():
             parts = coalitions.parts(example.number, self.segmenter, self.segments)
-            generator = np.random.default_rng(self.seed)
-            visible = generator.random((self.samples, parts.count)) < 0.5
-            visible[0] = True
+            generator, visible = self._coalitions(parts)
             hidden, drawn = behind(example.number), None
             if by_segment:
                 hidden = [cuts.averaged(coalitions.array[example.number], parts.labels)[None]]
@@ -118,6 +129,30 @@ class LIME(Method):
         }
         weights = [fit.weights for fit in fits]
         return coalitions.attribution(examples, cut, weights, SurrogateExplanation, known=known, more=more)
+
+    def _coalitions(self, parts: Parts) -> tuple[np.random.Generator, NDArray[np.bool_]]:
+        """Coalitions (samples, parts), and what draws the rows behind them."""
+        generator = np.random.default_rng(self.seed)
+        visible = generator.random((self.samples, parts.count)) < 0.5
+        visible[0] = True
+        return generator, visible
+
+    def _in_graph(
+        self, coalitions: Coalitions, engine: Perturb, behind: Callable[[Any], list[Any]], by_segment: bool
+    ) -> Attribution:
+        """The weights alone, of a call that is traced as a whole: a regression is linear in what it is fitted to."""
+        parts = coalitions.parts(0, self.segmenter, self.segments)
+        generator, visible = self._coalitions(parts)
+        rows = 0 if by_segment else behind(0)[0].shape[0]
+        drawn = generator.integers(0, rows, self.samples) if rows > 1 else None
+
+        def hidden_of(example: Example) -> Sequence[Any]:
+            if not by_segment:
+                return behind(example.number)
+            return [averaged_in_graph(example.inputs[coalitions.which[0]], parts.labels)]
+
+        game = LinearGame(visible, self._fitted(visible, np.eye(len(visible))).weights.T)
+        return coalitions.linear(engine, parts, game, hidden_of, drawn=drawn, complete=False)
 
     def _until_sure(self, visible: NDArray, worth: Callable[[int, int], NDArray]) -> tuple[_Fit, Known]:
         """The linear model, and how sure it is. worth: scores of the coalitions from one number to another."""

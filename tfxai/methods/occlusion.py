@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -22,16 +23,14 @@ from tfxai.engines import (
     Perturbed,
     Request,
     Tracer,
-    attribution_of,
     hidden_input,
     hidden_inputs,
-    joined_values,
     shown,
     side_by_side,
     visible,
 )
 from tfxai.model import Needs
-from tfxai.support import InputKey, Setting, Tensor
+from tfxai.support import InputKey, PerInput, Setting, Tensor
 
 
 def _are_lengths(value: Any) -> bool:
@@ -79,7 +78,7 @@ class Occlusion(Method):
     def attribute(self, request: Request) -> Attribution:
         network = request.network
         hidden = hidden_inputs(request, self.input)
-        parts = [HiddenInput(network, which) for which in hidden]
+        parts = [HiddenInput(network, which, request.inside) for which in hidden]
         if len(parts) == 1 and parts[0].array.dtype == object:
             parts = [hidden_input(request, self.input, "Occlusion")]  # which refuses texts
         baselines = request.for_each_input(self.baseline)
@@ -91,14 +90,14 @@ class Occlusion(Method):
             self._slides(part, own, baselines[part.which]) for part, own in zip(parts, usual, strict=True)
         ]
         engine = Perturb(request, sum(len(slide.corners) for slide in slides) * len(network))
-        examples, maps = [], []
-        for example in engine.examples():
-            found: list[NDArray | None] = [None] * len(network.arrays)
+
+        def explain(example: Example) -> PerInput:
+            found: PerInput = [None] * len(network.arrays)
             for slide in slides:
                 found[slide.part.which] = slide.map(engine, example, 1 / len(slides))
-            maps.append(found)
-            examples.append(example)
-        return attribution_of(examples, joined_values(maps))
+            return found
+
+        return engine.explained(explain)
 
     def _usual(self, part: HiddenInput) -> list[int]:
         """Lengths of the window along each axis, unless they are given."""
@@ -117,26 +116,30 @@ class Occlusion(Method):
         starts = [
             sorted({*range(0, n - w + 1, s), n - w}) for n, w, s in zip(space, window, stride, strict=True)
         ]
-        corners = np.array(list(itertools.product(*starts)), np.int32)
-        corners = corners.reshape(math.prod(map(len, starts)), len(space))
-        return _Slides(part, window, corners, part.hidden(baseline))
+        return _Slides(part, window, starts, part.hidden(baseline))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Slides:
-    """The windows over one input: their lengths, their first corners (M, axes), and what is behind them (N, ...)."""
+    """The windows over one input: their lengths, where they start along each axis, and what is behind them (N, ...)."""
 
     part: HiddenInput
     window: tuple[int, ...]
-    corners: NDArray
-    hidden: NDArray
+    starts: list[list[int]]
+    hidden: Any
 
-    def map(self, engine: Perturb, example: Example, share: float) -> NDArray:
+    @functools.cached_property
+    def corners(self) -> NDArray[np.int32]:
+        """(M, axes) the first corners of all windows."""
+        corners = np.array(list(itertools.product(*self.starts)), np.int32)
+        return corners.reshape(math.prod(map(len, self.starts)), len(self.starts))
+
+    def map(self, engine: Perturb, example: Example, share: float) -> Any:
         """(K, *space) falls of the score, with one channel where the input has channels."""
         windows = _Windows(self.part.which, self.part.space, self.window)
         behind = [self.hidden[example.number : example.number + 1]]
         scores = engine.run(windows, example, [self.corners], behind, share=share).scores
-        falls = _spread(example.scores - scores, self.corners, self.window, self.part.space)
+        falls = _spread(example.scores - scores, self.starts, self.window, self.part.space)
         return falls[..., None] if self.part.array.ndim > 2 else falls
 
 
@@ -161,13 +164,16 @@ class _Windows:
         return Perturbed(shown(inputs, self.which, visible(inputs[self.which], fixed[0], masks)))
 
 
-def _spread(falls: NDArray, corners: NDArray, window: tuple[int, ...], space: tuple[int, ...]) -> NDArray:
+def _spread(falls: Any, starts: list[list[int]], window: tuple[int, ...], space: tuple[int, ...]) -> Any:
     """Falls (M, K) of the score, averaged over the windows at each place: (K, *space)."""
-    sums, counts = np.zeros((falls.shape[1], *space)), np.zeros(space)
-    for fall, corner in zip(falls, corners, strict=True):
-        place = tuple(slice(c, c + w) for c, w in zip(corner, window, strict=True))
-        sums[(slice(None), *place)] += fall.reshape(-1, *[1] * len(space))
-        counts[place] += 1
+    inside, counts = tf.is_tensor(falls), np.ones(space)
+    tensordot, reshape = (tf.tensordot, tf.reshape) if inside else (np.tensordot, np.reshape)
+    sums = reshape(falls, (*map(len, starts), falls.shape[1]))
+    for axis, (length, size, begins) in enumerate(zip(space, window, starts, strict=True)):
+        ahead = np.arange(length)[:, None] - np.array(begins)
+        covers = ((ahead >= 0) & (ahead < size)).astype(float)
+        sums = tensordot(sums, covers, ([0], [1]))  # windows along this axis become places, at the end
+        counts *= covers.sum(1).reshape(-1, *[1] * (len(space) - axis - 1))
     return sums / counts
 
 

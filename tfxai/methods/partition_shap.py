@@ -22,7 +22,9 @@ from tfxai.engines import (
     Background,
     Coalitions,
     Example,
+    LinearGame,
     Method,
+    NotOneGraph,
     Parts,
     Perturb,
     Request,
@@ -31,6 +33,11 @@ from tfxai.engines import (
 from tfxai.model import Needs
 from tfxai.results import Explanation, PartsExplanation
 from tfxai.support import InputKey, Seed, whole
+
+REMEDY = (
+    "Where every part is halved to the end, all weights are fixed: of few columns or tokens, with evals of their number squared. Of "
+    'images LIME(segmenter="grid") has fixed weights.'
+)
 
 TOGETHER = 16  # regions that are split at a time
 
@@ -88,10 +95,16 @@ class PartitionSHAP(Method):
                     'PartitionSHAP(masker="inpaint") is for images (N, H, W, channels). Give another masker.'
                 )
             coalitions = dataclasses.replace(coalitions, fill=inpainted)
+        if request.inside is not None and not coalitions.rows:
+            raise NotOneGraph(
+                f"PartitionSHAP cannot be exported for these inputs: it halves where the score moves. {REMEDY}"
+            )
         behind = coalitions.behind(self._hides(coalitions), self.seed, "PartitionSHAP")
         together = coalitions.several or coalitions.tokens  # halved in their order
         correlated = coalitions.rows and not together and coalitions.is_data(self.masker)
         engine = coalitions.engine(self.evals * len(request.network))
+        if request.inside is not None:
+            return self._in_graph(coalitions, engine, behind, correlated)
         examples, cut, weights, deltas = [], [], [], []
         for example in engine.examples():
             parts = coalitions.places(example.number)
@@ -106,6 +119,23 @@ class PartitionSHAP(Method):
             cut.append(parts)
         kind = Explanation if coalitions.text is None else PartsExplanation
         return coalitions.attribution(examples, cut, weights, kind, np.concatenate(deltas))
+
+    def _in_graph(
+        self, coalitions: Coalitions, engine: Perturb, behind: Callable[[Any], list[Any]], correlated: bool
+    ) -> Attribution:
+        """The same of a call that is traced as a whole: where every part is halved to the end, sums with fixed weights."""
+        parts = coalitions.places(0)
+        space = parts.labels.shape
+        root = Cluster.of(behind(0)[0]) if correlated else Box.whole(space)
+
+        def play(worth: Callable[[NDArray], NDArray]) -> NDArray:
+            values, _ = owen(
+                root, space, lambda masks: worth(np.stack(masks).reshape(len(masks), -1)), self.evals
+            )
+            return values.reshape(len(values), -1)
+
+        game = LinearGame.of(play, "PartitionSHAP", REMEDY)
+        return coalitions.linear(engine, parts, game, lambda each: behind(each.number), evenly=True)
 
     def _scores(
         self,
@@ -129,7 +159,7 @@ class PartitionSHAP(Method):
         if not isinstance(self.masker, str) or coalitions.rows:
             return self.masker
         box = _box(self.masker)
-        return baselines.mean() if box is None else lambda array: _blurred(array, box)
+        return baselines.mean() if box is None else _BoxBlur(box)
 
 
 def _box(masker: str) -> tuple[int, int] | None:
@@ -137,15 +167,20 @@ def _box(masker: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found and int(found[1]) and int(found[2]) else None
 
 
-def _blurred(array: NDArray, box: tuple[int, int]) -> NDArray:
+@dataclasses.dataclass(frozen=True)
+class _BoxBlur:
     """Mean over a box around each place; of volumes, of its first length along all axes but the last two."""
-    if np.isnan(array).any():
-        raise ValueError(
-            'PartitionSHAP: the inputs hold missing values (NaN), which cannot be blurred. Give another masker, such as "mean".'
-        )
-    axes = array.ndim - 2
-    sizes: Any = (*box[:1] * max(axes - 1, 1), *box[1:] * (axes > 1), 1)
-    return np.stack([uniform_filter(x, sizes, mode="mirror") for x in array]).astype(array.dtype)
+
+    box: tuple[int, int]
+
+    def __call__(self, array: NDArray) -> NDArray:
+        if np.isnan(array).any():
+            raise ValueError(
+                'PartitionSHAP: the inputs hold missing values (NaN), which cannot be blurred. Give another masker, such as "mean".'
+            )
+        axes = array.ndim - 2
+        sizes: Any = (*self.box[:1] * max(axes - 1, 1), *self.box[1:] * (axes > 1), 1)
+        return np.stack([uniform_filter(x, sizes, mode="mirror") for x in array]).astype(array.dtype)
 
 
 def owen(

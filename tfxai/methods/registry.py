@@ -123,6 +123,27 @@ def configured(name: str, settings: Sequence[str] = ()) -> Method:
     return kind(**values)
 
 
+def configured_all(names: Sequence[str], settings: Sequence[str]) -> dict[str, Method]:
+    """Several methods by their names in snake case, each with those of the settings that it has: `["steps=50"]`.
+
+    Raises ValueError as `configured` does, and if none of them has a setting.
+    """
+    kinds = [method_class(name) for name in names]
+    having = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds}  # pyright: ignore[reportArgumentType]
+    for text in settings:
+        key = text.partition("=")[0]
+        if not any(key in known for known in having.values()):
+            raise ValueError(
+                f"None of {', '.join(kind.__name__ for kind in kinds)} has a setting {key!r}.{nearest(key, set().union(*having.values()))}"
+            )
+    return {
+        snake_case(kind.__name__): configured(
+            kind.__name__, [text for text in settings if text.partition("=")[0] in having[kind]]
+        )
+        for kind in kinds
+    }
+
+
 def described_settings(kind: type[Method]) -> list[str]:
     """Each setting with its default: `["steps=50", "rule=midpoint"]`."""
     return [

@@ -25,12 +25,13 @@ from tfxai.engines import (
     attribution_of,
     enlarging,
     hidden_input,
+    linear_in_graph,
     shown,
     visible,
 )
 from tfxai.model import Needs
 from tfxai.stats import Looks, linear_part, reach
-from tfxai.support import Confidence, Count, InputKey, Seed, Tensor, Tolerance, number, whole
+from tfxai.support import Confidence, Count, InputKey, PerInput, Seed, Tensor, Tolerance, number, whole
 
 FIRST = 100  # pairs of masks before the first look
 
@@ -88,6 +89,8 @@ class RISE(Method):
         hidden = part.hidden(self.baseline)
         engine = Perturb(request, self.samples * len(part.array))
         grids = _Grids(part.which, plan.masks)
+        if request.inside is not None:
+            return self._in_graph(engine, part, plan, hidden)
         examples, maps = [], []
         for example in engine.examples():
             behind = [hidden[example.number : example.number + 1]]
@@ -102,6 +105,22 @@ class RISE(Method):
             examples.append(example)
         found = attribution_of(examples, part.values(np.concatenate([each.values for each in maps])))
         return dataclasses.replace(found, uncertainty=self._uncertainty(part, maps))
+
+    def _in_graph(self, engine: Perturb, part: HiddenInput, plan: _Plan, hidden: Tensor) -> Attribution:
+        """The map alone, of a call that is traced as a whole."""
+        masks, keep = plan.masks, self.keep
+        features = masks.at_nodes(plan.bits, plan.shifts)
+
+        def explain(example: Example) -> PerInput:
+            behind = [hidden[example.number : example.number + 1]]
+            found = engine.run(_Grids(part.which, masks), example, [plan.bits, plan.shifts], behind)
+            linear = linear_in_graph(features, keep, found.scores[:, 0])
+            mean = tf.reduce_mean(linear.rest)
+            known = (1 - keep) * masks.covariances_in_graph(linear.weights)
+            left = masks.sums_in_graph(plan.bits, plan.shifts, linear.rest - mean) / (self.samples * keep)
+            return part.values((mean + known + left)[None])
+
+        return engine.explained(explain)
 
     def _plan(self, masks: GridMasks) -> _Plan:
         """Each pair has a shift of its own, so that cell borders leave no trace in the average."""

@@ -13,20 +13,19 @@ from scipy.special import softmax
 from tfxai.baselines import Baseline
 from tfxai.engines import (
     Attribution,
+    Example,
     LayerMaps,
     Method,
     Perturb,
     Perturbed,
-    PerturbedScores,
     Request,
     Tracer,
     added,
-    attribution_of,
-    joined_values,
     layer_maps,
     lined_up,
     repeated,
     shown,
+    weighed_sum,
 )
 from tfxai.model import Embedded, Grid, LayerChoice, Needs
 from tfxai.support import Count, PerInput, Tensor
@@ -37,9 +36,10 @@ class ScoreCAM(Method):
     """Which places does the class lean on, judged by what the model says when it sees only them?
 
     Every map of the layer is enlarged to the input, scaled to 0..1, and the input is shown through it. The gains in
-    probability over the baseline go through a softmax over the channels and weigh the maps; what is positive is kept.
-    One channel, 0 to 1. Cost: one forward pass per channel of the layer that is not constant, whatever the number of
-    classes.
+    probability over the baseline go through a softmax over the channels and weigh the maps, as they are; what is
+    positive is kept. One channel, in units of the layer's activations. A map that is the same everywhere tells no place
+    and is left out of the sum. Cost: one forward pass per channel of the layer that is not constant, whatever the number
+    of classes.
 
     layer:    as for GradCAM.
     channels: how many are used, those of largest mean |activation|; unless given, all.
@@ -58,22 +58,44 @@ class ScoreCAM(Method):
 
     def attribute(self, request: Request) -> Attribution:
         hidden = request.baselines_of(self.baseline)
-        examples, values = [], []
         engine = Perturb(request, passes=0)
-        for example in engine.examples():
+        weights_of = self._weights if request.inside is None else self._weights_in_graph
+
+        def explain(example: Example) -> PerInput:
             parts = []
             for layer in layer_maps(request, self.layer, example):
-                channels, varied = self._chosen(layer.maps)
-                plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
-                engine = dataclasses.replace(engine, passes=len(plan) * len(request.network))
                 behind = hidden[layer.which][example.number : example.number + 1]
-                perturbed = engine.run(
-                    _ThroughMaps(layer.grid), example, [plan], [layer.maps, behind], notes=2
-                )
-                parts.append(layer.enlarged(request, _weighed(layer, channels, varied, perturbed)))
-            values.append(added(parts))
-            examples.append(example)
-        return attribution_of(examples, joined_values(values))
+                weights, maps = weights_of(engine, example, layer, behind)
+                parts.append(layer.enlarged(request, weighed_sum(weights, maps)))
+            return added(parts)
+
+        return engine.explained(explain)
+
+    def _weights(
+        self, engine: Perturb, example: Example, layer: LayerMaps, behind: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """(channels, K) the softmax of the gains of the maps that vary, and these maps."""
+        channels, varied = self._chosen(layer.maps)
+        plan = np.concatenate([[-1], channels[varied]]).astype(np.int32)
+        engine = dataclasses.replace(engine, passes=len(plan) * len(engine.request.network))
+        scores = engine.run(_ThroughMaps(layer.grid), example, [plan], [layer.maps, behind]).scores
+        gains = np.zeros((len(channels), scores.shape[1]))
+        gains[varied] = scores[1:] - scores[0]
+        return softmax(gains, axis=0)[varied], layer.maps[channels[varied]].astype(np.float64)
+
+    def _weights_in_graph(
+        self, engine: Perturb, example: Example, layer: LayerMaps, behind: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same as tensors, where nobody knows beforehand which maps vary: those that do not take a pass, too."""
+        count = layer.maps.shape[0]
+        flat = tf.reshape(layer.maps, (count, -1))
+        chosen = tf.argsort(tf.reduce_mean(tf.abs(flat), 1), direction="DESCENDING", stable=True)
+        maps = tf.gather(layer.maps, chosen[: self.channels])
+        plan = np.arange(-1, min(count, self.channels or count), dtype=np.int32)
+        scores = engine.run(_ThroughMaps(layer.grid), example, [plan], [maps, behind]).scores
+        flat = tf.gather(flat, chosen[: self.channels])
+        varied = tf.cast(tf.reduce_max(flat, 1) > tf.reduce_min(flat, 1), scores.dtype)[:, None]
+        return tf.nn.softmax((scores[1:] - scores[0]) * varied, axis=0) * varied, maps
 
     def _chosen(self, maps: NDArray) -> tuple[NDArray, NDArray]:
         """Numbers of the channels, and which of them vary: a constant map hides everything, as the baseline does."""
@@ -86,7 +108,7 @@ class ScoreCAM(Method):
 class _ThroughMaps:
     """An input seen through maps: fixed are all maps and what hides, the plan their numbers (-1 hides everything).
 
-    Notes the least and the largest value of each enlarged map. grid: how the maps line up with the input.
+    grid: how the maps line up with the input.
     """
 
     grid: Grid
@@ -106,28 +128,9 @@ class _ThroughMaps:
         masks *= tf.reshape(tf.cast(numbers >= 0, tf.float32), [-1, *[1] * len(axes)])
         hidden = hidden if hidden.dtype.is_floating else tf.cast(hidden, tf.float32)
         through = hidden + masks * (tf.cast(point, tf.float32) - hidden)
-        notes = tf.concat([tf.reshape(low, (-1, 1)), tf.reshape(high, (-1, 1))], 1)
         if not tokens:
             through = tf.cast(through, point.dtype) if point.dtype.is_floating else through
-            return Perturbed(shown(inputs, which, through), notes=notes)
+            return Perturbed(shown(inputs, which, through))
         points: PerInput = [None] * len(inputs)
         points[which] = through
-        return Perturbed(repeated(inputs, tf.shape(masks)[0]), notes=notes, points=points)
-
-
-def _weighed(layer: LayerMaps, channels: NDArray, varied: NDArray, perturbed: PerturbedScores) -> NDArray:
-    """(K, h, w ...): maps scaled to 0..1, weighed by the softmax of their gains."""
-    gains = np.zeros((len(channels), perturbed.scores.shape[1]))
-    gains[varied] = perturbed.scores[1:] - perturbed.scores[0]
-    weights = softmax(gains, axis=0)[varied]
-    low, high = (
-        perturbed.notes[1:, i].reshape(-1, *[1] * (layer.maps.ndim - 1)).astype(np.float64) for i in (0, 1)
-    )
-    # Scaled as they were when enlarged; enlarging is linear, so it can come last.
-    scaled = np.divide(
-        layer.maps[channels[varied]] - low,
-        high - low,
-        where=high > low,
-        out=np.zeros_like(low + layer.maps[channels[varied]]),
-    )
-    return np.tensordot(weights, scaled, (0, 0))
+        return Perturbed(repeated(inputs, tf.shape(masks)[0]), points=points)

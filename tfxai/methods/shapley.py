@@ -63,14 +63,24 @@ class ByCoalitions(Method):
         singles: bool = False,
     ) -> tuple[Coalitions, list[Played]]:
         """The game of each example. tell, sums, singles: see `Shares`."""
+        coalitions, engine = self.shares(request, tell, sums, singles)
+        return coalitions, list(engine.play(self.segmenter, self.segments))
+
+    def shares(
+        self,
+        request: Request,
+        tell: Callable[[Sample], Sequence[Estimate]],
+        sums: bool = False,
+        singles: bool = False,
+    ) -> tuple[Coalitions, Shares]:
+        """The parts, and the engine for their games."""
         name = type(self).__name__
         coalitions = Coalitions.of(request, self.input, name)
         coalitions.refuse_for_texts(name, background=(self.background, None))
         own = self.background is None and not coalitions.rows
         behind = coalitions.behind(baselines.mean() if own else self.background, self.seed, name)
         how = self.tolerance, self.confidence, self.seed
-        engine = Shares(coalitions, behind, self.samples, *how, tell, sums, singles)
-        return coalitions, list(engine.play(self.segmenter, self.segments))
+        return coalitions, Shares(coalitions, behind, self.samples, *how, tell, sums, singles)
 
     def attribution(
         self, coalitions: Coalitions, played: Sequence[Played], kind: type[PartsExplanation]
@@ -117,6 +127,8 @@ class KernelSHAP(ByCoalitions):
         def tell(sample: Sample) -> Sequence[Estimate]:
             return [estimated(shapley(sample.rows.shape[1]), sample)]
 
+        if request.inside is not None:
+            return self.shares(request, tell)[1].in_graph(self.segmenter, self.segments)
         return self.attribution(*self.play(request, tell), PartsExplanation)
 
 
@@ -150,6 +162,9 @@ class ShapleyInteractions(ByCoalitions):
     "STII": Dhamdhere, Agarwal, Sundararajan, 2020. arXiv:1902.05622; "FSII": Tsai, Yeh, Ravikumar, 2022. arXiv:2203.00870.
     """
 
+    not_one_graph = (
+        "what two parts add together is a matrix for each input, estimated in Python. Export KernelSHAP."
+    )
     order: Annotated[int, whole(1, most=2)] = 2
     index: Index = "k-SII"
 

@@ -61,7 +61,7 @@ class NoisyGradients(Method):
         """The engine: points are noisy copies. mirrored: every other one has the noise of the one before, with the other sign."""
         return Paths(request, _Noise(self.noise, self.seed, mirrored))
 
-    def points(self, rows: int) -> PathPoints:
+    def points(self, rows: int | Tensor) -> PathPoints:
         """The noisy copies of a block of rows, by their numbers."""
         return PathPoints.of(rows, np.arange(self.samples), np.full(self.samples, 1 / self.samples))
 
@@ -72,9 +72,7 @@ class NoisyGradients(Method):
         paths = self.paths(request, mirrored)
 
         def values_of(block: Block) -> list[NDArray]:
-            _, means, squares, _ = Moments().read(
-                paths.run(block, self.points(len(block.targets)), Moments())
-            )
+            _, means, squares, _ = Moments().read(paths.run(block, self.points(block.count), Moments()))
             return [
                 combined(mean, square / self.samples) for mean, square in zip(means, squares, strict=True)
             ]
@@ -168,7 +166,7 @@ class SmoothGrad(NoisyGradients):
         paths = self.paths(request, mirrored=True)
         return attribution_along(
             paths,
-            lambda block: paths.run(block, self.points(len(block.targets)), Sum()),
+            lambda block: paths.run(block, self.points(block.count), Sum()),
             sensitivities=True,
         )
 

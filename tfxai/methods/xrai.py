@@ -39,6 +39,7 @@ class XRAI(Method):
     steps: Count = 50
     min_size: Count = 150
     smallest_gain: Count = 50
+    not_one_graph = "it looks for regions, which needs Python. Export IntegratedGradients, and add its values up over regions there."
     needs = Needs(images_only=True)
 
     def attribute(self, request: Request) -> Attribution:

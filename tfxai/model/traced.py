@@ -111,6 +111,21 @@ class Tracing:
         self._tell_of_draws(function.record)
         return function.dialled(self.seed, self.place, details=details, otherwise=otherwise)
 
+    def traced_once(self, body: Body, specs: Sequence[tf.TensorSpec]) -> TracedFunction:
+        """A body traced for arguments of exactly these shapes, and not kept: a first axis may be fixed, others may be open.
+
+        Raises ValueError if the model, or what is done with it, needs a length that is left open.
+        """
+        kind = Kind(body, None, False, tuple(spec.dtype for spec in specs))
+        given, is_open = self.arrays, any(None in spec.shape[1:] for spec in specs)
+        with TRACING:
+            if is_open:
+                self.arrays, self.is_any_size = of_any_size(given, list(specs)), True
+            try:
+                return self._trace(kind, list(specs)).dialled(self.seed, self.place)
+            finally:
+                self.arrays, self.is_any_size = given, False
+
     def _key_of(self, kind: Kind, shapes: Shapes) -> tuple[Hashable, ...]:
         shaped = shapes, kind.dtypes, kind.details
         return key_of(kind.body), self._key, shaped, kind.frozen, kind.jit_compile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.stats.antithetic import linear_part
+from tfxai.stats.antithetic import Mirrored, linear_part
 from tfxai.stats.correlation import pearson, spearman, spearman_of_pairs
 from tfxai.stats.intervals import interval
 from tfxai.stats.jackknife import jackknife
@@ -12,6 +12,7 @@ from tfxai.stats.similarity import MEASURES, Reference, by_measure, in_common
 from tfxai.stats.stopping import Looks, reach, wanted
 
 __all__ = [
+    "Mirrored",
     "Correction",
     "Looks",
     "MEASURES",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +35,63 @@ def linear_part(features: NDArray, mean: float, numbers: NDArray) -> LinearPart:
     doi:10.1080/00401706.1974.10489157; antithetic and control variates: Owen, Monte Carlo theory, methods and examples, 2013,
     chapter 8. https://artowen.su.domains/mc/
     """
-    paired = len(features) // 2 * 2
-    first, second = features[0:paired:2], features[1:paired:2]
-    apart, centred = first - second, features - mean
-    differences = numbers[0:paired:2] - numbers[1:paired:2]
-    if not paired:
+    if len(features) < 2:
         return LinearPart(np.zeros((features.shape[1], numbers.shape[1])), numbers)
-    sizes, directions = _spectrum(apart)
-    along = apart @ directions
+    mirrored = Mirrored.of(features, mean)
+    paired = 2 * mirrored.pairs
+    differences = numbers[0:paired:2] - numbers[1:paired:2]
     weights, rest = np.empty((features.shape[1], numbers.shape[1])), np.empty(numbers.shape)
     for k, difference in enumerate(differences.T):
-        tried = [
-            _left_out(along, sizes, penalty * sizes.max(initial=1e-30), difference) for penalty in PENALTIES
-        ]
-        scale, coefficients, left = min(tried, key=lambda found: (found[2] ** 2).mean())
-        weights[:, k] = directions @ coefficients
-        rest[:, k] = numbers[:, k] - centred @ weights[:, k]
+        coefficients = mirrored.scales * (mirrored.along.T @ difference)
+        left = (difference - coefficients @ mirrored.along.T) / mirrored.untaken
+        best = int(np.argmin((left**2).mean(1)))
+        weights[:, k] = mirrored.directions @ coefficients[best]
+        rest[:, k] = numbers[:, k] - mirrored.centred @ weights[:, k]
         # Without its own pair the function has other weights, which differ along that pair.
-        moved = (centred[:paired] @ directions * scale).reshape(len(left), 2, len(sizes))
-        rest[:paired, k] += (np.einsum("pif,pf->pi", moved, along) * left[:, None]).reshape(-1)
+        moved = mirrored.moved(best)
+        rest[:paired, k] += (moved * left[best][:, None]).reshape(-1)
     return LinearPart(weights, rest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mirrored:
+    """What a fit to pairs needs of their features, whatever the numbers are.
+
+    centred:    (N, F) features less their mean. directions: (F, R) in their space. along: (pairs, R) the pairs' differences there.
+    scales:     (penalties, R). untaken: (penalties, pairs) what a fit leaves to each pair of itself.
+    """
+
+    centred: NDArray
+    directions: NDArray
+    along: NDArray
+    scales: NDArray
+    untaken: NDArray
+
+    @classmethod
+    def of(cls, features: NDArray, mean: float) -> Mirrored:
+        """features, mean: as of `linear_part`."""
+        paired = len(features) // 2 * 2
+        apart = features[0:paired:2] - features[1:paired:2]
+        sizes, directions = _spectrum(apart)
+        along = apart @ directions
+        scales = 1 / (sizes + PENALTIES[:, None] * sizes.max(initial=1e-30))
+        untaken = np.maximum(1 - scales @ (along**2).T, 1e-6)
+        return cls(features - mean, directions, along, scales, untaken)
+
+    @property
+    def pairs(self) -> int:
+        """How many there are."""
+        return len(self.along)
+
+    def moved(self, penalty: int) -> NDArray:
+        """(pairs, 2) how far a pair's own difference moves the function at its two draws."""
+        return self.at_draws @ self.scales[penalty]
+
+    @functools.cached_property
+    def at_draws(self) -> NDArray:
+        """(pairs, 2, R) the same along each direction, before its scale."""
+        draws = (self.centred[: 2 * self.pairs] @ self.directions).reshape(self.pairs, 2, -1)
+        return draws * self.along[:, None]
 
 
 def _spectrum(apart: NDArray) -> tuple[NDArray, NDArray]:
@@ -64,13 +102,3 @@ def _spectrum(apart: NDArray) -> tuple[NDArray, NDArray]:
     sizes, turned = np.linalg.eigh(apart @ apart.T)
     keep = sizes > 1e-12 * max(sizes[-1], 1e-30)
     return sizes[keep], apart.T @ turned[:, keep] / np.sqrt(sizes[keep])
-
-
-def _left_out(
-    along: NDArray, sizes: NDArray, penalty: float, difference: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Scale of each direction, coefficients, and what is left of each pair by a fit without it."""
-    scale = 1 / (sizes + penalty)
-    coefficients = scale * (along.T @ difference)
-    taken = (along**2) @ scale
-    return scale, coefficients, (difference - along @ coefficients) / np.maximum(1 - taken, 1e-6)

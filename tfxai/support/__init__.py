@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfxai.support.files import PICTURES, is_file_name, whole_file, writable
+from tfxai.support.files import PICTURES, is_file_name, whole_file, whole_folder, writable
 from tfxai.support.messages import first_line, nearest, snake_case, warn, warnings_heard
 from tfxai.support.progress import progress_bar
 from tfxai.support.settings import (
@@ -62,5 +62,6 @@ __all__ = [
     "whole",
     "is_file_name",
     "whole_file",
+    "whole_folder",
     "writable",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,6 +67,26 @@ def whole_file(path: Path, *, sync: bool = False) -> Iterator[Path]:
         # What never came to be, in a folder that is missing or closed, need not go either.
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside the one that is meant: it takes its place in the end, or goes if anything fails.
+
+    Raises OSError, with the path that was given, if nothing can be written there.
+    """
+    place = path.resolve()
+    part = place.with_name(f".{place.name[:50]}.{os.getpid()}")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if place.is_dir():
+            place.rmdir()  # an empty one
+        part.replace(place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _on_disk(path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.export.calls import Call, Refused, Rules
+from tfxai.exporting.calls import Call, Refused, Rules
 from tfxai.support import Tensor
 
 

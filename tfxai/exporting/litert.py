@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from tfxai.export import for_litert, primitives
-from tfxai.export.calls import Refused
-from tfxai.export.refusing import refusal
+from tfxai.exporting import for_litert, primitives
+from tfxai.exporting.calls import Refused
+from tfxai.exporting.refusing import refusal
 from tfxai.support import first_line, whole_file
 
 

@@ -13,7 +13,7 @@ from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.eager import context
 from tensorflow.python.framework import function_def_to_graph
 
-from tfxai.export.calls import OTHER, Call, Lengths, Refused, Rules, run, single
+from tfxai.exporting.calls import OTHER, Call, Lengths, Refused, Rules, run, single
 from tfxai.support import Operation, Tensor
 
 LARGEST = (

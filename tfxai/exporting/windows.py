@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.export.calls import Call, Refused, Rules
-from tfxai.export.shapes import along, dilated, lengths, padded, padded_all
+from tfxai.exporting.calls import Call, Refused, Rules
+from tfxai.exporting.shapes import along, dilated, lengths, padded, padded_all
 from tfxai.support import Tensor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from tfxai.export.calls import Refused
+from tfxai.exporting.calls import Refused
 
 
 def refusal(what: str, kind: str) -> Refused:

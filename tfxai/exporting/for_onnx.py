@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfxai.export import windows
-from tfxai.export.calls import Call, Refused, Rules
-from tfxai.export.gates import zero_where
+from tfxai.exporting import windows
+from tfxai.exporting.calls import Call, Refused, Rules
+from tfxai.exporting.gates import zero_where
 from tfxai.support import Tensor
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfxai.export import for_onnx, primitives
-from tfxai.export.calls import Refused
-from tfxai.export.refusing import needs, refusal
+from tfxai.exporting import for_onnx, primitives
+from tfxai.exporting.calls import Refused
+from tfxai.exporting.refusing import needs, refusal
 from tfxai.support import first_line, whole_file
 
 OPSET = 17  # of 2022: what ONNX Runtime knows since 1.12

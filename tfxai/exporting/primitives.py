@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfxai.export import gates, norms, shapes, windows
-from tfxai.export.calls import Refused, Rules, single
-from tfxai.export.rebuilding import Notes, Rebuilder
+from tfxai.exporting import gates, norms, shapes, windows
+from tfxai.exporting.calls import Refused, Rules, single
+from tfxai.exporting.rebuilding import Notes, Rebuilder
 from tfxai.support import Tensor
 
 RULES: Rules = {**gates.RULES, **norms.RULES, **shapes.RULES, **windows.RULES}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfxai.export.calls import Call, Rules
+from tfxai.exporting.calls import Call, Rules
 from tfxai.support import Tensor
 
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772  # of SELU, arXiv:1706.02515, equation 14

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfxai.export.calls import Call, Refused, Rules
+from tfxai.exporting.calls import Call, Refused, Rules
 from tfxai.support import Tensor
 
 

@@ -6,8 +6,8 @@ import functools
 
 import tensorflow as tf
 
-from tfxai.export.calls import Call, Refused, Rules
-from tfxai.export.gates import zero_where
+from tfxai.exporting.calls import Call, Refused, Rules
+from tfxai.exporting.gates import zero_where
 from tfxai.support import Tensor
 
 # A gate as min(STEEP * x, 1): LiteRT's quick kernels (XNNPACK) know products and minima, comparisons and casts they leave to slow
