@@ -111,10 +111,13 @@ def wrong(
     """For each method of a net the largest error of its file, of the largest value, where it is more than allowed."""
     model, arrays = build()
     given = {f"input_{i}": array for i, array in enumerate(tf.nest.flatten(arrays))}
-    for name in HAVE.get(build, METHODS):
+    names = list(HAVE.get(build, METHODS))
+    if build is efficientnet and engine == "onnx":
+        names.remove("gradient")  # the converter takes long, and smaller nets have the same operations
+    for name in names:
         function = exported.traced(METHODS[name], model, arrays)
         write(function, folder / f"{name}.{engine}")
         exported.put(folder, name, function, {**given, "target": np.array([-1, 1], np.int32)})
     errors = exported.without_tensorflow(folder, engine)
-    assert {*errors} == {*HAVE.get(build, METHODS)}
+    assert {*errors} == {*names}
     return {name: error for name, error in errors.items() if error > ALLOWED.get((build, name), 1e-4)}
