@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write; it must be new")
-    parser.add_argument("--format", choices=("saved_model", "onnx", "litert"), default="saved_model", help="default: %(default)s")
+    parser.add_argument(
+        "--format",
+        choices=("saved_model", "onnx", "litert"),
+        default="saved_model",
+        help="default: %(default)s",
+    )
     parser.add_argument(
         "--target",
         default="top",

@@ -117,6 +117,17 @@ def times(values: Sequence[Tensor], factors: Sequence[Tensor]) -> PerInput:
     ]
 
 
+UNROLLED = 4  # passes, at most, that are laid out one behind the other where their number is known: some engines have no loops
+
+
+def known_passes(first: Tensor, last: Tensor) -> range | None:
+    """The numbers of few passes, where they are known while the graph is made; None where a loop is needed."""
+    begin, end = tf.get_static_value(first), tf.get_static_value(last)
+    if begin is None or end is None or end - begin > UNROLLED:
+        return None
+    return range(int(begin), int(end))
+
+
 def chunk_of(number: Tensor, total: Tensor, chunks: Tensor, padded: int | None = None) -> Tensor:
     """The numbers in one chunk of a plan: as even as possible, or all of one size, the last one filled up."""
     if padded is not None:

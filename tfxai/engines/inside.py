@@ -26,12 +26,13 @@ class Inside:
     """The rows of a call while its graph is made.
 
     inputs: as the network takes them, (B, ...). codes: of targets, (B,).
-    record: what all bodies of the call find out.
+    record: what all bodies of the call find out. apart: another engine than TensorFlow will run the graph.
     """
 
     inputs: Sequence[Tensor]
     codes: Tensor
     record: TraceRecord
+    apart: bool = False
 
     @property
     def rows(self) -> int | Tensor:

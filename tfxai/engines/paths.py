@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.batches import chunk_of, per_token, sum_of_values, times
+from tfxai.engines.batches import chunk_of, known_passes, per_token, sum_of_values, times
 from tfxai.engines.ends import Ends, at_starts, both_ends, starts_and_ends
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
@@ -146,14 +146,15 @@ class Paths:
     def mean_score_at_starts(self, block: Block, shares: NDArray) -> Tensor:
         """(rows,) of a call that is traced as a whole: the score of shared starts (S, ...) for each row's class, by their shares (S,)."""
         body, rows = _Scores(None, len(block.arguments), shared=True), tf.range(block.count)
+        weights = tf.constant(shares, tf.float32)
 
-        def step(start: Tensor) -> Tensor:
+        def step(start: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
             chunk = [*block.arguments, block.targets, rows, tf.zeros_like(rows) + start]
-            return self.request.run(body, [*chunk, tf.zeros([block.count, 1])])
+            scores = self.request.run(body, [*chunk, tf.zeros([block.count, 1])])
+            return start + 1, total + weights[start] * scores
 
-        numbers = tf.range(len(shares))
-        scores = tf.map_fn(step, numbers, fn_output_signature=tf.TensorSpec([None], tf.float32))
-        return tf.linalg.matvec(scores, tf.constant(shares, tf.float32), transpose_a=True)
+        state = tf.constant(0), tf.zeros([block.count])
+        return tf.while_loop(lambda start, _: start < len(shares), step, state, parallel_iterations=2)[1]
 
     def scores_at(self, block: Block, points: PathPoints, at_starts: bool = False) -> NDArray:
         """Scores (M,) at points, without gradients; or at their starts, as the model gives them by itself."""
@@ -237,6 +238,10 @@ class _Loop(ScoredBody):
             return [number + 1, *self.statistic.update(list(state), chunk)]
 
         variables = [first, *state]
+        if (passes := known_passes(first, last)) is not None:
+            for _ in passes:
+                variables = step(*variables)
+            return variables[1:]
         return tf.while_loop(
             lambda number, *_: number < last,
             step,

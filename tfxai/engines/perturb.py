@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxai.engines.batches import chunk_of, run_in_batches
+from tfxai.engines.batches import UNROLLED, chunk_of, known_passes, run_in_batches
 from tfxai.engines.request import Attribution, Request
 from tfxai.engines.scoring import ScoredBody, Tracer
 from tfxai.inputs import missing_values
@@ -121,11 +121,26 @@ class Perturb:
             is_given[:] = [value is not None for value in values]
             return [tf.cast(value, tf.float32) for value in values if value is not None]
 
+        if isinstance(request.inside.rows, int) and request.inside.rows <= UNROLLED:
+            each = [explained(tf.constant(number)) for number in range(request.inside.rows)]
+            return self._rows_inside(zip(*each, strict=True), is_given, targets, scores, ends, tf.stack)
         # Traced by itself first, to know what comes of one row.
         one = tf.function(explained, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int32))
         specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in one.outputs]
-        found = iter(tf.map_fn(one, tf.range(tf.shape(targets)[0]), fn_output_signature=specs))
-        values = [next(found)[:, 0] if given else None for given in is_given]  # one class for each row
+        found = tf.map_fn(one, tf.range(tf.shape(targets)[0]), fn_output_signature=specs)
+        return self._rows_inside(found, is_given, targets, scores, ends, tf.identity)
+
+    def _rows_inside(
+        self,
+        found: Iterable[Any],
+        is_given: Sequence[bool],
+        targets: Tensor,
+        scores: Tensor,
+        ends: bool,
+        join: Callable[[Any], Tensor],
+    ) -> Attribution:
+        rest = iter(found)
+        values = [join(next(rest))[:, 0] if given else None for given in is_given]  # one class for each row
         base, delta = (values.pop(-2), values.pop()) if ends else (None, None)
         return Attribution(values, targets[:, 0], scores[:, 0], delta, base)
 
@@ -225,14 +240,20 @@ class _Loop(ScoredBody):
         plan, (targets, chunks, first, last) = rest[: self.planned], rest[self.planned :]
         total = tf.shape(plan[0])[0]
 
-        def step(number: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        def scored(number: Tensor) -> Tensor:
             numbers = chunk_of(number, total, chunks, self.padded)
             chunk = self.perturbation(tracer, inputs, fixed, [tf.gather(array, numbers) for array in plan])
             forward = tracer.forward(chunk.inputs, chunk.points, chunk.layers)
             codes = tf.repeat(targets, tf.shape(numbers)[0], axis=0)
             scores, _ = tracer.scored_each(forward, codes)
-            noted = scores if chunk.notes is None else tf.concat([scores, chunk.notes], 1)
-            return number + 1, rows.write(number - first, noted)
+            return scores if chunk.notes is None else tf.concat([scores, chunk.notes], 1)
+
+        if (passes := known_passes(first, last)) is not None:
+            found = [scored(tf.constant(number)) for number in passes]
+            return found[0] if len(found) == 1 else tf.concat(found, 0)
+
+        def step(number: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            return number + 1, rows.write(number - first, scored(number))
 
         rows = tf.TensorArray(
             tf.float32, last - first, infer_shape=False, element_shape=[self.padded, self.columns]

@@ -46,19 +46,21 @@ class Explaining(Body):
     """A method's explanation of rows: `values`, `target`, `score`, and where there is one `baseline_score` and `delta`.
 
     request:    the call, of one example. names: of the model's inputs.
-    one_size:   whether every pass has as many rows, so that all shapes are known.
+    apart:      whether another engine than TensorFlow will run it: all shapes are known then, if the batch is fixed.
     """
 
     Record: ClassVar[type[TraceRecord]] = NamedRecord
     method: Method
     request: Request
     names: tuple[str, ...]
-    one_size: bool
+    apart: bool
 
     def __call__(self, network: Network, record: NamedRecord, *tensors: Tensor) -> list[Tensor]:
         *inputs, codes = tensors
-        name, inside = type(self.method).__name__, Inside(inputs, codes, record)
-        request = dataclasses.replace(self.request, inside=inside, jit_compile=self.one_size)
+        name, inside = type(self.method).__name__, Inside(inputs, codes, record, self.apart)
+        request = dataclasses.replace(
+            self.request, inside=inside, jit_compile=self.apart and codes.shape[0] is not None
+        )
         try:
             found = self.method.attribute(request)
         except (AttributeError, NotImplementedError, TypeError) as error:  # of an array that is a tensor here

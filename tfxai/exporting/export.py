@@ -149,7 +149,7 @@ def explaining(
     asked = method.default_score if score is None else score
     explained = None if targets == "top" else 0  # which class that is, is told when it runs
     request = Request.of(network, explained, asked, type(method).__name__, batch_size=batch_size)
-    body = Explaining(method, request, taking.names, one_size=apart and taking.rows is not None)
+    body = Explaining(method, request, taking.names, apart)
     target = {"top": -1, "given": "given"}.get(targets, targets)
     return signature_of(name, taking, network, body, target=target, front=front, after=after, apart=apart)
 

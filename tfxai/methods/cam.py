@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,8 @@ import tensorflow as tf
 from tfxai.engines import Attribution, Method, Request, activation_map, grad_cam, spatial_axes
 from tfxai.model import LayerChoice, Needs
 from tfxai.support import Tensor
+
+SQUARED = 20  # times: what differs by one millionth is told apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +110,10 @@ class EigenCAM(Method):
     needs = Needs(layers=True)
 
     def attribute(self, request: Request) -> Attribution:
-        return activation_map(request, self.layer, _first_component, gradients=False)
+        apart = request.inside is not None and request.inside.apart
+        return activation_map(
+            request, self.layer, _by_squaring if apart else _by_eigenvector, gradients=False
+        )
 
 
 def _by_positive_gradients(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -127,7 +133,26 @@ def _plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
     return tf.einsum("b...c,bc->b...", activations, weights)
 
 
-def _first_component(activations: Tensor, gradients: None) -> Tensor:
+def _by_eigenvector(activations: Tensor, gradients: None) -> Tensor:
+    return _first_component(activations, lambda gram: tf.linalg.eigh(gram)[1][..., -1])
+
+
+def _by_squaring(activations: Tensor, gradients: None) -> Tensor:
+    """The same where there are no decompositions: a matrix that is squared again and again is the first vector times itself."""
+
+    def vector(gram: Tensor) -> Tensor:
+        for _ in range(SQUARED):
+            gram = tf.math.divide_no_nan(gram, tf.reduce_max(tf.abs(gram), [1, 2], keepdims=True))
+            gram = tf.matmul(gram, gram)
+        sizes = tf.linalg.diag_part(gram)
+        column = tf.linalg.matvec(gram, tf.one_hot(tf.argmax(sizes, -1), tf.shape(sizes)[-1]))
+        return tf.math.divide_no_nan(column, tf.norm(column, axis=-1, keepdims=True))
+
+    return _first_component(activations, vector)
+
+
+def _first_component(activations: Tensor, vector: Callable[[Tensor], Tensor]) -> Tensor:
+    """vector: of Gram matrices (B, places, places), the eigenvector of the largest eigenvalue (B, places)."""
     shape = tf.shape(activations)
     # NaN would make the decomposition fail for the whole batch: it is put aside, and comes back in its own maps.
     finite = tf.reduce_all(tf.math.is_finite(activations), list(range(1, activations.shape.rank)))
@@ -136,8 +161,10 @@ def _first_component(activations: Tensor, gradients: None) -> Tensor:
     largest = tf.reduce_max(tf.abs(places), [1, 2], keepdims=True)
     places = tf.math.divide_no_nan(places, largest)  # squares of very large or small numbers are out of range
     # A v1 = s1 u1, from the smaller of the two Gram matrices in most layers.
-    values, vectors = tf.linalg.eigh(tf.matmul(places, places, transpose_b=True))
-    component = vectors[..., -1] * tf.sqrt(tf.nn.relu(values[..., -1:]))
+    gram = tf.matmul(places, places, transpose_b=True)
+    first = vector(gram)
+    size = tf.reduce_sum(first * tf.linalg.matvec(gram, first), -1, keepdims=True)  # the eigenvalue
+    component = first * tf.sqrt(tf.nn.relu(size))
     agreement = tf.reduce_sum(component * tf.reduce_mean(places, -1), -1, keepdims=True)
     # The mean over the channels is nothing but rounding behind a layer normalization.
     least = 1e-5 * tf.reduce_sum(tf.abs(component) * tf.reduce_mean(tf.abs(places), -1), -1, keepdims=True)

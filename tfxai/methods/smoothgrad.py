@@ -59,7 +59,8 @@ class NoisyGradients(Method):
 
     def paths(self, request: Request, mirrored: bool = False) -> Paths:
         """The engine: points are noisy copies. mirrored: every other one has the noise of the one before, with the other sign."""
-        return Paths(request, _Noise(self.noise, self.seed, mirrored))
+        held = self.samples if request.inside is not None and request.inside.apart else None
+        return Paths(request, _Noise(self.noise, self.seed, mirrored, held))
 
     def points(self, rows: int | Tensor) -> PathPoints:
         """The noisy copies of a block of rows, by their numbers."""
@@ -106,16 +107,23 @@ class _Noise:
     """A path function: the example plus the noise of the number that is its parameter.
 
     noise: standard deviation, as a fraction of the example's range. seed: of the noise. mirrored: see `NoisyGradients.paths`.
+    held:  so many samples' noise is held as numbers, for engines that do not draw.
     """
 
     noise: float
     seed: int
     mirrored: bool = False
+    held: int | None = None
 
     def __call__(self, start: Tensor, end: Tensor, parameters: Tensor, which: int) -> Tensor:
         numbers = tf.cast(parameters[:, 0], tf.int32)
         signs = 1 - 2 * (numbers % 2) if self.mirrored else tf.ones_like(numbers)
         numbers = numbers // 2 if self.mirrored else numbers
+        axes = list(range(1, end.shape.rank))
+        spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
+        if self.held is not None:
+            noise = tf.gather(self._numbers(end, which), numbers)
+            return end + aligned(signs, end) * self.noise * spread * tf.cast(noise, end.dtype)
         # In a chunk the numbers are near each other, so few different noises are drawn; XLA wants to know how many.
         fixed = parameters.shape[0] is not None
         first = tf.reduce_min(numbers)
@@ -126,10 +134,15 @@ class _Noise:
             drawn,
             fn_output_signature=tf.TensorSpec(end.shape[1:], tf.float32),
         )
-        axes = list(range(1, end.shape.rank))
-        spread = tf.reduce_max(end, axes, keepdims=True) - tf.reduce_min(end, axes, keepdims=True)
         noise = draws if fixed else tf.gather(draws, numbers - first)
         return end + aligned(signs, end) * self.noise * spread * tf.cast(noise, end.dtype)
+
+    def _numbers(self, end: Tensor, which: int) -> NDArray:
+        """(samples, ...) the noise itself, as it is drawn otherwise."""
+        count = -(-(self.held or 0) // 2) if self.mirrored else self.held or 0
+        with tf.init_scope():
+            seeds = ([self.seed, 64 * number + which] for number in range(count))
+            return np.stack([tf.random.stateless_normal(end.shape[1:], seed).numpy() for seed in seeds])
 
 
 def _normal_of_bits(shape: Tensor, seed: Tensor) -> Tensor:
