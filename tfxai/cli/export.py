@@ -6,7 +6,7 @@ import argparse
 
 from tfxai.cli.inspect import print_signatures
 from tfxai.cli.options import add_batch_size, add_model, add_settings, names
-from tfxai.cli.output import print_files
+from tfxai.cli.output import print_files, print_table
 from tfxai.cli.startup import start_quietly
 
 
@@ -77,5 +77,12 @@ def run(arguments: argparse.Namespace) -> None:
         render=arguments.render,
         batch_size=batch_size,
     )
-    print_signatures(path)
+    if arguments.format == "saved_model":
+        print_signatures(path)
+    else:
+        print_table(
+            None,
+            ("file", "kB"),
+            [(file.name, file.stat().st_size // 1000) for file in sorted(path.iterdir())],
+        )
     print_files(Folder=path)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from tfxai.engines import Method
+from tfxai.exporting.calls import Refused
 from tfxai.exporting.litert import write_litert
 from tfxai.exporting.onnx import write_onnx
 from tfxai.exporting.saved_model import write_saved_model
@@ -69,8 +70,19 @@ class FileKind:
             return
         for signature in signatures:
             if self.format == "onnx":
-                write_onnx(signature.concrete, folder / f"{signature.name}.onnx")
+                _write_onnx(signature, folder / f"{signature.name}.onnx")
             else:
                 write_litert(signature.concrete, folder / f"{signature.name}.tflite", self.quantize)
         if labels is not None:
             (folder / "labels.txt").write_text("\n".join(map(str, labels)) + "\n", encoding="utf-8")
+
+
+def _write_onnx(signature: Signature, path: Path) -> None:
+    try:
+        write_onnx(signature.concrete, path)
+    except Refused as error:
+        specs = list(signature.inputs.values())
+        if specs[0].shape[0] is not None:
+            raise
+        fixed = f"tf.TensorSpec({(1, *specs[0].shape[1:])}, ...)"
+        raise Refused(f"{error} With a fixed number of rows more can be written: inputs={fixed}.") from error

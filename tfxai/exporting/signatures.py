@@ -43,7 +43,7 @@ class Taking:
         told = specs_of(model)
         if given is None:
             given = _told(model, told)
-        leaves, keys = flatten(given)
+        leaves, keys = _leaves(given)
         specs = [_spec_of(leaf) for leaf in leaves]
         sample = pack(given, [_zeros(spec) for spec in specs])
         network = Network(model, sample, Needs(gradients=False), "export")
@@ -217,10 +217,17 @@ def named_specs(given: Any) -> dict[str, tf.TensorSpec]:
         raise ValueError(
             "inputs is not given. Say what preprocess takes: a tf.TensorSpec for each of its arguments."
         )
-    leaves, keys = flatten(given)
+    leaves, keys = _leaves(given)
     own = [getattr(leaf, "name", None) for leaf in leaves]
     names = keys if isinstance(given, dict) else _names(own, [])
     return {re.sub(r"\W", "_", name): _spec_of(leaf) for name, leaf in zip(names, leaves, strict=True)}
+
+
+def _leaves(given: Any) -> tuple[list[Any], list[str]]:
+    """Specs, or batches, of any structure, and their keys."""
+    if isinstance(given, (list, tuple)) and all(hasattr(each, "shape") for each in given):
+        return list(given), [str(i) for i in range(len(given))]
+    return flatten(given)
 
 
 def _spec_of(leaf: Any) -> tf.TensorSpec:
