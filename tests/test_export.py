@@ -19,6 +19,7 @@ import tensorflow as tf
 from kinds import flat
 
 import tfxai
+from tfxai import zoo
 from tfxai.engines import Method
 
 L = keras.layers
@@ -176,6 +177,23 @@ def test_on_every_kind_of_model(tmp_path: Path, name: str, first: int, step: int
 @pytest.mark.parametrize("some", [OTHERS[:6], OTHERS[6:]])
 def test_on_further_kinds(tmp_path: Path, some: list[str]) -> None:
     assert prove(tmp_path, some, FEW)
+
+
+@pytest.mark.slow
+def test_on_a_deep_network(tmp_path: Path) -> None:
+    model = zoo.efficientnet_lite0()
+    fitted = [tfxai.photos.fit(photo, (224, 224)) for photo in list(zoo.sample_photos().values())[:2]]
+    photos = np.stack(fitted).astype(np.float32)
+    methods = {
+        "cam": tfxai.GradCAM(),
+        "gradient": tfxai.Gradient(),
+        "path": tfxai.IntegratedGradients(steps=8),
+    }
+    folder = str(tfxai.export(model, tmp_path / "m", methods))
+    got = answers(tmp_path, {folder: {"photo": photos}})[folder]
+    for name, each in methods.items():
+        want = each(model, photos, batch_size=8).values
+        assert np.linalg.norm(got[f"{name}/values"] - want) <= 1e-4 * np.linalg.norm(want), name
 
 
 # What a caller may ask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -149,6 +150,17 @@ def test_from_the_command_line(eyes: Any, tmp_path: Path, capsys: pytest.Capture
     np.testing.assert_allclose(found["values"], want.values, atol=1e-6 * np.abs(want.values).max())
     assert main(["hub", f"{tmp_path}/m"]) == 0
     assert "grad_cam" in capsys.readouterr().out
+    saved = tfxai.IntegratedGradients(steps=4)(eyes, photos, [2, 1])
+    saved.save(tmp_path / "map.npz")
+    asked = ["verify", f"{tmp_path}/map.npz", "--model", f"{tmp_path}/m", "--signature"]
+    assert main([*asked, "integrated_gradients"]) in (0, 2)  # to the bit, or but for rounding
+    assert main([*asked, "grad_cam"]) == 1
+    assert "values: the signature gives (2, 40, 30, 1), not (2, 40, 30, 3)" in capsys.readouterr().out
+    dataclasses.replace(saved, values=saved.values * 1.01).save(tmp_path / "other.npz")
+    assert main([*asked[:1], f"{tmp_path}/other.npz", *asked[2:], "integrated_gradients"]) == 1
+    assert "values: up to 0.0099 of the largest apart" in capsys.readouterr().out
+    assert main([*asked, "explain"]) == 3
+    assert "Give one of: grad_cam, integrated_gradients" in capsys.readouterr().err
     assert main([*words, "--out", f"{tmp_path}/m"]) == 2  # it is there
     assert "is there already" in capsys.readouterr().err
     assert main([*words[:-1], "wings=4", "--out", f"{tmp_path}/n"]) == 2

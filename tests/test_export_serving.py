@@ -58,7 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.Sequential([keras.Input((64, 64, 3)), *layers]).save(root / "model.keras")
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(photo).save(root / "cat.jpg")
-    (root / "export.py").write_text(block("python", "served/cats/1") + block("python", "served/photos/1"))
+    (root / "export.py").write_text(
+        block("python", "served/cats/1") + block("python", "served/photos/1") + block("python", "for_onnx")
+    )
     (root / "server.py").write_text(block("python", "class Served"))
     subprocess.run([sys.executable, "export.py"], cwd=root, check=True, timeout=120)
     logs = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(tf.math.log), keras.layers.Dense(2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfxai.cli.array_files import arrays_in
@@ -33,22 +34,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explains again, and prints what differs first.
+    """Explains again, or asks a signature of an exported folder, and prints what differs first.
 
     Returns 0 if all is equal to the bit, 1 if something differs, 2 if only the last digits do and the environment is another.
     Raises ValueError if there is nothing to compare.
     """
     start_quietly()
     from tfxai.cli import model_files
-    from tfxai.receipts import verify
+    from tfxai.receipts import verify, verify_exported
     from tfxai.results import Explanation
 
     explanation = Explanation.load(arguments.explanation)
+    if _is_exported(arguments.model):
+        found = verify_exported(
+            explanation, arguments.model, arguments.signature, tolerance=arguments.tolerance
+        )
+        print(printable(str(found)))
+        return found.status
     inputs = None if arguments.inputs is None else _inputs(arguments.inputs, explanation.inputs)
     loaded = model_files.load(arguments.model, arguments.unsafe, arguments.signature)
     found = verify(explanation, loaded.model, inputs, tolerance=arguments.tolerance)
     print(printable(str(found)))
     return found.status
+
+
+def _is_exported(model: str) -> bool:
+    """Whether it is a folder with signatures that explain."""
+    from tfxai.hub import signatures_of
+
+    if not (Path(model) / "saved_model.pb").exists():
+        return False
+    return any(key.startswith("values") for each in signatures_of(model).values() for key in each.outputs)
 
 
 def _inputs(name: str, like: Inputs) -> Inputs:

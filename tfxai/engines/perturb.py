@@ -121,8 +121,9 @@ class Perturb:
             is_given[:] = [value is not None for value in values]
             return [tf.cast(value, tf.float32) for value in values if value is not None]
 
-        if isinstance(request.inside.rows, int) and request.inside.rows <= UNROLLED:
-            each = [explained(tf.constant(number)) for number in range(request.inside.rows)]
+        rows = targets.shape[0]
+        if rows is not None and rows <= UNROLLED:
+            each = [explained(tf.constant(number)) for number in range(rows)]
             return self._rows_inside(zip(*each, strict=True), is_given, targets, scores, ends, tf.stack)
         # Traced by itself first, to know what comes of one row.
         one = tf.function(explained, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int32))

@@ -141,7 +141,7 @@ class _Noise:
         """(samples, ...) the noise itself, as it is drawn otherwise."""
         count = -(-(self.held or 0) // 2) if self.mirrored else self.held or 0
         with tf.init_scope():
-            seeds = ([self.seed, 64 * number + which] for number in range(count))
+            seeds = ((self.seed, 64 * number + which) for number in range(count))
             return np.stack([tf.random.stateless_normal(end.shape[1:], seed).numpy() for seed in seeds])
 
 
