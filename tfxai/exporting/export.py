@@ -103,6 +103,10 @@ def export(
     for name, method in methods.items():
         signatures.append(explaining(taking, name, method, **call))
         classes = signatures[-1].classes
+        if classes is not None and _is_class(targets) and targets >= classes:
+            raise ValueError(f"targets is class {targets}, the model has {classes} (0 to {classes - 1}).")
+        if labels is not None and classes is None:
+            raise ValueError("labels are names of classes, and this score needs none. Leave them out.")
         if labels is not None and classes is not None and len(labels) != classes:
             raise ValueError(
                 f"labels has {len(labels)} names, the model has {classes} classes. Give one per class."
@@ -168,11 +172,7 @@ class Telling:
             found["label"] = tf.gather(tf.constant(self.labels), found["target"])
         if self.render:
             values = found.get("values")
-            if (
-                values is None
-                or values.shape.rank != 4
-                or len(inputs) != 1 + (len(inputs) > 1 and inputs[1].shape.rank == 1)
-            ):
+            if values is None or values.shape.rank != 4 or len(inputs) != 1:
                 raise ValueError("render=True is for one input that is images, (N, H, W, C). Leave it out.")
             found["overlay_bytes"] = overlays(values, stretched(inputs[0]) if pictures is None else pictures)
         return found

@@ -162,7 +162,7 @@ def signature_of(
         for result, known in zip(results, shapes, strict=True):
             result.set_shape(known)
         found = dict(zip(record.names, results, strict=True))
-        found = found if after is None else after(checked, pictures, found)
+        found = found if after is None else after(checked[: len(specs)], pictures, found)
         if apart and TARGET in takes and TARGET in found:
             found["explained"] = found.pop(TARGET)
         return {key: tf.identity(each, name=key) for key, each in found.items()}
@@ -204,7 +204,9 @@ def _told(model: Model, specs: Sequence[Any]) -> Any:
             "The model does not say what it takes. Give inputs: a tf.TensorSpec for each, or a batch of them."
         ) from error
     leaves = flatten(sample)[0]
-    if specs:
+    if isinstance(sample, dict) and isinstance(named := getattr(model, "input", None), dict):
+        told = [tf.TensorSpec(named[key].shape, named[key].dtype, name=key) for key in sample]
+    elif specs:
         told = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs]
     else:
         told = [tf.TensorSpec([None, *np.shape(leaf)[1:]], np.asarray(leaf).dtype) for leaf in leaves]

@@ -113,6 +113,9 @@ def _first_by_output(calls: list[LayerCall]) -> list[LayerCall]:
 def sample_inputs(model: Model) -> Inputs:
     """Zeros of the shape and in the structure that a model says it takes, one example."""
     if specs := specs_of(model):
+        named = getattr(model, "input", None)  # where inputs have keys, Keras lists them in another order
+        if isinstance(named, dict) and len(named) == len(specs):
+            specs = list(named.values())
         if any(tf.TensorShape(spec.shape).rank is None for spec in specs):
             raise ValueError(
                 "The model does not say what shape it takes. Give a batch: tfxai.layers(model, inputs)."
@@ -121,8 +124,9 @@ def sample_inputs(model: Model) -> Inputs:
             np.zeros([1, *(n or 224 for n in spec.shape[1:])], tf.as_dtype(spec.dtype).as_numpy_dtype)
             for spec in specs
         ]
-        if isinstance(model.inputs, dict) and len(specs) > 1:
-            return dict(zip(model.inputs, arrays, strict=True))
+        keys = named if isinstance(named, dict) else model.inputs
+        if isinstance(keys, dict) and (len(specs) > 1 or keys is named):
+            return dict(zip(keys, arrays, strict=True))
         return arrays if len(arrays) > 1 else arrays[0]
     config = model.get_build_config() if hasattr(model, "get_build_config") else None
     shapes = (config or {}).get("shapes_dict") or {"input_shape": (config or {}).get("input_shape")}
