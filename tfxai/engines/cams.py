@@ -196,11 +196,13 @@ class LayerMaps:
         return values
 
 
-def weighed_sum(weights: Any, maps: Any) -> Any:
-    """(K, h, w ...) the sum of maps (channels, h, w ...) with weights (channels, K), what is below zero set to it."""
+def weighed_sum(weights: Any, maps: Any, *, cut: bool = False) -> Any:
+    """(K, h, w ...) the sum of maps (channels, h, w ...) with weights (channels, K). cut: what is below zero is set to it."""
     if tf.is_tensor(weights):
-        return tf.nn.relu(tf.tensordot(weights, tf.cast(maps, weights.dtype), ([0], [0])))
-    return np.maximum(np.tensordot(weights, maps, (0, 0)), 0)
+        heat = tf.tensordot(weights, tf.cast(maps, weights.dtype), ([0], [0]))
+        return tf.nn.relu(heat) if cut else heat
+    heat = np.tensordot(weights, maps, (0, 0))
+    return np.maximum(heat, 0) if cut else heat
 
 
 def added(parts: Sequence[Sequence[Any]]) -> list[Any]:

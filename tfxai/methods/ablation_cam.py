@@ -52,7 +52,8 @@ class AblationCAM(Method):
                 silenced = _Silenced(layer.layer, layer.call)
                 channels = np.arange(layer.raw.shape[-1], dtype=np.int32)
                 scores = engine.run(silenced, example, [channels], [layer.raw]).scores
-                parts.append(layer.enlarged(request, weighed_sum(example.scores - scores, layer.maps)))
+                heat = weighed_sum(example.scores - scores, layer.maps, cut=True)
+                parts.append(layer.enlarged(request, heat))
             return added(parts)
 
         return engine.explained(explain)
