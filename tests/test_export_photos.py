@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from test_export import load
 import tfxai
 from tfxai import plots, zoo
 from tfxai.cli import main
+from tfxai.exporting.photos_in import PhotosIn
 
 L = keras.layers
 
@@ -62,6 +64,43 @@ def test_photos_come_in_as_files_and_are_prepared_as_here(
     )
 
 
+def turned(orientation: int) -> bytes:
+    """A JPEG photo that a camera held so."""
+    tags, file = Image.Exif(), io.BytesIO()
+    tags[274] = orientation
+    pixels = next(iter(zoo.sample_photos().values()))[::5, ::5]
+    Image.fromarray(pixels).save(file, "JPEG", exif=tags.tobytes(), quality=95)
+    return file.getvalue()
+
+
+def drawn(mode: str) -> bytes:
+    """A PNG with a part that is seen through, of 16 bits, or of a palette."""
+    file, pixels = io.BytesIO(), np.random.default_rng(0).integers(0, 256, (50, 60, 4), np.uint8)
+    images = {
+        "RGBA": lambda: Image.fromarray(pixels, "RGBA"),
+        "I;16": lambda: Image.fromarray(pixels[..., 0].astype(np.uint16) * 251),
+        "P": lambda: Image.fromarray(pixels[..., :3]).quantize(16),
+    }
+    images[mode]().save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(functools.partial(turned, n) for n in range(1, 9)),
+        *(functools.partial(drawn, m) for m in ("RGBA", "I;16", "P")),
+    ],
+)
+def test_photos_are_upright_and_opaque_as_viewers_show_them(made: Any, tmp_path: Path) -> None:
+    file = made()
+    (tmp_path / "photo").write_bytes(file)
+    want = tfxai.photos.fit(tfxai.photos.read(tmp_path / "photo"), (40, 30))
+    found = PhotosIn((40, 30), 3, "none").pixels(tf.constant([file])).numpy()[0]
+    # Levels of 255: what is seen through is rounded differently, and resizing makes twice of that.
+    assert np.abs(found - want).max() <= 2 and np.abs(found - want).mean() < 0.2
+
+
 def test_what_is_no_photo_fails(eyes: Any, tmp_path: Path) -> None:
     run = load(tfxai.export(eyes, tmp_path / "m", {"explain": tfxai.GradCAM()}, preprocess="0..1"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
@@ -84,13 +123,15 @@ def test_a_function_of_ones_own_stands_in_front(eyes: Any, tmp_path: Path) -> No
 def test_classes_are_named_and_maps_are_drawn_as_matplotlib_would(eyes: Any, tmp_path: Path) -> None:
     files, arrays = encoded("PNG")
     methods = {"cam": tfxai.GradCAM(), "gradient": tfxai.Gradient()}
-    labels = ["cat", "cup", "moon"]
+    labels = {2: "moon", 0: "cat", 1: "cup"}
     folder = tfxai.export(eyes, tmp_path / "m", methods, preprocess="-1..1", labels=labels, render=True)
     run = load(folder)
     pixels = np.stack([tfxai.photos.fit(array, (40, 30)) for array in arrays])
     for name, signed in (("cam", False), ("gradient", True)):
         found = run(name, photos=np.array(files))
-        assert [label.decode() for label in found["label"].numpy()] == [labels[i] for i in found["target"]]
+        assert [label.decode() for label in found["label"].numpy()] == [
+            labels[int(i)] for i in found["target"]
+        ]
         for file, values, photo in zip(
             found["overlay_bytes"].numpy(), found["values"].numpy(), pixels, strict=True
         ):
@@ -112,6 +153,13 @@ def test_classes_are_named_and_maps_are_drawn_as_matplotlib_would(eyes: Any, tmp
         ({"preprocess": "0.1"}, "There is no preprocess '0.1'"),
         ({"preprocess": lambda x: x}, "inputs is not given. Say what preprocess takes"),
         ({"labels": ["a", "b"]}, "labels has 2 names, the model has 3 classes"),
+        ({"labels": "abc"}, "labels is 'abc'. Give a list of texts"),
+        ({"labels": [1, 2, 3]}, "Give a list of texts"),
+        ({"crop": 0.5}, "crop=0.5 is of photos that come in as files"),
+        (
+            {"preprocess": lambda x: x[:, :5], "inputs": tf.TensorSpec((None, 40, 30, 3))},
+            "preprocess gives float32 (None, 5, 30, 3)",
+        ),
     ],
 )
 def test_wrong_fronts_are_refused(eyes: Any, tmp_path: Path, given: dict[str, Any], words: str) -> None:

@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     labels = loaded.labels if arguments.labels is None else model_files.read_labels(arguments.labels)
     target = arguments.target if arguments.target in ("top", "given") else loaded.target(arguments.target)
     batch_size = 32 if arguments.batch_size == "auto" else arguments.batch_size
+    usual = 1.0 if arguments.preprocess is None else loaded.crop
+    crop = usual if arguments.crop is None else arguments.crop
     path = export(
         loaded.model,
         arguments.out,
@@ -72,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         format=arguments.format,
         targets=target,
         preprocess=arguments.preprocess,
-        crop=loaded.crop if arguments.crop is None else arguments.crop,
+        crop=crop,
         labels=labels,
         render=arguments.render,
         batch_size=batch_size,

@@ -86,6 +86,10 @@ class Inside:
 
 def blurred(blur: Blur, images: Tensor) -> Tensor:
     """What `Blur` makes of images (B, ..., C): along each axis a product with what it makes of single pixels."""
+    kind, images = (
+        images.dtype,
+        tf.cast(images, tf.float64),
+    )  # whole numbers are cut off only at the end, as there
     for axis in range(1, images.shape.rank - 1):
         length = images.shape[axis]
         if length is None:
@@ -94,8 +98,8 @@ def blurred(blur: Blur, images: Tensor) -> Tensor:
             )
         reach = 4.0 if blur.size is None else (blur.size // 2) / blur.sigma
         matrix = gaussian_filter1d(np.eye(length), blur.sigma, axis=0, truncate=reach, mode="nearest")
-        images = along(images, axis, tf.constant(matrix, images.dtype))
-    return images
+        images = along(images, axis, matrix)
+    return tf.cast(images, kind)
 
 
 def along(images: Tensor, axis: int, matrix: NDArray | Tensor) -> Tensor:
@@ -108,7 +112,11 @@ def along(images: Tensor, axis: int, matrix: NDArray | Tensor) -> Tensor:
 def averaged(mean: Mean, inputs: Tensor) -> Tensor:
     """What `Mean` makes of inputs without missing values."""
     axes = list(range(1, max(inputs.shape.rank - 1, 2)))
-    return tf.broadcast_to(tf.reduce_mean(inputs, axes, keepdims=True), tf.shape(inputs))
+    given = (
+        inputs if inputs.dtype.is_floating else tf.cast(inputs, tf.float64)
+    )  # not added up as whole numbers
+    found = tf.cast(tf.reduce_mean(given, axes, keepdims=True), inputs.dtype)
+    return tf.broadcast_to(found, tf.shape(inputs))
 
 
 IN_GRAPH: dict[Any, Any] = {Blur: blurred, Mean: averaged}  # functions of the inputs that a graph can do, too

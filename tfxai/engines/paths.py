@@ -149,7 +149,9 @@ class Paths:
         weights = tf.constant(shares, tf.float32)
 
         def step(start: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-            chunk = [*block.arguments, block.targets, rows, tf.zeros_like(rows) + start]
+            # Tensors of the loop itself: which of them is a mask of padding is seen in its graph.
+            given = [tf.identity(argument) for argument in block.arguments]
+            chunk = [*given, block.targets, rows, tf.zeros_like(rows) + start]
             scores = self.request.run(body, [*chunk, tf.zeros([block.count, 1])])
             return start + 1, total + weights[start] * scores
 

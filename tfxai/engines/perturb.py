@@ -176,7 +176,6 @@ class Perturb:
             # XLA wants chunks of one size; otherwise they are as even as possible, and no pass is wasted.
             padded=request.batch_size if request.jit_compile else None,
         )
-        frozen = request.network.digest if self.passes >= FREEZE else None
         given = [
             *example.inputs,
             *fixed,
@@ -189,6 +188,7 @@ class Perturb:
             rows = request.run(body, [*given, np.int32(0), given[-1]])[: len(plan[0])]
             rows = tf.cast(tf.ensure_shape(rows, [len(plan[0]), body.columns]), tf.float64)
             return PerturbedScores(rows[:, :classes], rows[:, classes:])
+        frozen = request.network.digest if self.passes >= FREEZE else None
         parts: list[NDArray] = []
         bounds = np.unique(np.linspace(0, count, STEPS + 1).astype(int)) if request.progress else (0, count)
         for first, last in itertools.pairwise(bounds):

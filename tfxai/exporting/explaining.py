@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -30,15 +31,20 @@ class Predicting(Body):
 
     def __call__(self, network: Network, record: NamedRecord, *tensors: Tensor) -> list[Tensor]:
         forward = network.forward(tensors)
-        found = forward.named
+        found: Any = forward.named
         if not isinstance(found, dict):
             flat = tf.nest.flatten(found)
             names = (
                 self.outputs if len(self.outputs) == len(flat) else [f"output_{i}" for i in range(len(flat))]
             )
             found = dict(zip(names, flat, strict=True))
-        record.names = [str(name) for name in found]
-        return [forward.kept(each) for each in tf.nest.flatten(list(found.values()))]
+        named: dict[str, Tensor] = {}
+        for name, each in found.items():  # one may be a list of several, or the second of a name
+            parts = tf.nest.flatten(each)
+            for i, part in enumerate(parts):
+                named[re.sub(r"\W", "_", str(name)) + (f"_{i}" if len(parts) > 1 else "")] = part
+        record.names = list(named)
+        return [forward.kept(part) for part in named.values()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +63,10 @@ class Explaining(Body):
 
     def __call__(self, network: Network, record: NamedRecord, *tensors: Tensor) -> list[Tensor]:
         *inputs, codes = tensors
+        inputs = [
+            x if view is None else tf.reshape(x, (x.shape[0] or -1, *view))
+            for x, view in zip(inputs, network.views, strict=True)
+        ]
         name, inside = type(self.method).__name__, Inside(inputs, codes, record, self.apart)
         request = dataclasses.replace(
             self.request, inside=inside, jit_compile=self.apart and codes.shape[0] is not None

@@ -79,7 +79,11 @@ def export(
     a tolerance: it then says what to use), or the folder is there already.
     """
     _check(methods, score, targets)
-    place = Path(path)
+    if crop != 1 and not isinstance(preprocess, str):
+        raise ValueError(
+            f'crop={crop} is of photos that come in as files. Give preprocess, such as "0..1", or leave it out.'
+        )
+    place = Path(path).expanduser()
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ValueError(
             f"{path} is there already. Give a new folder, such as the next version, or remove it."
@@ -90,7 +94,8 @@ def export(
         Taking.of(model, inputs if preprocess is None or isinstance(preprocess, str) else None)
     )
     front = front_of(taking, preprocess, crop, inputs)
-    after = Telling(None if labels is None or kind.apart else tuple(map(str, labels)), render)
+    names = _names_of(labels)
+    after = Telling(None if kind.apart else names, render)
     call = {
         "targets": targets,
         "score": score,
@@ -105,16 +110,16 @@ def export(
         classes = signatures[-1].classes
         if classes is not None and _is_class(targets) and targets >= classes:
             raise ValueError(f"targets is class {targets}, the model has {classes} (0 to {classes - 1}).")
-        if labels is not None and classes is None:
+        if names is not None and classes is None:
             raise ValueError("labels are names of classes, and this score needs none. Leave them out.")
-        if labels is not None and classes is not None and len(labels) != classes:
+        if names is not None and len(names) != classes:
             raise ValueError(
-                f"labels has {len(labels)} names, the model has {classes} classes. Give one per class."
+                f"labels has {len(names)} names, the model has {classes} classes. Give one per class."
             )
         for message in signatures[-1].warnings:
             warn(message)
     with whole_folder(place) as part:
-        kind.write(part, signatures, model, labels)
+        kind.write(part, signatures, [model, preprocess], names)
     return place
 
 
@@ -209,6 +214,18 @@ def _check(methods: Mapping[str, Method], score: Any, targets: Any) -> None:
                 f"{kind}(tolerance=...) looks at what it has found before it goes on, which needs Python. Give a fixed number of steps or "
                 "samples; of methods that promise a sum, delta tells each caller how far to trust it."
             )
+
+
+def _names_of(labels: Any) -> tuple[str, ...] | None:
+    """The names of the classes, in order. Raises ValueError if they are not texts, one for each."""
+    if isinstance(labels, Mapping) and sorted(labels) == [*range(len(labels))]:
+        labels = [labels[number] for number in range(len(labels))]
+    if labels is None:
+        return None
+    names = list(labels) if isinstance(labels, (list, tuple, np.ndarray)) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"labels is {labels!r:.60}. Give a list of texts, the name of each class in turn.")
+    return tuple(map(str, names))
 
 
 def _is_class(targets: Any) -> bool:

@@ -14,7 +14,7 @@ from tfxai.exporting.calls import Refused
 from tfxai.exporting.litert import write_litert
 from tfxai.exporting.onnx import write_onnx
 from tfxai.exporting.saved_model import write_saved_model
-from tfxai.exporting.signatures import Signature, Taking
+from tfxai.exporting.signatures import TARGET, Signature, Taking
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -62,11 +62,15 @@ class FileKind:
         )
 
     def write(
-        self, folder: Path, signatures: Sequence[Signature], model: Any, labels: Sequence[str] | None
+        self,
+        folder: Path,
+        signatures: Sequence[Signature],
+        owners: Sequence[Any],
+        labels: Sequence[str] | None,
     ) -> None:
         """Writes the folder; names of classes beside the files, where these cannot hold them."""
         if not self.apart:
-            write_saved_model(folder, signatures, model)
+            write_saved_model(folder, signatures, owners)
             return
         for signature in signatures:
             if self.format == "onnx":
@@ -84,5 +88,11 @@ def _write_onnx(signature: Signature, path: Path) -> None:
         specs = list(signature.inputs.values())
         if specs[0].shape[0] is not None:
             raise
-        fixed = f"tf.TensorSpec({(1, *specs[0].shape[1:])}, ...)"
-        raise Refused(f"{error} With a fixed number of rows more can be written: inputs={fixed}.") from error
+        fixed = ", ".join(
+            f"tf.TensorSpec({(1, *spec.shape[1:])}, ...)"
+            for key, spec in signature.inputs.items()
+            if key != TARGET
+        )
+        raise Refused(
+            f"{error} With a fixed number of rows more can be written: inputs of {fixed}."
+        ) from error

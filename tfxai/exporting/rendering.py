@@ -57,6 +57,6 @@ def _percentile(sizes: Tensor) -> Tensor:
 
 def stretched(images: Tensor) -> Tensor:
     """Images (B, H, W, C) over 0..1, each over its own range: what a model takes tells no more of its colours."""
-    axes = [1, 2, 3]
+    axes, images = [1, 2, 3], tf.cast(images, tf.float32)
     low, high = (f(images, axes, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
     return tf.math.divide_no_nan(images - low, high - low)

@@ -11,13 +11,14 @@ import tensorflow as tf
 from tfxai.exporting.signatures import Signature
 
 
-def write_saved_model(path: Path, signatures: Sequence[Signature], model: Any) -> None:
-    """Writes the folder. model: what owns tables and files that its graphs read beside variables.
+def write_saved_model(path: Path, signatures: Sequence[Signature], owners: Sequence[Any]) -> None:
+    """Writes the folder. owners: of tables and files that the graphs read beside variables.
 
     TensorFlow alone reads it: `tf.saved_model.load(path).signatures["explain"](...)`, TensorFlow Serving likewise.
     """
     module: Any = tf.Module()
-    module.held = list({id(each): each for signature in signatures for each in signature.variables}.values())
+    read = (each for of in signatures for each in (*of.variables, *of.concrete.graph.variables))
+    module.held = list({id(each): each for each in read}.values())
     others = [
         capture
         for each in signatures
@@ -25,7 +26,7 @@ def write_saved_model(path: Path, signatures: Sequence[Signature], model: Any) -
         if capture.dtype == tf.resource and not any(capture is v.handle for v in module.held)
     ]
     if others:  # tables of words, which only what owns them can save
-        module.model = model
+        module.owners = [each for each in owners if hasattr(each, "_trackable_children")]
     # Marks of rules are off the graphs, so no gradients need be saved, nor are they missed when it is loaded.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), {each.name: each.concrete for each in signatures}, options)

@@ -50,10 +50,18 @@ class Taking:
         if network.batch is not None:  # it takes no other number of rows
             specs = [tf.TensorSpec([network.batch.rows, *spec.shape[1:]], spec.dtype) for spec in specs]
         own = [getattr(leaf, "name", None) for leaf in (leaves if not isinstance(given, dict) else [])]
-        names = (
-            keys if isinstance(given, dict) else _names(own, [getattr(spec, "name", None) for spec in told])
-        )
-        return cls(model, sample, tuple(re.sub(r"\W", "_", name) for name in names), tuple(specs))
+        known = [getattr(spec, "name", None) for spec in told]
+        if own != known and sorted(map(str, own)) == sorted(map(str, known)):
+            raise ValueError(
+                f"inputs are named {own}, and the model takes {known}, in this order. Give them so."
+            )
+        names = keys if isinstance(given, dict) else _names(own, known)
+        words = [re.sub(r"\W", "_", str(name)) for name in names]
+        if len({*words}) < len(words):
+            raise ValueError(
+                f"The inputs are named {words}. Give each another name, of letters, digits and _."
+            )
+        return cls(model, sample, tuple(words), tuple(specs))
 
     @property
     def rows(self) -> int | None:
@@ -147,7 +155,7 @@ def signature_of(
         pictures = None
         if front is not None:
             made, pictures = front.function(*given)
-            given = flatten(made)[0]
+            given = _fitting(flatten(made)[0], specs)
         given = [
             tf.ensure_shape(tf.cast(x, spec.dtype), spec.shape) for x, spec in zip(given, specs, strict=True)
         ]
@@ -170,6 +178,20 @@ def signature_of(
     wanted = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in takes.items()}
     concrete = tf.function(signature, autograph=False).get_concrete_function(**wanted)
     return Signature(name, concrete, run.variables, tuple(record.warnings), record.classes)
+
+
+def _fitting(made: Sequence[Tensor], specs: Sequence[tf.TensorSpec]) -> list[Tensor]:
+    """What `preprocess` made, if the model takes it. Raises ValueError if not."""
+    fits = len(made) == len(specs) and all(
+        x.shape.is_compatible_with(spec.shape) and not (x.dtype.is_floating and spec.dtype.is_integer)
+        for x, spec in zip(made, specs, strict=True)
+    )
+    if not fits:
+        told, wanted = (
+            ", ".join(f"{each.dtype.name} {tuple(each.shape)}" for each in some) for some in (made, specs)
+        )
+        raise ValueError(f"preprocess gives {told}, and the model takes {wanted}. Give just that.")
+    return list(made)
 
 
 def _with_target(takes: dict[str, tf.TensorSpec], rows: int | None) -> dict[str, tf.TensorSpec]:

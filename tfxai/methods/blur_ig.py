@@ -104,6 +104,7 @@ class _ChangeOfFocus(Sum):
 def _cosines(images: NDArray | Tensor) -> NDArray | Tensor:
     if not tf.is_tensor(images):
         return np.asarray(scipy.fft.dctn(images, axes=(1, 2), norm="ortho"))
+    images = tf.cast(images, tf.float32)
     for axis in (1, 2):
         images = along(
             images, axis, scipy.fft.dct(np.eye(images.shape[axis], dtype=np.float32), axis=0, norm="ortho")
