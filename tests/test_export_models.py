@@ -119,6 +119,7 @@ def test_baselines_of_whole_numbers(method: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(run("explain", pixels=PIXELS)["values"], want, atol=3e-6 * np.abs(want).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [tfxai.RISE(samples=1000), tfxai.LIME(segmenter="grid", segments=9)])
 def test_methods_with_many_passes(method: Any, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
@@ -135,7 +136,7 @@ def test_methods_with_many_passes(method: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "method", [tfxai.Gradient(), tfxai.IntegratedGradients(steps=4), tfxai.GradCAM(), tfxai.Occlusion()]
 )
-@pytest.mark.parametrize("shape", [(10, 1), (6, 6, 3)])
+@pytest.mark.parametrize("shape", [pytest.param((10, 1), marks=pytest.mark.slow), (6, 6, 3)])
 def test_rows_that_the_model_reads_as_series_or_pictures(method: Any, shape: Any, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     conv = L.Conv1D(3, 3, activation="relu") if len(shape) == 2 else L.Conv2D(3, 3, activation="relu")
@@ -158,6 +159,7 @@ def test_what_expected_gradients_miss_with_padding(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["delta"], method(model, ids, 0).delta, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_stands_in_front_may_own_tables(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     texts = L.TextVectorization(output_sequence_length=5)
