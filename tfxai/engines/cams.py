@@ -130,7 +130,13 @@ def layer_maps(request: Request, layer: LayerChoice, example: Example) -> list[L
     ):
         if is_read.numpy().any():
             called = layers[position][1]
-            maps.append(LayerMaps(grid, called, call, raw.numpy(), np.moveaxis(spread.numpy()[0], -1, 0)))
+            of_channels = np.moveaxis(spread.numpy()[0], -1, 0)
+            if not np.isfinite(of_channels).all():
+                warn(
+                    f"{request.method}: maps of the layer are infinite or not a number (NaN) for input {example.number}, so that its map "
+                    "says nothing. The usual causes: weights that are infinite or far too large, or such inputs."
+                )
+            maps.append(LayerMaps(grid, called, call, raw.numpy(), of_channels))
     return maps
 
 
