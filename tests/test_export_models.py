@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from covering import once
 from test_export import load
 
 import tfxai
@@ -133,11 +134,18 @@ def test_methods_with_many_passes(method: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(run("explain", inputs=seen)["values"], want, atol=1e-5 * np.abs(want).max())
 
 
-@pytest.mark.parametrize(
-    "method", [tfxai.Gradient(), tfxai.IntegratedGradients(steps=4), tfxai.GradCAM(), tfxai.Occlusion()]
-)
-@pytest.mark.parametrize("shape", [pytest.param((10, 1), marks=pytest.mark.slow), (6, 6, 3)])
-def test_rows_that_the_model_reads_as_series_or_pictures(method: Any, shape: Any, tmp_path: Path) -> None:
+USUAL = {
+    "Gradient": tfxai.Gradient(),
+    "IntegratedGradients": tfxai.IntegratedGradients(steps=4),
+    "GradCAM": tfxai.GradCAM(),
+    "Occlusion": tfxai.Occlusion(),
+}
+READ_AS = {"series": (10, 1), "pictures": (6, 6, 3)}
+
+
+@once("name", name=USUAL, read_as=READ_AS)
+def test_rows_that_the_model_reads_as_series_or_pictures(name: str, read_as: str, tmp_path: Path) -> None:
+    method, shape = USUAL[name], READ_AS[read_as]
     keras.utils.set_random_seed(0)
     conv = L.Conv1D(3, 3, activation="relu") if len(shape) == 2 else L.Conv2D(3, 3, activation="relu")
     layers = [keras.Input((int(np.prod(shape)),)), L.Reshape(shape), conv, L.Flatten(), L.Dense(2)]
