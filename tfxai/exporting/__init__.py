@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tfxai.exporting.calls import Refused
 from tfxai.exporting.export import export
-from tfxai.exporting.file_kinds import FORMATS
 from tfxai.exporting.litert import write_litert
 from tfxai.exporting.onnx import write_onnx
 from tfxai.exporting.primitives import in_primitives
 
-__all__ = ["FORMATS", "Refused", "export", "in_primitives", "write_litert", "write_onnx"]
+__all__ = ["Refused", "export", "in_primitives", "write_litert", "write_onnx"]

@@ -124,8 +124,3 @@ def _unless_outside(result: Tensor, codes: Tensor, classes: int | None) -> Tenso
         return result
     inside = tf.reshape((codes >= -1) & (codes < classes), [-1, *[1] * (result.shape.rank - 1)])
     return tf.where(inside, result, np.nan)
-
-
-def rows_of(specs: Sequence[tf.TensorSpec]) -> int | None:
-    """The number of rows that specs fix; None where it is free."""
-    return next((spec.shape[0] for spec in specs if spec.shape.rank and spec.shape[0] is not None), None)

@@ -16,12 +16,10 @@ from tfxai.exporting.onnx import write_onnx
 from tfxai.exporting.saved_model import write_saved_model
 from tfxai.exporting.signatures import TARGET, Signature, Taking
 
-FORMATS = ("saved_model", "onnx", "litert")
-
 
 @dataclasses.dataclass(frozen=True)
 class FileKind:
-    """format: one of FORMATS. quantize: of LiteRT, see `tfxai.export`."""
+    """format, quantize: as of `tfxai.export`."""
 
     format: Literal["saved_model", "onnx", "litert"]
     quantize: Literal["float16", "int8"] | None = None

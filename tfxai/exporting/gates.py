@@ -79,6 +79,7 @@ def _reciprocal(call: Call) -> Tensor:
 
 
 def zero_where(closed: Tensor, value: Tensor) -> Tensor:
+    """A value, but 0 where it is closed, also in the place of what is no number."""
     return tf.where(closed, tf.zeros([], value.dtype), value)
 
 

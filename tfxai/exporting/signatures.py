@@ -95,11 +95,6 @@ class Signature:
         """What it takes, by name."""
         return dict(self.concrete.structured_input_signature[1])
 
-    @property
-    def outputs(self) -> list[str]:
-        """The names of what it gives."""
-        return list(self.concrete.structured_outputs)
-
 
 @dataclasses.dataclass(frozen=True)
 class Front:
